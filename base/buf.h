@@ -1,0 +1,51 @@
+/* Growable bytes with a stated maximum and a sticky failure: appending past the maximum marks the buffer as failed and
+ * drops the bytes, so that builders check once, at the end. Small control data only; object bytes travel in chunks.
+ * Out of memory aborts (see docs/ARCHITECTURE.md, memory). Thread: one at a time. */
+#ifndef BASE_BUF_H
+#define BASE_BUF_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/str.h"
+
+struct buf {
+    char *ptr; /* never NULL after the first append; always NUL-terminated behind len */
+    size_t len;
+    size_t capacity;
+    size_t max;
+    bool failed;
+};
+
+/* An empty buffer of at most `max` bytes; allocates nothing. */
+static inline struct buf buf_make(size_t max)
+{
+    return (struct buf){.max = max};
+}
+
+/* Frees the bytes and leaves an empty, usable buffer with the same maximum. Takes half-built ones. */
+void buf_done(struct buf *b);
+/* len = 0, failed = false; keeps the memory. */
+void buf_reset(struct buf *b);
+void buf_add(struct buf *b, struct str s);
+void buf_addz(struct buf *b, const char *z);
+void buf_addc(struct buf *b, char c);
+void buf_addf(struct buf *b, const char *format, ...) PRINTF(2, 3);
+void buf_addv(struct buf *b, const char *format, va_list args) PRINTF(2, 0);
+void buf_add_u64(struct buf *b, uint64_t value);
+/* Room for `size` more bytes at the end for the caller to fill; NULL (and failed) past the maximum. buf_extend adds what
+ * was filled. */
+char *buf_reserve(struct buf *b, size_t size);
+void buf_extend(struct buf *b, size_t size);
+/* Removes the first `size` bytes (clamped). */
+void buf_consume(struct buf *b, size_t size);
+static inline struct str buf_str(const struct buf *b)
+{
+    return (struct str){b->ptr, b->len};
+}
+/* NUL-terminated content; "" when empty. Contains no promise about NULs inside. */
+const char *buf_z(const struct buf *b);
+
+#endif

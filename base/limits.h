@@ -1,0 +1,77 @@
+/* Every limit of the system, with its reason. */
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
+
+/* HTTP. AWS allows 8 KiB of headers; proxies and JWT session tokens need more head room. */
+#define LIMIT_HEAD_BYTES (64 * 1024)
+#define LIMIT_HEADER_COUNT 128
+/* A key of 1,024 bytes, each of them percent-encoded (x3), plus a query with a 7-day presigned signature. */
+#define LIMIT_TARGET_BYTES (16 * 1024)
+#define LIMIT_QUERY_PARAMS 128
+/* Chunk extensions are never useful to us; a few bytes of tolerance (aws-chunked inside has its own, larger one). */
+#define LIMIT_CHUNK_LINE_BYTES 128
+#define LIMIT_TRAILER_BYTES (16 * 1024)
+/* What is read and dropped of a refused body before the connection is closed: enough for clients that only read the
+ * answer after sending, without serving as a sink. */
+#define LIMIT_DRAIN_BYTES (1024 * 1024)
+
+/* Timeouts. S3's own idle close is about 20 s; the Java SDK expects up to 60 s. */
+#define LIMIT_HEAD_TIMEOUT_MS (15 * 1000)
+#define LIMIT_IDLE_TIMEOUT_MS (75 * 1000)
+/* No byte of a body either way for this long: the client is gone. */
+#define LIMIT_BODY_TIMEOUT_MS (60 * 1000)
+#define LIMIT_DRAIN_TIMEOUT_MS (2 * 1000)
+/* First white space of a slow answer, then this interval (Run:ai's client gives up after 1 s of silence). */
+#define LIMIT_KEEPALIVE_SPACE_MS 500
+
+/* Streaming. A request holds at most LIMIT_CHUNKS_PER_DIRECTION chunks each way. */
+#define CHUNK_SIZE (64 * 1024)
+#define LIMIT_CHUNKS_PER_DIRECTION 4
+/* One worker step ends after this much, so that requests share the workers. */
+#define LIMIT_STEP_BYTES (1024 * 1024)
+
+/* XML bodies, by AWS's limits: 1,000 keys of 1 KiB escaped; 10,000 parts with checksums. */
+#define LIMIT_XML_BYTES (1024 * 1024)
+#define LIMIT_XML_DELETE_BYTES (8 * 1024 * 1024)
+#define LIMIT_XML_COMPLETE_BYTES (4 * 1024 * 1024)
+#define LIMIT_XML_DEPTH 16
+#define LIMIT_XML_ELEMENTS 200000
+
+/* S3 names and metadata (AWS: "Object key naming", "User-defined metadata", "Object tags"). */
+#define LIMIT_KEY_BYTES 1024
+#define LIMIT_KEY_SEGMENT_BYTES 255 /* NAME_MAX of every file system we serve */
+#define LIMIT_BUCKET_NAME_MIN 3
+#define LIMIT_BUCKET_NAME_MAX 63
+#define LIMIT_USER_METADATA_BYTES 2048
+#define LIMIT_TAGS_PER_OBJECT 10
+#define LIMIT_TAGS_PER_BUCKET 50
+#define LIMIT_TAG_KEY_CHARS 128
+#define LIMIT_TAG_VALUE_CHARS 256
+/* One packed record must fit ext4's xattr block together with ACLs: 4 KiB less its overhead. */
+#define LIMIT_OBJECT_RECORD_BYTES 3900
+#define LIMIT_LIST_KEYS 1000
+#define LIMIT_DELETE_KEYS 1000
+
+/* Multipart (AWS: "Amazon S3 multipart upload limits"). */
+#define LIMIT_PARTS 10000
+#define LIMIT_PART_BYTES_MIN (5ull * 1024 * 1024)
+#define LIMIT_PART_BYTES_MAX (5ull * 1024 * 1024 * 1024)
+/* AWS ends a single PUT at 5 GiB; a file system needs no such end, so a PUT may be as large as an object. */
+#define LIMIT_PUT_BYTES_MAX LIMIT_OBJECT_BYTES_MAX
+#define LIMIT_COPY_BYTES_MAX (5ull * 1024 * 1024 * 1024)
+#define LIMIT_OBJECT_BYTES_MAX (50ull * 1024 * 1024 * 1024 * 1024) /* 50 TiB */
+
+/* SigV4. */
+#define LIMIT_CLOCK_SKEW_S 900
+#define LIMIT_PRESIGN_EXPIRES_S (7 * 24 * 3600)
+#define LIMIT_ACCESS_KEY_BYTES 128
+#define LIMIT_SECRET_KEY_BYTES 128
+/* aws-chunked: AWS's minimum for all but the last chunk is 8 KiB; line and size bounds stop endless headers. */
+#define LIMIT_AWS_CHUNK_LINE_BYTES 512
+#define LIMIT_AWS_CHUNK_BYTES (1024ull * 1024 * 1024)
+#define LIMIT_AWS_CHUNK_BYTES_MIN 8192
+
+/* Request-level work on a worker that is sure to stay short. */
+#define LIMIT_LISTING_SORT_ENTRIES 2000000
+
+#endif
