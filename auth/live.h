@@ -1,0 +1,20 @@
+/* The identities of a running gateway: the current snapshot, refreshed when the store changes.
+ * Thread: auth_live_get any; the refresher is a thread of its own. */
+#ifndef AUTH_LIVE_H
+#define AUTH_LIVE_H
+
+#include "auth/identity.h"
+#include "base/compiler.h"
+
+struct auth_live;
+
+/* Opens the store, loads it, and looks for changes every second. root_* may be empty. */
+MUST_USE int auth_live_start(const char *state_dir, struct str root_access_key, struct str root_secret,
+                             struct auth_live **out);
+void auth_live_stop(struct auth_live *l);
+/* A reference to the snapshot in force. */
+struct auth_snapshot *auth_live_get(struct auth_live *l);
+/* Reload now (SIGHUP); keeps the old snapshot on failure. */
+MUST_USE int auth_live_reload(struct auth_live *l);
+
+#endif
