@@ -1,0 +1,231 @@
+#include "base/digest.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include <openssl/evp.h>
+
+#include "base/check.h"
+#include "base/digest_internal.h"
+
+/* The kinds, in the order of enum digest_kind */
+
+struct kind_row {
+    size_t size;
+    const char *openssl_name; /* NULL: one of the CRCs */
+};
+
+static const struct kind_row kinds[DIGEST_KIND_COUNT] = {
+    [DIGEST_MD5] = {16, "MD5"},
+    [DIGEST_SHA1] = {20, "SHA1"},
+    [DIGEST_SHA256] = {32, "SHA2-256"},
+    [DIGEST_SHA512] = {64, "SHA2-512"},
+    [DIGEST_CRC32] = {4, NULL},
+    [DIGEST_CRC32C] = {4, NULL},
+    [DIGEST_CRC64NVME] = {8, NULL},
+};
+
+static bool is_crc(enum digest_kind kind)
+{
+    return kinds[kind].openssl_name == NULL;
+}
+
+size_t digest_size(enum digest_kind kind)
+{
+    CHECK(kind < DIGEST_KIND_COUNT);
+    return kinds[kind].size;
+}
+
+/* OpenSSL: algorithms are fetched once per process, since a fetch takes locks and walks the providers; one-shot contexts are
+ * kept per thread and kind, since restarting a context with its own algorithm allocates nothing. Calls fail only when the
+ * library cannot allocate or lacks the algorithm: neither leaves anything to answer with. */
+
+static EVP_MD *algorithms[DIGEST_KIND_COUNT];
+static pthread_key_t thread_contexts_key;
+
+struct thread_contexts {
+    EVP_MD_CTX *of[DIGEST_KIND_COUNT];
+};
+
+static void thread_contexts_free(void *data)
+{
+    struct thread_contexts *contexts = data;
+    for (int kind = 0; kind < DIGEST_KIND_COUNT; kind++)
+        EVP_MD_CTX_free(contexts->of[kind]);
+    free(contexts);
+}
+
+static void fetch_algorithms(void)
+{
+    for (int kind = 0; kind < DIGEST_KIND_COUNT; kind++) {
+        if (!kinds[kind].openssl_name)
+            continue;
+        algorithms[kind] = EVP_MD_fetch(NULL, kinds[kind].openssl_name, NULL);
+        CHECK(algorithms[kind] != NULL);
+    }
+    CHECK(pthread_key_create(&thread_contexts_key, thread_contexts_free) == 0);
+}
+
+static void fetch_algorithms_once(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, fetch_algorithms); /* fails for an invalid `once` only */
+}
+
+static void evp_start(EVP_MD_CTX *ctx, enum digest_kind kind)
+{
+    CHECK(EVP_DigestInit_ex2(ctx, algorithms[kind], NULL) == 1);
+}
+
+static void evp_update(EVP_MD_CTX *ctx, const void *bytes, size_t size)
+{
+    CHECK(EVP_DigestUpdate(ctx, bytes, size) == 1);
+}
+
+static void evp_final(EVP_MD_CTX *ctx, uint8_t *out)
+{
+    CHECK(EVP_DigestFinal_ex(ctx, out, NULL) == 1);
+}
+
+static EVP_MD_CTX *evp_new(void)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    CHECK(ctx != NULL);
+    return ctx;
+}
+
+/* This thread's context for one-shot work with that kind. */
+static EVP_MD_CTX *thread_context(enum digest_kind kind)
+{
+    fetch_algorithms_once();
+    struct thread_contexts *contexts = pthread_getspecific(thread_contexts_key);
+    if (!contexts) {
+        contexts = calloc(1, sizeof(*contexts));
+        CHECK(contexts != NULL);
+        CHECK(pthread_setspecific(thread_contexts_key, contexts) == 0);
+    }
+    if (!contexts->of[kind])
+        contexts->of[kind] = evp_new();
+    return contexts->of[kind];
+}
+
+/* Incremental digests */
+
+struct digest {
+    enum digest_kind kind;
+    bool is_final;   /* waits for digest_reset */
+    EVP_MD_CTX *evp; /* NULL for CRCs */
+    uint64_t crc;
+};
+
+struct digest *digest_new(enum digest_kind kind)
+{
+    CHECK(kind < DIGEST_KIND_COUNT);
+    struct digest *d = calloc(1, sizeof(*d));
+    CHECK(d != NULL);
+    d->kind = kind;
+    if (!is_crc(kind)) {
+        fetch_algorithms_once();
+        d->evp = evp_new();
+    }
+    digest_reset(d);
+    return d;
+}
+
+void digest_free(struct digest *d)
+{
+    if (!d)
+        return;
+    EVP_MD_CTX_free(d->evp);
+    free(d);
+}
+
+void digest_freep(struct digest **d)
+{
+    digest_free(*d);
+    *d = NULL;
+}
+
+void digest_reset(struct digest *d)
+{
+    d->is_final = false;
+    d->crc = 0;
+    if (d->evp)
+        evp_start(d->evp, d->kind);
+}
+
+void digest_update(struct digest *d, struct str bytes)
+{
+    CHECK(!d->is_final);
+    if (d->evp)
+        evp_update(d->evp, bytes.ptr, bytes.len);
+    else
+        d->crc = digest_crc_update(d->kind, d->crc, bytes);
+}
+
+void digest_final(struct digest *d, uint8_t out[DIGEST_SIZE_MAX])
+{
+    CHECK(!d->is_final);
+    d->is_final = true;
+    if (d->evp)
+        evp_final(d->evp, out);
+    else
+        digest_crc_encode(d->kind, d->crc, out);
+}
+
+void digest_bytes(enum digest_kind kind, struct str bytes, uint8_t out[DIGEST_SIZE_MAX])
+{
+    CHECK(kind < DIGEST_KIND_COUNT);
+    if (is_crc(kind)) {
+        digest_crc_encode(kind, digest_crc_update(kind, 0, bytes), out);
+        return;
+    }
+    EVP_MD_CTX *ctx = thread_context(kind);
+    evp_start(ctx, kind);
+    evp_update(ctx, bytes.ptr, bytes.len);
+    evp_final(ctx, out);
+}
+
+/* HMAC from the plain digest: EVP_MAC allocates for every key, and SigV4 changes keys four times per request. */
+
+#define HMAC_BLOCK_SIZE 64 /* of SHA-1 and SHA-256 alike */
+
+/* out may be the memory of key or message: the chain of SigV4 keys is one buffer then. */
+static void hmac(enum digest_kind kind, struct str key, struct str message, uint8_t *out)
+{
+    uint8_t pad[HMAC_BLOCK_SIZE] = {0};
+    uint8_t inner[DIGEST_SIZE_MAX];
+    EVP_MD_CTX *ctx = thread_context(kind);
+
+    if (key.len > sizeof(pad))
+        digest_bytes(kind, key, pad);
+    else if (key.len > 0)
+        memcpy(pad, key.ptr, key.len);
+
+    for (size_t i = 0; i < sizeof(pad); i++)
+        pad[i] ^= 0x36;
+    evp_start(ctx, kind);
+    evp_update(ctx, pad, sizeof(pad));
+    evp_update(ctx, message.ptr, message.len);
+    evp_final(ctx, inner);
+
+    for (size_t i = 0; i < sizeof(pad); i++)
+        pad[i] ^= 0x36 ^ 0x5c;
+    evp_start(ctx, kind);
+    evp_update(ctx, pad, sizeof(pad));
+    evp_update(ctx, inner, digest_size(kind));
+    evp_final(ctx, out);
+
+    secure_zero(pad, sizeof(pad));
+    secure_zero(inner, sizeof(inner));
+}
+
+void hmac_sha256(struct str key, struct str message, uint8_t out[32])
+{
+    hmac(DIGEST_SHA256, key, message, out);
+}
+
+void hmac_sha1(struct str key, struct str message, uint8_t out[20])
+{
+    hmac(DIGEST_SHA1, key, message, out);
+}
