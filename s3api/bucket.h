@@ -1,0 +1,24 @@
+/* A bucket's own record and configuration documents. The record (owner, time of creation) is the xattr
+ * "user.sluice.bucket" of the bucket's directory; documents (tagging, later policy, CORS, …) are files under
+ * .sluice/config/ of the bucket. Thread: worker. */
+#ifndef S3API_BUCKET_H
+#define S3API_BUCKET_H
+
+#include "s3api/op.h"
+
+struct s3_bucket_record {
+    struct str owner_id; /* the default owner's for directories made through POSIX */
+    int64_t created_ns;
+};
+
+/* The bucket's directory, confined: op->bucket. Also checks x-amz-expected-bucket-owner. S3_NO_SUCH_BUCKET. */
+enum s3_error s3_bucket_open(struct s3_op *op, struct str name, struct vfs_dir **out);
+enum s3_error s3_bucket_record(struct s3_op *op, struct str name, struct s3_bucket_record *out);
+/* Document by name ("tagging"); absent: S3_OK with out empty. */
+enum s3_error s3_bucket_config_get(struct s3_op *op, const char *name, struct buf *out);
+enum s3_error s3_bucket_config_put(struct s3_op *op, const char *name, struct str bytes);
+enum s3_error s3_bucket_config_delete(struct s3_op *op, const char *name);
+/* <Owner> element contents for a canonical id. */
+void s3_owner_xml(struct s3_op *op, const char *element, struct str owner_id);
+
+#endif

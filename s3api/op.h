@@ -1,0 +1,100 @@
+/* An operation in progress, and the table of operations: one row each, which says all that is the same kind of fact for
+ * every operation. Included by s3api/ only. */
+#ifndef S3API_OP_H
+#define S3API_OP_H
+
+#include "auth/verify.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "s3api/error.h"
+#include "s3api/request.h"
+#include "s3api/s3.h"
+#include "vfs/vfs.h"
+
+struct s3_body;
+
+enum s3_level { S3_LEVEL_SERVICE, S3_LEVEL_BUCKET, S3_LEVEL_OBJECT };
+
+enum s3_body_kind {
+    S3_BODY_KIND_NONE,  /* a body is ignored (and drained) */
+    S3_BODY_KIND_SMALL, /* collected into op->body_bytes, at most body_max bytes, then finish */
+    S3_BODY_KIND_STREAM /* handed to sink as it comes */
+};
+
+enum {
+    S3_OP_WRITE = 1,          /* needs AUTH_WRITE and a writable gateway; otherwise AUTH_READ */
+    S3_OP_SLOW = 2,           /* may answer early with white space */
+    S3_OP_NO_BUCKET = 4,      /* does not need the bucket to exist (CreateBucket) */
+    S3_OP_NEEDS_CHECKSUM = 8, /* Content-MD5 or x-amz-checksum-* is required (DeleteObjects, …) */
+    S3_OP_UNSIGNED_TRAILER = 16 /* STREAMING-UNSIGNED-PAYLOAD-TRAILER is allowed (PutObject, UploadPart) */
+};
+
+struct s3_op_row {
+    const char *name;      /* as in AWS's API reference */
+    enum s3_level level;
+    const char *method;
+    const char *query;     /* sub-resource that must be present ("uploads"), or NULL */
+    const char *query2;    /* a second one ("partNumber" with "uploadId"), or NULL */
+    const char *header;    /* header that must be present ("x-amz-copy-source"), or NULL */
+    enum s3_body_kind body;
+    size_t body_max;       /* S3_BODY_KIND_SMALL */
+    unsigned flags;
+    /* Everything that can be decided before the body. Fills op->reply when there is no body to wait for. */
+    enum s3_error (*begin)(struct s3_op *op);
+    /* S3_BODY_KIND_STREAM: decoded bytes. */
+    enum s3_error (*sink)(struct s3_op *op, struct str bytes);
+    /* The body is complete and verified. S3_AGAIN: a bounded step is done, call again. Then op->reply is filled. NULL when
+     * begin does all. */
+    enum s3_error (*finish)(struct s3_op *op);
+    /* S3_REPLY_STREAM bodies. */
+    ssize_t (*produce)(struct s3_op *op, char *out, size_t size);
+    /* Releases what begin took (not arena memory); called exactly once if begin was called. May be NULL. */
+    void (*end)(struct s3_op *op);
+};
+
+#define S3_REPLY_HEADERS_MAX 64
+
+struct s3_op {
+    const struct s3_op_row *row;
+    struct s3_service *service;
+    struct arena *arena;
+    struct s3_incoming in;
+    struct s3_request req;
+    enum s3_state state;
+    enum s3_error error;         /* S3_OK until the reply is an error */
+    const char *error_cause;     /* for the log */
+    struct s3_error_detail detail; /* extra elements of the error document */
+
+    struct auth_snapshot *identities; /* a reference, held to the end */
+    struct auth_result auth;
+    struct vfs_cred cred_storage;
+    const struct vfs_cred *cred; /* NULL: the process itself */
+
+    struct vfs_dir *bucket; /* open unless S3_OP_NO_BUCKET or level service */
+    struct s3_body *body;
+    struct buf body_bytes;  /* S3_BODY_KIND_SMALL */
+
+    struct s3_reply reply;
+    struct http_header reply_headers[S3_REPLY_HEADERS_MAX];
+    struct buf out;         /* bytes of the reply's document */
+    void *data;             /* the operation's own, in the arena */
+};
+
+extern const struct s3_op_row s3_op_rows[];
+extern const size_t s3_op_row_count;
+
+/* Fails with a message of its own instead of the error's default one. Returns error. */
+enum s3_error s3_fail(struct s3_op *op, enum s3_error error, const char *message_format, ...) PRINTF(3, 4);
+/* errno of a volume call to an S3 error, given what was looked up. The one place where this is done. */
+enum s3_looked_up { S3_FOR_BUCKET, S3_FOR_KEY, S3_FOR_UPLOAD, S3_FOR_WRITE };
+enum s3_error s3_fail_errno(struct s3_op *op, int negative_errno, enum s3_looked_up what);
+
+/* Reply building (reply.c). Values are copied into the arena; a value with CR, LF or NUL is dropped (SEC-52). */
+void s3_reply_header(struct s3_op *op, const char *name, struct str value);
+void s3_reply_headerf(struct s3_op *op, const char *name, const char *format, ...) PRINTF(3, 4);
+/* Status without a body. */
+enum s3_error s3_reply_empty(struct s3_op *op, int status);
+/* op->out holds an XML document: sends it with application/xml. */
+enum s3_error s3_reply_xml(struct s3_op *op, int status);
+
+#endif

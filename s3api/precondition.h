@@ -1,0 +1,22 @@
+/* The If-* family (RFC 9110 §13, as S3 applies it). Pure. Thread: any. */
+#ifndef S3API_PRECONDITION_H
+#define S3API_PRECONDITION_H
+
+#include "base/str.h"
+#include "s3api/error.h"
+
+struct s3_conditions {
+    struct str if_match, if_none_match;                   /* ptr NULL: absent */
+    struct str if_modified_since, if_unmodified_since;    /* HTTP dates; malformed ones are ignored */
+};
+
+/* For reads of an existing object: S3_OK, S3_NOT_MODIFIED (304) or S3_PRECONDITION_FAILED (412). If-Match true makes
+ * If-Unmodified-Since void; If-None-Match false makes If-Modified-Since void. */
+enum s3_error s3_check_read(const struct s3_conditions *c, struct str etag, int64_t mtime_s);
+/* For copy sources: 412 for all failures. */
+enum s3_error s3_check_copy_source(const struct s3_conditions *c, struct str etag, int64_t mtime_s);
+/* For writes: exists false: If-Match gives S3_NO_SUCH_KEY; If-None-Match: * on an existing one S3_PRECONDITION_FAILED. Only
+ * "*" is legal for If-None-Match on writes in AWS; other tags are compared (superset). */
+enum s3_error s3_check_write(const struct s3_conditions *c, bool exists, struct str etag);
+
+#endif
