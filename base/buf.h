@@ -39,6 +39,8 @@ void buf_add_u64(struct buf *b, uint64_t value);
  * was filled. */
 char *buf_reserve(struct buf *b, size_t size);
 void buf_extend(struct buf *b, size_t size);
+/* Back to `len` bytes, at most the present length: takes a failed step's bytes off. Does not clear `failed`. */
+void buf_truncate(struct buf *b, size_t len);
 /* Removes the first `size` bytes (clamped). */
 void buf_consume(struct buf *b, size_t size);
 static inline struct str buf_str(const struct buf *b)

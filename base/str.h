@@ -63,6 +63,8 @@ struct str str_trim(struct str s);
 bool str_split(struct str *rest, char sep, struct str *out_token);
 /* Well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF). */
 bool str_is_utf8(struct str s);
+/* Bytes of the well-formed UTF-8 sequence that s starts with; 0 when there is none. */
+size_t str_utf8_len(struct str s);
 /* Decimal digits only, no sign, no blank, no leading '+'; false on empty, overflow or anything else. */
 MUST_USE bool str_parse_u64(struct str s, uint64_t *out);
 /* As str_parse_u64 and at most max. */
