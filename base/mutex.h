@@ -9,7 +9,7 @@
 struct mutex {
     pthread_mutex_t os;
 };
-#define MUTEX_INIT {PTHREAD_MUTEX_INITIALIZER}
+#define MUTEX_INIT {PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP}
 
 void mutex_init(struct mutex *m);
 void mutex_done(struct mutex *m);
