@@ -22,9 +22,8 @@ void buf_add_base64(struct buf *b, const void *bytes, size_t size);
 MUST_USE bool base64_decode(struct str text, void *out, size_t capacity, size_t *out_size);
 
 /* AWS's UriEncode (SigV4): unreserved A-Z a-z 0-9 - . _ ~ stay, the rest becomes %XY in upper case; '/' stays when
- * keep_slash. */
+ * keep_slash (also the form of listings with encoding-type=url). */
 void buf_add_uri(struct buf *b, struct str s, bool keep_slash);
-/* Python-style quoting of encoding-type=url listings: as UriEncode with '/' kept. */
 /* Decodes %XY; '+' is a blank only when plus_is_space. False on a bad escape. */
 MUST_USE bool uri_decode(struct str s, bool plus_is_space, struct buf *out);
 
