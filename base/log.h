@@ -14,7 +14,8 @@ MUST_USE int log_open(const char *path, enum log_level level, bool json);
 /* Opens the path again (after log rotation). */
 void log_reopen(void);
 bool log_enabled(enum log_level level);
-/* fields: printf text of blank-separated key=value pairs; quote values that may hold blanks with LOG_Q. */
+/* fields: printf text of blank-separated key=value pairs, NULL for none; put values that may hold blanks between double
+ * quotes. Control bytes are escaped; more than 4 KiB are cut. Leaves errno as it was. */
 void log_event(enum log_level level, const char *event, const char *fields, ...) PRINTF(3, 4);
 #define log_error(event, ...) log_event(LOG_ERROR, event, __VA_ARGS__)
 #define log_warn(event, ...) log_event(LOG_WARN, event, __VA_ARGS__)

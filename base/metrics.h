@@ -18,9 +18,10 @@ struct metric *metric_get(enum metric_kind kind, const char *name, const char *l
 void metric_add(struct metric *m, uint64_t value);
 void metric_gauge_set(struct metric *m, int64_t value);
 void metric_gauge_add(struct metric *m, int64_t delta);
-/* Histograms of seconds; fixed buckets from 100 µs to 60 s (base/limits.h). */
+/* Histograms of seconds; fixed buckets from 100 µs to 60 s. */
 void metric_observe_ns(struct metric *m, uint64_t nanoseconds);
-/* A gauge (or counter) read when scraped. */
+/* A gauge (or counter) read when scraped. `read` runs under the registry's lock: it must be quick and may not register
+ * metrics. Registering the same (name, labels) again replaces it; read NULL hides the series, after which data may go. */
 void metric_callback(enum metric_kind kind, const char *name, const char *labels, const char *help,
                      double (*read)(void *data), void *data);
 /* Appends the text of all. */
