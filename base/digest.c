@@ -36,23 +36,16 @@ size_t digest_size(enum digest_kind kind)
     return kinds[kind].size;
 }
 
-/* OpenSSL: algorithms are fetched once per process, since a fetch takes locks and walks the providers; one-shot contexts are
- * kept per thread and kind, since restarting a context with its own algorithm allocates nothing. Calls fail only when the
- * library cannot allocate or lacks the algorithm: neither leaves anything to answer with. */
+/* OpenSSL: algorithms are fetched once per process, since a fetch takes locks and walks the providers. One-shot work
+ * has a context per thread; OpenSSL 3.0 still allocates the algorithm's state at each start, a hundred bytes. Calls
+ * fail only when the library cannot allocate or lacks the algorithm: neither leaves anything to answer with. */
 
 static EVP_MD *algorithms[DIGEST_KIND_COUNT];
-static pthread_key_t thread_contexts_key;
+static pthread_key_t thread_context_key;
 
-struct thread_contexts {
-    EVP_MD_CTX *of[DIGEST_KIND_COUNT];
-};
-
-static void thread_contexts_free(void *data)
+static void thread_context_free(void *ctx)
 {
-    struct thread_contexts *contexts = data;
-    for (int kind = 0; kind < DIGEST_KIND_COUNT; kind++)
-        EVP_MD_CTX_free(contexts->of[kind]);
-    free(contexts);
+    EVP_MD_CTX_free(ctx);
 }
 
 static void fetch_algorithms(void)
@@ -63,7 +56,7 @@ static void fetch_algorithms(void)
         algorithms[kind] = EVP_MD_fetch(NULL, kinds[kind].openssl_name, NULL);
         CHECK(algorithms[kind] != NULL);
     }
-    CHECK(pthread_key_create(&thread_contexts_key, thread_contexts_free) == 0);
+    CHECK(pthread_key_create(&thread_context_key, thread_context_free) == 0);
 }
 
 static void fetch_algorithms_once(void)
@@ -94,19 +87,16 @@ static EVP_MD_CTX *evp_new(void)
     return ctx;
 }
 
-/* This thread's context for one-shot work with that kind. */
-static EVP_MD_CTX *thread_context(enum digest_kind kind)
+/* This thread's context for one-shot work. */
+static EVP_MD_CTX *thread_context(void)
 {
     fetch_algorithms_once();
-    struct thread_contexts *contexts = pthread_getspecific(thread_contexts_key);
-    if (!contexts) {
-        contexts = calloc(1, sizeof(*contexts));
-        CHECK(contexts != NULL);
-        CHECK(pthread_setspecific(thread_contexts_key, contexts) == 0);
+    EVP_MD_CTX *ctx = pthread_getspecific(thread_context_key);
+    if (!ctx) {
+        ctx = evp_new();
+        CHECK(pthread_setspecific(thread_context_key, ctx) == 0);
     }
-    if (!contexts->of[kind])
-        contexts->of[kind] = evp_new();
-    return contexts->of[kind];
+    return ctx;
 }
 
 /* Incremental digests */
@@ -180,13 +170,14 @@ void digest_bytes(enum digest_kind kind, struct str bytes, uint8_t out[DIGEST_SI
         digest_crc_encode(kind, digest_crc_update(kind, 0, bytes), out);
         return;
     }
-    EVP_MD_CTX *ctx = thread_context(kind);
+    EVP_MD_CTX *ctx = thread_context();
     evp_start(ctx, kind);
     evp_update(ctx, bytes.ptr, bytes.len);
     evp_final(ctx, out);
 }
 
-/* HMAC from the plain digest: EVP_MAC allocates for every key, and SigV4 changes keys four times per request. */
+/* HMAC from the plain digest: with a new key each time, as SigV4 has it, EVP_MAC needs twice the time and the memory
+ * traffic. */
 
 #define HMAC_BLOCK_SIZE 64 /* of SHA-1 and SHA-256 alike */
 
@@ -195,7 +186,7 @@ static void hmac(enum digest_kind kind, struct str key, struct str message, uint
 {
     uint8_t pad[HMAC_BLOCK_SIZE] = {0};
     uint8_t inner[DIGEST_SIZE_MAX];
-    EVP_MD_CTX *ctx = thread_context(kind);
+    EVP_MD_CTX *ctx = thread_context();
 
     if (key.len > sizeof(pad))
         digest_bytes(kind, key, pad);

@@ -13,9 +13,9 @@
 
 /* Polynomials over GF(2)
  *
- * All three CRCs are "reflected": the most significant of the `width` bits is the coefficient of x^0, the least significant
- * one that of x^(width-1). `poly` leaves out x^width. All three start from and end with inverted bits, which cancel out in
- * the rule that combining uses: crc(A‖B) = crc(A) * x^(8 |B|) + crc(B) mod P. */
+ * All three CRCs are "reflected": the most significant of the `width` bits is the coefficient of x^0, the least
+ * significant one that of x^(width-1). `poly` leaves out x^width. All three start from and end with inverted bits,
+ * which cancel out in the rule that combining uses: crc(A‖B) = crc(A) * x^(8 |B|) + crc(B) mod P. */
 
 struct crc_field {
     uint64_t poly;
@@ -99,10 +99,10 @@ static uint64_t crc64_by_table(uint64_t state, const char *p, size_t size)
 
 /* CRC64NVME with carry-less multiplication
  *
- * 16 bytes X = H x^64 + L stand for the same remainder as H (x^(64+d) mod P) + L (x^d mod P) added d bits further on, which is
- * 16 bytes again (Gopal et al., "Fast CRC computation for generic polynomials using PCLMULQDQ", 2009). Reflected operands
- * give a product that is one x too high, hence d - 1 in the factors. The last 16 bytes go through the table: that costs
- * nothing worth a Barrett reduction. */
+ * 16 bytes X = H x^64 + L stand for the same remainder as H (x^(64+d) mod P) + L (x^d mod P) added d bits further on,
+ * which is 16 bytes again (Gopal et al., "Fast CRC computation for generic polynomials using PCLMULQDQ", 2009).
+ * Reflected operands give a product that is one x too high, hence d - 1 in the factors. The last 16 bytes go through
+ * the table: that costs nothing worth a Barrett reduction. */
 
 #if defined(__x86_64__)
 
@@ -248,7 +248,8 @@ static uint64_t crc_decode(enum digest_kind kind, const uint8_t *bytes)
     return crc;
 }
 
-void digest_crc_combine(enum digest_kind kind, const uint8_t *crc_a, const uint8_t *crc_b, uint64_t size_b, uint8_t *out)
+void digest_crc_combine(enum digest_kind kind, const uint8_t *crc_a, const uint8_t *crc_b, uint64_t size_b,
+                        uint8_t *out)
 {
     const struct crc_field *f = field_of(kind);
     CHECK(size_b <= UINT64_MAX / 8);

@@ -1,5 +1,5 @@
-/* What base/digest.c needs of the CRCs. A CRC travels as its plain value: 0 for no bytes, and the value after some bytes is
- * both the result and what the next update starts from. Thread: any. */
+/* What base/digest.c needs of the CRCs. A CRC travels as its plain value: 0 for no bytes, and the value after some
+ * bytes is both the result and what the next update starts from. Thread: any. */
 #ifndef BASE_DIGEST_INTERNAL_H
 #define BASE_DIGEST_INTERNAL_H
 

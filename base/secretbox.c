@@ -26,7 +26,7 @@ static void cipher_freep(EVP_CIPHER_CTX **ctx)
     EVP_CIPHER_CTX_free(*ctx); /* wipes the key schedule */
 }
 
-/* A context that has taken key, nonce and context. None of its calls depends on foreign bytes, so failures are memory. */
+/* A context that has taken key, nonce and context. No call depends on foreign bytes, so failures are memory. */
 static EVP_CIPHER_CTX *cipher_new(const uint8_t *key, const uint8_t *nonce, struct str context, bool encrypt)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -71,8 +71,8 @@ void secretbox_seal(const uint8_t key[SECRETBOX_KEY_SIZE], struct str context, s
     buf_extend(out, size);
 }
 
-/* Does the tag fit what went through ctx? A mismatch leaves nothing in the thread's error queue, where it would be taken for
- * the error of the next TLS call. */
+/* Does the tag fit what went through ctx? A mismatch leaves nothing in the thread's error queue, where it would be
+ * taken for the error of the next TLS call. */
 static bool tag_fits(EVP_CIPHER_CTX *ctx, const char *sealed_tag)
 {
     uint8_t tag[TAG_SIZE];
