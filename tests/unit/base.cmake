@@ -1,1 +1,2 @@
 # Unit tests of base/
+add_unit_test(base_digest LIB base)
