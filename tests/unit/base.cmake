@@ -1,2 +1,3 @@
 # Unit tests of base/
 add_unit_test(base_digest LIB base)
+add_unit_test(base_secretbox LIB base)
