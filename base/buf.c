@@ -32,6 +32,7 @@ static void grow(struct buf *b, size_t needed)
     char *ptr = realloc(b->ptr, capacity);
     CHECK(ptr != NULL); /* out of memory */
     b->ptr = ptr;
+    b->ptr[b->len] = '\0';
     b->capacity = capacity;
 }
 

@@ -167,8 +167,10 @@ struct str clock_format_amz(int64_t wall_s, char out[CLOCK_TEXT_MAX])
                                  c.minute, c.second));
 }
 
-/* Parsers. A text is matched against a pattern, character by character: Y M D h m s take one digit of that field, 'N' a
- * month's three letters, '_' a digit or a blank of the day (asctime), anything else itself. */
+/* Parsers. A text is matched against a pattern, character by character: y n d h m s take one digit of the year, month,
+ * day, hour, minute and second; 'N' a month's three letters, '_' a digit or a blank of the day (asctime), anything else
+ * itself.
+ */
 
 static bool match_month(struct str s, int *out_month)
 {
@@ -185,11 +187,11 @@ static bool match_digit(struct civil *c, char field, char digit)
 {
     if (digit < '0' || digit > '9')
         return false;
-    if (field == 'Y') {
+    if (field == 'y') {
         c->year = c->year * 10 + (digit - '0');
         return true;
     }
-    int *target = field == 'M'   ? &c->month
+    int *target = field == 'n'   ? &c->month
                   : field == 'h' ? &c->hour
                   : field == 'm' ? &c->minute
                   : field == 's' ? &c->second
@@ -209,10 +211,10 @@ static bool match_pattern(struct str *s, const char *pattern, struct civil *c)
         if (*pattern == 'N') {
             matches = match_month(*s, &c->month);
             taken = 3;
-        } else if (strchr("YMDhms", *pattern)) {
+        } else if (strchr("yndhms", *pattern)) {
             matches = match_digit(c, *pattern, s->ptr[0]);
         } else if (*pattern == '_') {
-            matches = s->ptr[0] == ' ' || match_digit(c, 'D', s->ptr[0]);
+            matches = s->ptr[0] == ' ' || match_digit(c, 'd', s->ptr[0]);
         } else {
             matches = s->ptr[0] == *pattern;
         }
@@ -233,7 +235,7 @@ static bool parse_whole(struct str s, const char *pattern, int64_t *out_wall_s)
 static bool parse_rfc850(struct str s, int64_t *out_wall_s)
 {
     struct civil c = {0};
-    if (!match_pattern(&s, ", DD-N-YY hh:mm:ss GMT", &c) || s.len != 0)
+    if (!match_pattern(&s, ", dd-N-yy hh:mm:ss GMT", &c) || s.len != 0)
         return false;
     int64_t this_year = civil_from_wall(clock_wall_s()).year;
     c.year += this_year - this_year % 100;
@@ -252,15 +254,15 @@ bool clock_parse_http(struct str s, int64_t *out_wall_s)
         if (!str_starts(s, str_first(name, 3)))
             continue;
         struct str rest = str_from(s, 3);
-        return parse_whole(rest, ", DD N YYYY hh:mm:ss GMT", out_wall_s) ||
-               parse_whole(rest, " N _D hh:mm:ss YYYY", out_wall_s);
+        return parse_whole(rest, ", dd N yyyy hh:mm:ss GMT", out_wall_s) ||
+               parse_whole(rest, " N _d hh:mm:ss yyyy", out_wall_s);
     }
     return false;
 }
 
 bool clock_parse_amz(struct str s, int64_t *out_wall_s)
 {
-    return parse_whole(s, "YYYYMMDDThhmmssZ", out_wall_s);
+    return parse_whole(s, "yyyynnddThhmmssZ", out_wall_s);
 }
 
 /* Takes ".digits" off; digits past the ninth are below our resolution and dropped. */
@@ -299,7 +301,7 @@ bool clock_parse_iso8601(struct str s, int64_t *out_wall_ns)
 {
     struct civil c = {0};
     int64_t wall_s, fraction_ns, offset_s, wall_ns;
-    if (!match_pattern(&s, "YYYY-MM-DDThh:mm:ss", &c) || !civil_to_wall(&c, &wall_s))
+    if (!match_pattern(&s, "yyyy-nn-ddThh:mm:ss", &c) || !civil_to_wall(&c, &wall_s))
         return false;
     if (!take_fraction(&s, &fraction_ns) || !parse_zone(s, &offset_s))
         return false;
