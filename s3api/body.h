@@ -36,4 +36,8 @@ void s3_body_md5(const struct s3_op *op, uint8_t out[16]);
 struct s3_checksum s3_body_checksum(const struct s3_op *op);
 void s3_body_close(struct s3_op *op);
 
+/* The request's Content-Encoding as it is to be stored: without aws-chunked, which ends at the gateway. ptr NULL when
+ * nothing is left. */
+struct str s3_stored_content_encoding(const struct s3_op *op);
+
 #endif

@@ -7,6 +7,8 @@
 /* X(symbol, "Code", status, "Message.") */
 #define S3_ERRORS(X)                                                                                                     \
     X(S3_ACCESS_DENIED, "AccessDenied", 403, "Access Denied")                                                            \
+    X(S3_ACCESS_FORBIDDEN, "AccessForbidden", 403, "CORSResponse: CORS is not enabled for this bucket.")                  \
+    X(S3_ACL_NOT_SUPPORTED, "AccessControlListNotSupported", 400, "The bucket does not allow ACLs")                       \
     X(S3_AUTH_HEADER_MALFORMED, "AuthorizationHeaderMalformed", 400, "The authorization header that you provided is not valid.") \
     X(S3_AUTH_QUERY_ERROR, "AuthorizationQueryParametersError", 400, "The authorization query parameters that you provided are not valid.") \
     X(S3_BAD_DIGEST, "BadDigest", 400, "The Content-MD5 or checksum value that you specified did not match what the server received.") \
@@ -22,6 +24,7 @@
     X(S3_INVALID_ACCESS_KEY, "InvalidAccessKeyId", 403, "The AWS access key ID that you provided does not exist in our records.") \
     X(S3_INVALID_ARGUMENT, "InvalidArgument", 400, "Invalid Argument")                                                   \
     X(S3_INVALID_BUCKET_NAME, "InvalidBucketName", 400, "The specified bucket is not valid.")                            \
+    X(S3_INVALID_CHUNK_SIZE, "InvalidChunkSizeError", 400, "Only the last chunk is allowed to have a size less than 8192 bytes") \
     X(S3_INVALID_DIGEST, "InvalidDigest", 400, "The Content-MD5 or checksum value that you specified is not valid.")     \
     X(S3_INVALID_LOCATION, "InvalidLocationConstraint", 400, "The specified location (Region) constraint is not valid.") \
     X(S3_INVALID_PART, "InvalidPart", 400, "One or more of the specified parts could not be found. The part might not have been uploaded, or the specified entity tag might not have matched the part's entity tag.") \
@@ -33,6 +36,8 @@
     X(S3_INVALID_TOKEN, "InvalidToken", 400, "The provided token is malformed or otherwise not valid.")                  \
     X(S3_INVALID_URI, "InvalidURI", 400, "The specified URI couldn't be parsed.")                                        \
     X(S3_KEY_TOO_LONG, "KeyTooLongError", 400, "Your key is too long.")                                                  \
+    X(S3_MALFORMED_ACL, "MalformedACLError", 400, "The XML you provided was not well-formed or did not validate against our published schema") \
+    X(S3_MALFORMED_TRAILER, "MalformedTrailerError", 400, "The request contained trailing data that was not well-formed or did not conform to our published schema.") \
     X(S3_MALFORMED_XML, "MalformedXML", 400, "The XML that you provided was not well formed or did not validate against our published schema.") \
     X(S3_MAX_MESSAGE_LENGTH, "MaxMessageLengthExceeded", 400, "Your request was too large.")                             \
     X(S3_METADATA_TOO_LARGE, "MetadataTooLarge", 400, "Your metadata headers exceed the maximum allowed metadata size.") \
@@ -81,6 +86,7 @@ const char *s3_error_code(enum s3_error e);
 int s3_error_status(enum s3_error e);
 const char *s3_error_message(enum s3_error e);
 
+#define S3_ERROR_EXTRA_MAX 4
 /* Elements that some errors carry besides Code, Message, Resource, RequestId and HostId; empty ones are left out. */
 struct s3_error_detail {
     struct str message; /* instead of the default */
@@ -94,6 +100,11 @@ struct s3_error_detail {
     uint64_t range_size;                                   /* InvalidRange: ActualObjectSize */
     struct str range_requested;
     struct str expires, server_time;                       /* expired presigned, skew */
+    struct s3_error_extra {                                /* elements that one error only has: s3_fail_extra */
+        const char *element;
+        struct str value;
+    } extra[S3_ERROR_EXTRA_MAX];
+    size_t extra_count;
 };
 
 #endif

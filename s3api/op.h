@@ -16,7 +16,7 @@ struct s3_body;
 enum s3_level { S3_LEVEL_SERVICE, S3_LEVEL_BUCKET, S3_LEVEL_OBJECT };
 
 enum s3_body_kind {
-    S3_BODY_KIND_NONE,  /* a body is ignored (and drained) */
+    S3_BODY_KIND_NONE,  /* a body is ignored (and drained), also when the row has a finish */
     S3_BODY_KIND_SMALL, /* collected into op->body_bytes, at most body_max bytes, then finish */
     S3_BODY_KIND_STREAM /* handed to sink as it comes */
 };
@@ -26,7 +26,9 @@ enum {
     S3_OP_SLOW = 2,           /* may answer early with white space */
     S3_OP_NO_BUCKET = 4,      /* does not need the bucket to exist (CreateBucket) */
     S3_OP_NEEDS_CHECKSUM = 8, /* Content-MD5 or x-amz-checksum-* is required (DeleteObjects, …) */
-    S3_OP_UNSIGNED_TRAILER = 16 /* STREAMING-UNSIGNED-PAYLOAD-TRAILER is allowed (PutObject, UploadPart) */
+    S3_OP_UNSIGNED_TRAILER = 16, /* STREAMING-UNSIGNED-PAYLOAD-TRAILER is allowed (PutObject, UploadPart) */
+    S3_OP_ANONYMOUS = 32, /* answers anybody and reveals nothing: CORS preflights, browser forms (signed in their body) */
+    S3_OP_OBJECT_CHECKSUM = 64 /* x-amz-checksum-* describes the object to be, not the body (CompleteMultipartUpload) */
 };
 
 struct s3_op_row {
@@ -39,16 +41,17 @@ struct s3_op_row {
     enum s3_body_kind body;
     size_t body_max;       /* S3_BODY_KIND_SMALL */
     unsigned flags;
-    /* Everything that can be decided before the body. Fills op->reply when there is no body to wait for. */
+    /* Everything that can be decided before the body. Fills op->reply when the row has no finish. May be NULL when it has. */
     enum s3_error (*begin)(struct s3_op *op);
     /* S3_BODY_KIND_STREAM: decoded bytes. */
     enum s3_error (*sink)(struct s3_op *op, struct str bytes);
     /* The body is complete and verified. S3_AGAIN: a bounded step is done, call again. Then op->reply is filled. NULL when
-     * begin does all. */
+     * begin does all. Also called for rows without a body (S3_BODY_KIND_NONE), for work in steps. */
     enum s3_error (*finish)(struct s3_op *op);
     /* S3_REPLY_STREAM bodies. */
     ssize_t (*produce)(struct s3_op *op, char *out, size_t size);
-    /* Releases what begin took (not arena memory); called exactly once if begin was called. May be NULL. */
+    /* Releases what begin took (not arena memory); called exactly once if begin was called, whatever it returned (op->data
+     * NULL when it failed before setting it). May be NULL. */
     void (*end)(struct s3_op *op);
 };
 
@@ -85,6 +88,8 @@ extern const size_t s3_op_row_count;
 
 /* Fails with a message of its own instead of the error's default one. Returns error. */
 enum s3_error s3_fail(struct s3_op *op, enum s3_error error, const char *message_format, ...) PRINTF(3, 4);
+/* One more element of the error document, besides those that struct s3_error_detail has by name; the value is copied. */
+void s3_fail_extra(struct s3_op *op, const char *element, struct str value);
 /* errno of a volume call to an S3 error, given what was looked up. The one place where this is done. */
 enum s3_looked_up { S3_FOR_BUCKET, S3_FOR_KEY, S3_FOR_UPLOAD, S3_FOR_WRITE };
 enum s3_error s3_fail_errno(struct s3_op *op, int negative_errno, enum s3_looked_up what);
