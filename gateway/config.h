@@ -49,6 +49,8 @@ struct gw_config {
 MUST_USE int gw_config_parse(int argc, char **argv, struct gw_config *out, struct buf *error);
 /* Text of --help for the serve options, grouped. */
 void gw_config_help(struct buf *out);
+/* The state folder that serve would use without --state: SLUICE_STATE or the default; NULL when there is none. */
+const char *gw_config_state_dir(void);
 /* Effective values, secrets redacted (`sluice config dump`). */
 void gw_config_dump(const struct gw_config *c, struct buf *out);
 

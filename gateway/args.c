@@ -1,0 +1,39 @@
+#include "gateway/args.h"
+
+struct gw_args gw_args_make(int count, char **words)
+{
+    return (struct gw_args){.words = words, .count = count};
+}
+
+enum gw_arg_kind gw_args_next(struct gw_args *a, struct str *out)
+{
+    a->inline_value = NULL;
+    if (a->next < a->count && !a->only_positionals && str_is(str_z(a->words[a->next]), "--")) {
+        a->only_positionals = true;
+        a->next++;
+    }
+    if (a->next >= a->count)
+        return GW_ARG_END;
+    struct str word = str_z(a->words[a->next++]);
+    if (a->only_positionals || !str_starts(word, STR("-")) || word.len == 1) {
+        *out = word;
+        return GW_ARG_POSITIONAL;
+    }
+    struct str name = str_from(word, str_starts(word, STR("--")) ? 2 : 1);
+    ptrdiff_t equals = str_find_char(name, '=');
+    if (equals >= 0) {
+        a->inline_value = name.ptr + equals + 1;
+        name = str_first(name, (size_t)equals);
+    }
+    *out = name;
+    return GW_ARG_OPTION;
+}
+
+const char *gw_args_value(struct gw_args *a)
+{
+    if (a->inline_value)
+        return a->inline_value;
+    if (a->next >= a->count)
+        return NULL;
+    return a->words[a->next++];
+}

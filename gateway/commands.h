@@ -1,0 +1,12 @@
+/* The subcommands of the binary; argv begins behind the subcommand's name. Each returns the exit code: 0 done, 1 failed, 2 wrong
+ * use. Thread: main. */
+#ifndef GATEWAY_COMMANDS_H
+#define GATEWAY_COMMANDS_H
+
+int gw_cmd_serve(int argc, char **argv);
+int gw_cmd_user(int argc, char **argv);
+int gw_cmd_config(int argc, char **argv);
+int gw_cmd_health(int argc, char **argv);
+int gw_cmd_version(int argc, char **argv);
+
+#endif

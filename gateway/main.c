@@ -1,0 +1,49 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/compiler.h"
+#include "base/str.h"
+#include "gateway/commands.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary;
+} commands[] = {
+    {"serve", gw_cmd_serve, "serve a directory as S3 buckets"},
+    {"user", gw_cmd_user, "add, list, change and remove users and their keys"},
+    {"config", gw_cmd_config, "show or check the configuration that serve would use"},
+    {"health", gw_cmd_health, "ask a running gateway whether it is ready (exit code 0 or 1)"},
+    {"version", gw_cmd_version, "print the version"},
+};
+
+static void print_usage(FILE *out)
+{
+    fputs("sluice: an S3 gateway over a filesystem\n\nusage: sluice COMMAND [OPTIONS]\n\n", out);
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fputs("\n`sluice COMMAND --help` explains each. First steps:\n\n"
+          "  sluice serve ./data          every directory in ./data is a bucket; prints a key pair once\n",
+          out);
+}
+
+int main(int argc, char **argv)
+{
+    struct str name = argc > 1 ? str_z(argv[1]) : STR_EMPTY;
+    if (argc < 2) {
+        print_usage(stderr);
+        return 2;
+    }
+    if (str_is(name, "--help") || str_is(name, "-h") || str_is(name, "help")) {
+        print_usage(stdout);
+        return 0;
+    }
+    if (str_is(name, "--version"))
+        name = STR("version");
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        if (str_is(name, commands[i].name))
+            return commands[i].run(argc - 2, argv + 2);
+    }
+    fprintf(stderr, "sluice: unknown command '%s'; `sluice --help` lists them\n", argv[1]);
+    return 2;
+}
