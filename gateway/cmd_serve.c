@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "base/arena.h"
 #include "gateway/args.h"
 #include "gateway/commands.h"
 #include "gateway/config.h"
@@ -42,7 +41,9 @@ int gw_cmd_serve(int argc, char **argv)
     struct gw_config config;
     if (parse_or_explain(argc, argv, &config) < 0)
         return 2;
-    return gw_server_run(&config);
+    int code = gw_server_run(&config);
+    gw_config_done(&config);
+    return code;
 }
 
 int gw_cmd_config(int argc, char **argv)
@@ -65,6 +66,7 @@ int gw_cmd_config(int argc, char **argv)
         fputs(buf_z(&text), stdout);
         buf_done(&text);
     }
+    gw_config_done(&config);
     return 0;
 }
 

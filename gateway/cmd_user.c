@@ -146,11 +146,11 @@ static int parse_option(struct user_call *c, struct str option, struct gw_args *
     return 0;
 }
 
-static int parse_call(int argc, char **argv, struct user_call *c)
+static int parse_call(int argc, char **argv, struct user_call *c, struct arena *arena)
 {
     struct gw_args args = gw_args_make(argc, argv);
     struct str word;
-    c->state_dir = gw_config_state_dir();
+    c->state_dir = gw_config_state_dir(arena);
     for (enum gw_arg_kind kind; (kind = gw_args_next(&args, &word)) != GW_ARG_END;) {
         if (kind == GW_ARG_OPTION) {
             if (parse_option(c, word, &args) < 0)
@@ -381,7 +381,8 @@ int gw_cmd_user(int argc, char **argv)
         if (!str_is(verb, verbs[i].verb))
             continue;
         struct user_call call = {0};
-        if (parse_call(argc - 1, argv + 1, &call) < 0)
+        CLEANUP(arena_freep) struct arena *arena = arena_new();
+        if (parse_call(argc - 1, argv + 1, &call, arena) < 0)
             return 2;
         if (verbs[i].needs_name != (call.name.len > 0)) {
             fprintf(stderr, "sluice: user %s: %s\n", verbs[i].verb, verbs[i].needs_name ? "a name is needed" : "takes no name");
@@ -390,7 +391,6 @@ int gw_cmd_user(int argc, char **argv)
         struct auth_store *store;
         if (auth_store_open(call.state_dir, &store) < 0)
             return fail(NULL);
-        CLEANUP(arena_freep) struct arena *arena = arena_new();
         int rc = verbs[i].run(store, &call, arena);
         auth_store_close(store);
         return rc;

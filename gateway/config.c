@@ -120,14 +120,6 @@ static const struct option *find_option(struct str name)
     return NULL;
 }
 
-static char *copy_text(const char *text)
-{
-    char *copy = strdup(text);
-    if (!copy)
-        abort();
-    return copy;
-}
-
 static int set_choice(const struct option *o, void *field, const char *value)
 {
     struct str rest = str_z(o->choices), choice;
@@ -168,10 +160,7 @@ static int add_listen(struct gw_config *c, const char *value)
         address = str_trim(address);
         if (address.len == 0 || c->listen_count == GW_LISTEN_MAX)
             return -EINVAL;
-        char *copy = strndup(address.ptr, address.len);
-        if (!copy)
-            abort();
-        c->listen[c->listen_count++] = copy;
+        c->listen[c->listen_count++] = arena_dupz(c->texts, address);
     }
     return 0;
 }
@@ -212,7 +201,7 @@ static int set_option(struct gw_config *c, const struct option *o, const char *v
     int rc = 0;
     switch (o->kind) {
     case OPT_TEXT:
-        *(const char **)field = *value ? copy_text(value) : NULL;
+        *(const char **)field = *value ? arena_dupz(c->texts, str_z(value)) : NULL;
         break;
     case OPT_LISTEN:
         if (from.replaces_list)
@@ -376,7 +365,7 @@ static int apply_command_line(struct gw_config *c, int argc, char **argv, struct
             buf_addf(error, "sluice: one volume is served; '%.*s' is too many\n", STR_ARG(word));
             result = -EINVAL;
         } else {
-            c->volume = copy_text(word.ptr);
+            c->volume = arena_dupz(c->texts, word);
             volume_seen = true;
         }
     }
@@ -401,7 +390,7 @@ static const char *find_config_path(int argc, char **argv)
 
 /* Defaults and checks that need more than a row ----------------------------------------------------------------------- */
 
-static const char *default_state_dir(void)
+static const char *default_state_dir(struct arena *arena)
 {
     if (geteuid() == 0)
         return "/var/lib/sluice";
@@ -412,15 +401,13 @@ static const char *default_state_dir(void)
     }
     if (!base || !*base)
         return NULL;
-    struct buf path = buf_make(PATH_MAX);
-    buf_addf(&path, "%s%s", base, tail);
-    return path.ptr; /* lives as long as the process */
+    return arena_printf(arena, "%s%s", base, tail).ptr;
 }
 
-const char *gw_config_state_dir(void)
+const char *gw_config_state_dir(struct arena *arena)
 {
     const char *given = getenv("SLUICE_STATE");
-    return given && *given ? given : default_state_dir();
+    return given && *given ? given : default_state_dir(arena);
 }
 
 static uint32_t usable_cores(void)
@@ -458,12 +445,12 @@ static void apply_defaults(struct gw_config *c)
     }
     buf_done(&ignored);
     c->loops = usable_cores();
-    c->state_dir = default_state_dir();
+    c->state_dir = default_state_dir(c->texts);
 }
 
 int gw_config_parse(int argc, char **argv, struct gw_config *out, struct buf *error)
 {
-    struct gw_config c = {0};
+    struct gw_config c = {.texts = arena_new()};
     apply_defaults(&c);
     const char *path = find_config_path(argc, argv);
     int result = path ? apply_file(&c, path, error) : 0;
@@ -475,7 +462,15 @@ int gw_config_parse(int argc, char **argv, struct gw_config *out, struct buf *er
         result = check_whole(&c, error);
     if (result == 0)
         *out = c;
+    else
+        gw_config_done(&c);
     return result;
+}
+
+void gw_config_done(struct gw_config *c)
+{
+    arena_free(c->texts);
+    c->texts = NULL;
 }
 
 /* Help and dump ------------------------------------------------------------------------------------------------------ */

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/compiler.h"
 #include "base/log.h"
@@ -15,6 +16,7 @@
 #define GW_LISTEN_MAX 16
 
 struct gw_config {
+    struct arena *texts;              /* owns every string below */
     const char *volume;               /* path or URL */
     const char *listen[GW_LISTEN_MAX]; /* "127.0.0.1:9000", "[::1]:9000", "unix:/run/sluice.sock"; repeatable option */
     size_t listen_count;
@@ -45,12 +47,14 @@ struct gw_config {
 };
 
 /* Parses argv (after the subcommand), environment and --config file. On failure returns -EINVAL with one or more lines in
- * error: which option, what was given, what is allowed. Strings live as long as the process. */
+ * error: which option, what was given, what is allowed. Release with
+ * gw_config_done. */
 MUST_USE int gw_config_parse(int argc, char **argv, struct gw_config *out, struct buf *error);
+void gw_config_done(struct gw_config *c);
 /* Text of --help for the serve options, grouped. */
 void gw_config_help(struct buf *out);
-/* The state folder that serve would use without --state: SLUICE_STATE or the default; NULL when there is none. */
-const char *gw_config_state_dir(void);
+/* The state folder that serve would use without --state: SLUICE_STATE or the default, in the arena; NULL when there is none. */
+const char *gw_config_state_dir(struct arena *arena);
 /* Effective values, secrets redacted (`sluice config dump`). */
 void gw_config_dump(const struct gw_config *c, struct buf *out);
 
