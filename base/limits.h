@@ -47,8 +47,10 @@
 #define LIMIT_TAGS_PER_BUCKET 50
 #define LIMIT_TAG_KEY_CHARS 128
 #define LIMIT_TAG_VALUE_CHARS 256
-/* One packed record must fit ext4's xattr block together with ACLs: 4 KiB less its overhead. */
-#define LIMIT_OBJECT_RECORD_BYTES 3900
+/* An object's packed record. Nearly all are under 200 bytes; the largest legal one is that of a multipart object whose
+ * 10,000 parts all differ in size and carry a SHA-256 each (41 bytes a part), beside a request head's worth of metadata.
+ * Where a filesystem's xattrs are too small for it (64 KiB at most in Linux), the volume keeps it in its sidecar. */
+#define LIMIT_OBJECT_RECORD_BYTES (512 * 1024)
 #define LIMIT_LIST_KEYS 1000
 #define LIMIT_DELETE_KEYS 1000
 

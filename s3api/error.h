@@ -28,6 +28,7 @@
     X(S3_INVALID_DIGEST, "InvalidDigest", 400, "The Content-MD5 or checksum value that you specified is not valid.")     \
     X(S3_INVALID_LOCATION, "InvalidLocationConstraint", 400, "The specified location (Region) constraint is not valid.") \
     X(S3_INVALID_PART, "InvalidPart", 400, "One or more of the specified parts could not be found. The part might not have been uploaded, or the specified entity tag might not have matched the part's entity tag.") \
+    X(S3_INVALID_PART_NUMBER, "InvalidPartNumber", 416, "The requested partnumber is not satisfiable")                    \
     X(S3_INVALID_PART_ORDER, "InvalidPartOrder", 400, "The list of parts was not in ascending order. The parts list must be specified in order by part number.") \
     X(S3_INVALID_RANGE, "InvalidRange", 416, "The requested range is not satisfiable")                                   \
     X(S3_INVALID_REQUEST, "InvalidRequest", 400, "Invalid Request")                                                      \

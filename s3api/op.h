@@ -55,7 +55,8 @@ struct s3_op_row {
     void (*end)(struct s3_op *op);
 };
 
-#define S3_REPLY_HEADERS_MAX 64
+/* Every header of a PUT may come back as metadata, and our own beside them. */
+#define S3_REPLY_HEADERS_MAX (LIMIT_HEADER_COUNT + 32)
 
 struct s3_op {
     const struct s3_op_row *row;

@@ -1,0 +1,16 @@
+/* Tag sets of objects and buckets: the header's form, the XML document, the rules (AWS "Object tagging": 10 or 50 tags, keys of
+ * 1 to 128 and values of up to 256 characters, letters, digits, blanks and + - = . _ : / @). Thread: worker. */
+#ifndef S3API_TAGS_H
+#define S3API_TAGS_H
+
+#include "s3api/objmeta.h"
+#include "s3api/op.h"
+
+/* x-amz-tagging's "k=v&k2=v2", checked. */
+enum s3_error s3_tags_parse_query(struct s3_op *op, struct str text, size_t tags_max, struct s3_pairs *out);
+/* <Tagging><TagSet><Tag><Key/><Value/></Tag>…, checked. */
+enum s3_error s3_tags_parse_xml(struct s3_op *op, struct str document, size_t tags_max, struct s3_pairs *out);
+/* Writes the same document into op->out. */
+void s3_tags_write_xml(struct s3_op *op, const struct s3_pairs *tags);
+
+#endif
