@@ -9,8 +9,7 @@
 #include "s3api/error.h"
 
 struct s3_param {
-    struct str name, value; /* decoded */
-    bool has_value;         /* "?uploads=" against "?uploads" */
+    struct str name, value; /* decoded; "?uploads" is "?uploads=" */
 };
 
 struct s3_request {
@@ -23,7 +22,8 @@ struct s3_request {
     size_t param_count;
 };
 
-/* Splits target and Host into bucket, key and parameters. domain may be empty. */
+/* Splits target and Host into bucket, key and parameters. domain may be empty. S3_INVALID_URI for what cannot be decoded or
+ * has more than LIMIT_QUERY_PARAMS parameters. */
 enum s3_error s3_request_parse(struct s3_request *r, const struct http_head *head, struct str domain, struct arena *arena);
 /* NULL when absent. */
 const struct s3_param *s3_param(const struct s3_request *r, const char *name);

@@ -4,14 +4,24 @@
 
 #include "s3api/op.h"
 
-/* Why there is no row: what the error document says. Static texts. */
-struct s3_route_miss {
-    const char *message;      /* NULL: the error's own */
-    const char *sub_resource; /* the query name that decided, or NULL */
+enum s3_route_verdict {
+    S3_ROUTE_FOUND,
+    S3_ROUTE_METHOD,        /* the resource is known, the method not for it */
+    S3_ROUTE_CONFLICT,      /* two sub-resources at once */
+    S3_ROUTE_NOT_FOR_KEY,   /* a sub-resource of buckets with a key … */
+    S3_ROUTE_KEY_UNWANTED,  /* … which with another method objects have, too */
+    S3_ROUTE_KEY_MISSING,   /* a sub-resource of objects without a key */
+    S3_ROUTE_PARAM_MISSING  /* a sub-resource that needs a second one (uploadId without partNumber, or the reverse) */
+};
+
+struct s3_route {
+    const struct s3_op_row *row; /* S3_ROUTE_FOUND only */
+    const char *sub_resource;    /* the query name that decided, or NULL */
+    const char *sub_resource2;   /* the other one of a conflict or the missing one */
 };
 
 enum s3_level s3_request_level(const struct s3_request *r);
-/* The row that fits best, or S3_METHOD_NOT_ALLOWED, S3_INVALID_REQUEST, S3_INVALID_ARGUMENT with *out_miss. */
-enum s3_error s3_route(const struct s3_request *r, const struct s3_op_row **out, struct s3_route_miss *out_miss);
+/* The row that fits best. */
+enum s3_route_verdict s3_route(const struct s3_request *r, struct s3_route *out);
 
 #endif
