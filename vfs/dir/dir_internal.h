@@ -1,0 +1,210 @@
+/* What the files of the directory volume share: its structs and the helpers that resolve, make and sync.
+ *
+ * Invariants:
+ * 1. No path of a caller reaches the kernel except through resolve() and friends, below a dir_handle's descriptor.
+ * 2. Names are made, replaced and removed under the stripe lock of (parent directory, name).
+ * 3. Whatever carries a temporary name is entered in the intents before it gets the name.
+ * 4. Path-taking system calls on behalf of a caller run inside a cred_scope; our own bookkeeping runs outside of it.
+ * Lock order: a stripe (two only in ascending order), then leaf locks (sync, fresh, intents, sidecar, views).
+ * Thread: any worker. */
+#ifndef VFS_DIR_DIR_INTERNAL_H
+#define VFS_DIR_DIR_INTERNAL_H
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+#include "base/fd.h"
+#include "base/mutex.h"
+#include "vfs/dir/cred.h"
+#include "vfs/dir/dir.h"
+#include "vfs/vfs_ops.h"
+
+#define DIR_STRIPES 256
+#define DIR_TEMP_NAME_SIZE 32 /* ".sluice-", 22 letters, NUL */
+/* How often a step is tried again that another request's making or pruning of directories got in the way of. */
+#define DIR_RACE_RETRIES 32
+/* Directories made below each other before their names are synced: bounds what one publish has to sync. */
+#define DIR_FRESH_DEPTH_MAX 64
+#define DIR_IMPLICIT_XATTR "user.sluice.implicit"
+
+struct syncer;
+struct fresh;
+struct intents;
+struct sidecar;
+struct view_cache;
+
+struct dir_handle {
+    struct vfs_dir base;
+    int fd; /* O_PATH or O_RDONLY */
+    atomic_uint refs;
+};
+
+struct dir_volume {
+    struct vfs base;
+    struct dir_handle root;
+    struct vfs_options options;
+    struct identity self;
+    uint32_t umask;
+    bool is_private_fs; /* a local filesystem: changed by this kernel only, and its times are this kernel's clock */
+    atomic_bool no_tmpfile, no_reflink, no_copy_range;
+    struct syncer *syncer;
+    struct fresh *fresh;       /* NULL with VFS_SYNC_NONE: then nothing is ever synced */
+    struct intents *intents;   /* NULL when the root cannot be written */
+    struct sidecar *sidecar;   /* NULL when the filesystem keeps the xattrs */
+    struct view_cache *views;
+    atomic_llong temp_swept_s; /* when leftovers in .sluice/tmp were last looked for, monotonic */
+    struct mutex stripes[DIR_STRIPES];
+};
+
+/* Present while a file has no name but a temporary one, or none at all. */
+struct staging {
+    struct dir_handle *dir; /* a reference, with `parent`: set when directories were made on the way */
+    struct str parent;
+    int temp_dir; /* -1: the file is unnamed (O_TMPFILE) */
+    char temp_name[DIR_TEMP_NAME_SIZE];
+    size_t intent;
+};
+
+struct dir_file {
+    struct vfs_file base;
+    int fd;
+    int parent_fd;      /* of a file made by vfs_open: to be synced with it the first time; else -1 */
+    unsigned chosen;    /* VFS_SET_* that the caller decided: publishing leaves them alone */
+    bool is_staging;
+    struct staging staging;
+};
+
+static inline struct dir_volume *dir_volume_of(struct vfs *v)
+{
+    return container_of(v, struct dir_volume, base);
+}
+static inline struct dir_handle *dir_handle_of(struct vfs_dir *d)
+{
+    return container_of(d, struct dir_handle, base);
+}
+static inline struct dir_file *dir_file_of(struct vfs_file *f)
+{
+    return container_of(f, struct dir_file, base);
+}
+
+/* Handles (dir.c) */
+struct dir_handle *dir_handle_ref(struct dir_handle *h);
+void dir_handle_unref(struct dir_handle *h);
+
+/* Resolution (resolve.c). All return a descriptor (O_CLOEXEC) or -errno. */
+
+/* Opens `path` below the handle, following inner links; flags as for open(2). */
+MUST_USE int resolve(const struct dir_handle *h, struct str path, int flags);
+/* The same as that identity. */
+MUST_USE int resolve_as(const struct dir_volume *v, const struct dir_handle *h, struct str path, int flags,
+                        const struct vfs_cred *cred);
+/* One name in a directory that is already open; a symlink is -ELOOP. */
+MUST_USE int resolve_child(int dir_fd, const char *name, int flags);
+/* A regular file (or, with allow_dir, a directory); never opens anything else, -ENXIO. flags: O_RDONLY or O_RDWR. */
+MUST_USE int resolve_regular(const struct dir_handle *h, struct str path, int flags, bool allow_dir);
+/* A second descriptor of the node behind an O_PATH descriptor. */
+MUST_USE int reopen(int path_fd, int flags);
+/* The directory opened so that it can be synced. */
+MUST_USE int reopen_dir(int dir_fd);
+
+/* A name and the open directory that has it. */
+struct place {
+    int parent; /* O_PATH */
+    dev_t dev;
+    ino_t ino; /* of the parent */
+    char name[NAME_MAX + 1];
+};
+#define PLACE_INIT {.parent = -1}
+void place_done(struct place *p);
+MUST_USE int place_find(const struct dir_volume *v, const struct dir_handle *h, struct str path,
+                        const struct vfs_cred *cred, struct place *out);
+/* As place_find; missing parents are made, implicitly. *out_made: how many, also on failure. */
+MUST_USE int place_make(struct dir_volume *v, const struct dir_handle *h, struct str path,
+                        const struct vfs_cred *cred, struct place *out, unsigned *out_made);
+/* Opens a directory (O_PATH), making what is missing of the path. */
+MUST_USE int parents_make(struct dir_volume *v, const struct dir_handle *h, struct str path,
+                          const struct vfs_cred *cred, unsigned *out_made);
+
+struct mutex *stripe_of(struct dir_volume *v, const struct place *p);
+
+/* Attributes (node.c); attr_at does not follow a link. */
+MUST_USE int attr_of_fd(int fd, struct vfs_attr *out);
+MUST_USE int attr_at(int dir_fd, const char *name, struct vfs_attr *out);
+
+/* Extended attributes, wherever the volume keeps them (xattr.c). fd may not be O_PATH. */
+MUST_USE int xattr_read(struct dir_volume *v, int fd, const char *name, struct buf *out);
+MUST_USE int xattr_write(struct dir_volume *v, int fd, const struct vfs_cred *cred, const char *name, struct str value);
+MUST_USE int xattr_erase(struct dir_volume *v, int fd, const struct vfs_cred *cred, const char *name);
+MUST_USE bool xattr_supported(int root_fd);
+/* Was, before a name of it goes: drops a sidecar's rows when `was` had its last link there. */
+void xattr_forget(struct dir_volume *v, const struct vfs_attr *was);
+int dir_mark(struct dir_volume *v, int fd, const struct vfs_cred *cred, bool implicit);
+bool dir_is_marked(struct dir_volume *v, int fd);
+
+/* Files (file.c) */
+struct dir_file *dir_file_new(struct dir_volume *v, int fd);
+
+/* Temporary names (temp.c) */
+void temp_name(char out[DIR_TEMP_NAME_SIZE]);
+bool temp_is_name(const char *name);
+/* Removes name when nobody is at work on it and it is older than an hour. */
+void temp_remove_stale(int dir_fd, const char *name);
+/* Opens (making it) the directory for temporary files below the handle. */
+MUST_USE int temp_dir_open(struct dir_volume *v, const struct dir_handle *h);
+/* Looks for stale files in it, at most once an hour. */
+void temp_sweep(struct dir_volume *v, int temp_dir);
+/* Links the file behind fd to a name. */
+MUST_USE int link_fd(int fd, int dir_fd, const char *name);
+
+/* What a new file of that directory would get: group, ACL, mode, owner (adopt.c). chosen: VFS_SET_* to leave alone. */
+MUST_USE int adopt(struct dir_volume *v, int fd, int parent_fd, const struct vfs_cred *cred, unsigned chosen);
+
+/* Removes `path` and its parents while they are implicit and empty (node.c). */
+void prune(struct dir_volume *v, const struct dir_handle *h, struct str path, const struct vfs_cred *cred);
+
+/* Makes a file's data, attributes and records durable (name.c). */
+MUST_USE int sync_file(struct dir_volume *v, int fd);
+/* Makes names durable: the directory, and directories above it that were made and not synced yet (name.c). */
+MUST_USE int sync_names(struct dir_volume *v, const int *dir_fds, size_t count);
+
+/* The operations. */
+int dir_mkdir(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, unsigned flags);
+int dir_rmdir(struct vfs_dir *d, struct str path, const struct vfs_cred *cred);
+void dir_prune(struct vfs_dir *d, struct str path, const struct vfs_cred *cred);
+int dir_is_implicit(struct vfs_dir *d, struct str path, const struct vfs_cred *cred);
+int dir_set_implicit(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, bool implicit);
+int dir_lookup(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, struct vfs_attr *out);
+int dir_unlink(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, const struct vfs_version *expected);
+int dir_rename(struct vfs_dir *d, struct str from, struct str to, const struct vfs_cred *cred, unsigned flags);
+int dir_file_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, unsigned flags,
+                  struct vfs_file **out, struct vfs_attr *out_attr);
+void dir_file_close(struct vfs_file *f);
+int dir_file_fstat(struct vfs_file *f, struct vfs_attr *out);
+ssize_t dir_file_read(struct vfs_file *f, void *out, size_t size, uint64_t offset);
+int dir_file_write(struct vfs_file *f, struct str bytes, uint64_t offset);
+int dir_file_truncate(struct vfs_file *f, uint64_t size);
+int dir_file_fd(struct vfs_file *f);
+int dir_file_sync(struct vfs_file *f);
+int dir_file_clone_range(struct vfs_file *dst, uint64_t dst_offset, struct vfs_file *src, uint64_t src_offset,
+                         uint64_t size, uint64_t *out_done);
+int dir_file_lock(struct vfs_file *f, bool exclusive);
+int dir_file_setattr(struct vfs_file *f, const struct vfs_cred *cred, const struct vfs_set *set);
+int dir_xattr_get(struct vfs_file *f, const char *name, struct buf *out);
+int dir_xattr_set(struct vfs_file *f, const struct vfs_cred *cred, const char *name, struct str value);
+int dir_xattr_remove(struct vfs_file *f, const struct vfs_cred *cred, const char *name);
+int dir_stage(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, uint64_t size_hint,
+              struct vfs_file **out);
+/* The file got a name of its own, or goes away without one. */
+void staging_done(struct dir_file *f);
+void staging_abandon(struct dir_file *f);
+int dir_publish(struct vfs_file *f, struct vfs_dir *d, struct str path, const struct vfs_cred *cred,
+                const struct vfs_publish *how, struct vfs_attr *out_attr);
+int dir_scan_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, struct str from,
+                  struct vfs_scan **out);
+int dir_scan_next(struct vfs_scan *s, struct vfs_dirent *out);
+int dir_scan_stat(struct vfs_scan *s, struct vfs_attr *out, const char *xattr_name, struct buf *out_value);
+void dir_scan_close(struct vfs_scan *s);
+
+#endif
