@@ -1,0 +1,212 @@
+#include "vfs/dir/intents.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "vfs/dir/dir_internal.h"
+#include "vfs/path.h"
+
+/* A slot holds the path of one temporary name below the root, NUL-terminated; an empty one is free. */
+#define SLOT_SIZE PATH_MAX
+#define NAME_PREFIX "intents."
+#define NAME_RANDOM 16
+#define NAME_SIZE (sizeof(NAME_PREFIX) + NAME_RANDOM)
+
+struct intents {
+    int fd;
+    int state_fd;
+    char name[NAME_SIZE];
+    char root[PATH_MAX]; /* as the kernel spells it */
+    struct mutex lock;   /* guards what follows */
+    size_t *free_slots;
+    size_t free_count, free_capacity;
+    size_t slot_count;
+};
+
+/* Recovery */
+
+static int path_of_fd(int fd, char out[PATH_MAX])
+{
+    char link[32];
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t len = readlink(link, out, PATH_MAX - 1);
+    if (len <= 0 || len >= PATH_MAX - 1)
+        return -ENAMETOOLONG;
+    out[len] = '\0';
+    return (int)len;
+}
+
+/* The slots are only hints: what is removed must be a temporary name, reached without following links. */
+static void remove_leftover(int root_fd, const char *path)
+{
+    struct str whole = str_z(path);
+    struct str leaf = vfs_path_leaf(whole), parent = vfs_path_parent(whole);
+    if (!temp_is_name(leaf.ptr))
+        return;
+    char parent_text[PATH_MAX];
+    snprintf(parent_text, sizeof(parent_text), "%.*s", STR_ARG(parent));
+    CLEANUP(fd_closep) int dir = resolve_child(root_fd, parent.len ? parent_text : ".", O_PATH | O_DIRECTORY);
+    if (dir >= 0)
+        (void)unlinkat(dir, leaf.ptr, 0); /* it may be gone already */
+}
+
+static void recover_slots(int root_fd, int fd)
+{
+    char slot[SLOT_SIZE];
+    for (uint64_t at = 0;; at += SLOT_SIZE) {
+        ssize_t got = fd_pread_full(fd, slot, sizeof(slot) - 1, at);
+        if (got <= 0)
+            return;
+        slot[got] = '\0';
+        if (slot[0] != '\0')
+            remove_leftover(root_fd, slot);
+    }
+}
+
+static bool is_at_name(int fd, int dir_fd, const char *name)
+{
+    struct stat open_one, named;
+    return fstat(fd, &open_one) == 0 && fstatat(dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           open_one.st_dev == named.st_dev && open_one.st_ino == named.st_ino;
+}
+
+static void recover_file(int root_fd, int state_fd, const char *name)
+{
+    CLEANUP(fd_closep) int fd = resolve_child(state_fd, name, O_RDWR | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return;
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0 || !is_at_name(fd, state_fd, name))
+        return; /* its owner lives, or another process has recovered it */
+    recover_slots(root_fd, fd);
+    (void)unlinkat(state_fd, name, 0); /* stays for the next one */
+}
+
+static void recover_all(int root_fd, int state_fd)
+{
+    int fd = openat(state_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir) {
+        fd_closep(&fd);
+        return;
+    }
+    for (const struct dirent *e; (e = readdir(dir));) {
+        if (str_starts(str_z(e->d_name), STR(NAME_PREFIX)))
+            recover_file(root_fd, state_fd, e->d_name);
+    }
+    closedir(dir);
+}
+
+/* Our own */
+
+/* Between making the file and locking it, another process may take it for a dead one's: then it is not at its name any
+ * more. */
+static bool start_file(struct intents *in)
+{
+    for (int i = 0; i < DIR_RACE_RETRIES; i++) {
+        memcpy(in->name, NAME_PREFIX, sizeof(NAME_PREFIX) - 1);
+        random_text(in->name + sizeof(NAME_PREFIX) - 1, NAME_RANDOM, "0123456789abcdefghijklmnopqrstuvwxyz");
+        in->name[NAME_SIZE - 1] = '\0';
+        in->fd = openat(in->state_fd, in->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (in->fd < 0 && errno != EEXIST)
+            return false;
+        if (in->fd >= 0 && flock(in->fd, LOCK_EX | LOCK_NB) == 0 && is_at_name(in->fd, in->state_fd, in->name))
+            return true;
+        fd_closep(&in->fd);
+    }
+    return false;
+}
+
+struct intents *intents_open(int root_fd, int state_fd)
+{
+    recover_all(root_fd, state_fd);
+    struct intents *in = calloc(1, sizeof(*in));
+    CHECK(in != NULL);
+    mutex_init(&in->lock);
+    in->fd = -1;
+    in->state_fd = fcntl(state_fd, F_DUPFD_CLOEXEC, 0);
+    if (in->state_fd < 0 || path_of_fd(root_fd, in->root) < 0 || !start_file(in)) {
+        intents_close(in);
+        return NULL;
+    }
+    return in;
+}
+
+void intents_close(struct intents *in)
+{
+    if (!in)
+        return;
+    if (in->fd >= 0)
+        (void)unlinkat(in->state_fd, in->name, 0); /* else the next one finds it empty */
+    fd_closep(&in->fd);
+    fd_closep(&in->state_fd);
+    mutex_done(&in->lock);
+    free(in->free_slots);
+    free(in);
+}
+
+static size_t take_slot(struct intents *in)
+{
+    mutex_lock(&in->lock);
+    size_t slot = in->free_count > 0 ? in->free_slots[--in->free_count] : in->slot_count++;
+    mutex_unlock(&in->lock);
+    return slot;
+}
+
+static void give_slot(struct intents *in, size_t slot)
+{
+    mutex_lock(&in->lock);
+    if (in->free_count == in->free_capacity) {
+        in->free_capacity = in->free_capacity ? in->free_capacity * 2 : 16;
+        in->free_slots = reallocarray(in->free_slots, in->free_capacity, sizeof(*in->free_slots));
+        CHECK(in->free_slots != NULL);
+    }
+    in->free_slots[in->free_count++] = slot;
+    mutex_unlock(&in->lock);
+}
+
+/* A full disk is no reason to stop: what the slot is for is clearing up. */
+static void write_slot(struct intents *in, size_t slot, const char *text, size_t size)
+{
+    if (fd_pwrite_all(in->fd, text, size, (uint64_t)slot * SLOT_SIZE) < 0)
+        log_debug("intent_not_written", "slot=%zu", slot);
+}
+
+size_t intents_enter(struct intents *in, int dir_fd, const char *name)
+{
+    if (!in)
+        return INTENT_NONE;
+    char path[PATH_MAX + NAME_MAX + 2];
+    int len = path_of_fd(dir_fd, path);
+    size_t root_len = strlen(in->root);
+    struct str dir = str_of(path, len > 0 ? (size_t)len : 0);
+    /* A directory that was moved out of the volume meanwhile is nobody's to clear up. */
+    if (len < 0 || !vfs_path_below(dir, str_of(in->root, root_len == 1 ? 0 : root_len)))
+        return INTENT_NONE;
+    int end = snprintf(path + len, sizeof(path) - (size_t)len, "/%s", name);
+    const char *relative = path + root_len;
+    while (*relative == '/')
+        relative++;
+    size_t size = (size_t)(path + len + end - relative) + 1;
+    if (size > SLOT_SIZE)
+        return INTENT_NONE;
+    size_t slot = take_slot(in);
+    write_slot(in, slot, relative, size);
+    return slot;
+}
+
+void intents_clear(struct intents *in, size_t slot)
+{
+    if (!in || slot == INTENT_NONE)
+        return;
+    write_slot(in, slot, "", 1);
+    give_slot(in, slot);
+}
