@@ -1,0 +1,195 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/fault.h"
+#include "vfs/dir/dir_internal.h"
+
+struct dir_file *dir_file_new(struct dir_volume *v, int fd)
+{
+    struct dir_file *f = calloc(1, sizeof(*f));
+    CHECK(f != NULL);
+    f->base.volume = &v->base;
+    f->fd = fd;
+    f->parent_fd = -1;
+    return f;
+}
+
+/* Opening */
+
+static int open_existing(struct dir_volume *v, const struct dir_handle *h, struct str path,
+                         const struct vfs_cred *cred, unsigned flags)
+{
+    CLEANUP(cred_leave) struct cred_scope scope = CRED_SCOPE_INIT;
+    int r = cred_enter(&scope, &v->self, cred);
+    if (r < 0)
+        return r;
+    return resolve_regular(h, path, flags & VFS_OPEN_WRITE ? O_RDWR : O_RDONLY, flags & VFS_OPEN_DIRECTORY);
+}
+
+/* The name cannot be behind a link: with O_EXCL none is followed. *out_parent: to be synced with the file. */
+static int create(struct dir_volume *v, const struct dir_handle *h, struct str path, const struct vfs_cred *cred,
+                  unsigned flags, int *out_parent)
+{
+    CLEANUP(place_done) struct place p = PLACE_INIT;
+    int r = place_find(v, h, path, cred, &p);
+    if (r < 0)
+        return r;
+    CLEANUP(cred_leave) struct cred_scope scope = CRED_SCOPE_INIT;
+    r = cred_enter(&scope, &v->self, cred);
+    if (r == 0)
+        r = fault_point("vfs.create");
+    if (r < 0)
+        return r;
+    mode_t mode = flags & VFS_OPEN_PRIVATE ? 0600 : (mode_t)v->options.file_mode;
+    int fd = openat(p.parent, p.name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    if (fd < 0)
+        return -errno;
+    *out_parent = fd_take(&p.parent);
+    return fd;
+}
+
+static int open_or_create(struct dir_volume *v, const struct dir_handle *h, struct str path,
+                          const struct vfs_cred *cred, unsigned flags, int *out_parent)
+{
+    int fd = -ENOENT;
+    for (int i = 0; i < DIR_RACE_RETRIES; i++) {
+        if (!(flags & VFS_OPEN_EXCLUSIVE))
+            fd = open_existing(v, h, path, cred, flags);
+        if (fd != -ENOENT || !(flags & VFS_OPEN_CREATE))
+            return fd;
+        fd = create(v, h, path, cred, flags, out_parent);
+        if (fd != -EEXIST || flags & VFS_OPEN_EXCLUSIVE)
+            return fd;
+        fd = -ENOENT; /* made by somebody else, and possibly removed again: look anew */
+    }
+    return fd;
+}
+
+int dir_file_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, unsigned flags,
+                  struct vfs_file **out, struct vfs_attr *out_attr)
+{
+    struct dir_volume *v = dir_volume_of(d->volume);
+    CLEANUP(fd_closep) int parent = -1;
+    CLEANUP(fd_closep) int fd = open_or_create(v, dir_handle_of(d), path, cred, flags, &parent);
+    if (fd < 0)
+        return fd;
+    struct vfs_attr attr;
+    int r = out_attr ? attr_of_fd(fd, &attr) : 0;
+    if (r < 0)
+        return r;
+    struct dir_file *f = dir_file_new(v, fd_take(&fd));
+    if (v->fresh)
+        f->parent_fd = fd_take(&parent);
+    if (out_attr)
+        *out_attr = attr;
+    *out = &f->base;
+    return 0;
+}
+
+void dir_file_close(struct vfs_file *file)
+{
+    struct dir_file *f = dir_file_of(file);
+    if (f->is_staging)
+        staging_abandon(f);
+    fd_closep(&f->fd);
+    fd_closep(&f->parent_fd);
+    free(f);
+}
+
+/* Content */
+
+int dir_file_fstat(struct vfs_file *f, struct vfs_attr *out)
+{
+    return attr_of_fd(dir_file_of(f)->fd, out);
+}
+
+ssize_t dir_file_read(struct vfs_file *f, void *out, size_t size, uint64_t offset)
+{
+    int r = fault_point("vfs.read");
+    return r < 0 ? r : fd_pread_full(dir_file_of(f)->fd, out, size, offset);
+}
+
+int dir_file_write(struct vfs_file *f, struct str bytes, uint64_t offset)
+{
+    int r = fault_point("vfs.write");
+    return r < 0 ? r : fd_pwrite_all(dir_file_of(f)->fd, bytes.ptr, bytes.len, offset);
+}
+
+int dir_file_truncate(struct vfs_file *f, uint64_t size)
+{
+    return ftruncate(dir_file_of(f)->fd, (off_t)size) < 0 ? -errno : 0;
+}
+
+int dir_file_fd(struct vfs_file *f)
+{
+    return dir_file_of(f)->fd;
+}
+
+int dir_file_sync(struct vfs_file *file)
+{
+    struct dir_volume *v = dir_volume_of(file->volume);
+    struct dir_file *f = dir_file_of(file);
+    if (!v->fresh)
+        return 0;
+    int r = sync_file(v, f->fd);
+    if (r < 0 || f->parent_fd < 0)
+        return r;
+    r = sync_names(v, &f->parent_fd, 1);
+    if (r == 0)
+        fd_closep(&f->parent_fd);
+    return r;
+}
+
+int dir_file_lock(struct vfs_file *f, bool exclusive)
+{
+    if (flock(dir_file_of(f)->fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0)
+        return 0;
+    return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+}
+
+/* Attributes */
+
+static struct timespec time_of(int64_t ns, bool chosen)
+{
+    if (!chosen)
+        return (struct timespec){.tv_nsec = UTIME_OMIT};
+    int64_t seconds = ns / 1000000000, rest = ns % 1000000000;
+    if (rest < 0) {
+        seconds--;
+        rest += 1000000000;
+    }
+    return (struct timespec){.tv_sec = seconds, .tv_nsec = rest};
+}
+
+/* The owner first: giving a file away clears set-id bits that the mode may bring. The times last: nothing of the rest
+ * touches them, and they are what a validator is made of. */
+static int set_all(int fd, const struct vfs_set *set)
+{
+    if (set->which & VFS_SET_OWNER && fchown(fd, set->uid, set->gid) < 0)
+        return -errno;
+    if (set->which & VFS_SET_MODE && fchmod(fd, set->mode & 07777) < 0)
+        return -errno;
+    if (set->which & (VFS_SET_ATIME | VFS_SET_MTIME)) {
+        struct timespec times[2] = {time_of(set->atime_ns, set->which & VFS_SET_ATIME),
+                                    time_of(set->mtime_ns, set->which & VFS_SET_MTIME)};
+        if (futimens(fd, times) < 0)
+            return -errno;
+    }
+    return 0;
+}
+
+int dir_file_setattr(struct vfs_file *file, const struct vfs_cred *cred, const struct vfs_set *set)
+{
+    struct dir_volume *v = dir_volume_of(file->volume);
+    struct dir_file *f = dir_file_of(file);
+    CLEANUP(cred_leave) struct cred_scope scope = CRED_SCOPE_INIT;
+    int r = cred_enter(&scope, &v->self, cred);
+    if (r == 0)
+        r = set_all(f->fd, set);
+    if (r == 0)
+        f->chosen |= set->which;
+    return r;
+}

@@ -1,0 +1,237 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/fault.h"
+#include "vfs/dir/dir_internal.h"
+#include "vfs/dir/fresh.h"
+#include "vfs/dir/guard.h"
+#include "vfs/dir/sync.h"
+#include "vfs/path.h"
+
+/* Attributes */
+
+static int64_t ns_of(struct statx_timestamp t)
+{
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static enum vfs_type type_of(unsigned mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFREG:
+        return VFS_FILE;
+    case S_IFDIR:
+        return VFS_DIRECTORY;
+    case S_IFLNK:
+        return VFS_SYMLINK;
+    default:
+        return VFS_OTHER;
+    }
+}
+
+static int attr_read(int fd, const char *name, int flags, struct vfs_attr *out)
+{
+    struct statx sx;
+    if (statx(fd, name, flags | AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_BTIME, &sx) < 0)
+        return -errno;
+    *out = (struct vfs_attr){
+        .type = type_of(sx.stx_mode),
+        .ino = sx.stx_ino,
+        .size = sx.stx_size,
+        .mtime_ns = ns_of(sx.stx_mtime),
+        .ctime_ns = ns_of(sx.stx_ctime),
+        .btime_ns = sx.stx_mask & STATX_BTIME ? ns_of(sx.stx_btime) : 0,
+        .mode = sx.stx_mode & 07777,
+        .uid = sx.stx_uid,
+        .gid = sx.stx_gid,
+        .nlink = sx.stx_nlink,
+    };
+    return 0;
+}
+
+int attr_of_fd(int fd, struct vfs_attr *out)
+{
+    return attr_read(fd, "", AT_EMPTY_PATH, out);
+}
+
+int attr_at(int dir_fd, const char *name, struct vfs_attr *out)
+{
+    return attr_read(dir_fd, name, AT_SYMLINK_NOFOLLOW, out);
+}
+
+int dir_lookup(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, struct vfs_attr *out)
+{
+    struct dir_volume *v = dir_volume_of(d->volume);
+    CLEANUP(cred_leave) struct cred_scope scope = CRED_SCOPE_INIT;
+    int r = cred_enter(&scope, &v->self, cred);
+    if (r < 0)
+        return r;
+    CLEANUP(fd_closep) int fd = resolve(dir_handle_of(d), path, O_PATH);
+    return fd < 0 ? fd : attr_of_fd(fd, out);
+}
+
+/* Marks of implicit directories */
+
+int dir_mark(struct dir_volume *v, int fd, const struct vfs_cred *cred, bool implicit)
+{
+    if (implicit)
+        return xattr_write(v, fd, cred, DIR_IMPLICIT_XATTR, STR("1"));
+    return xattr_erase(v, fd, cred, DIR_IMPLICIT_XATTR);
+}
+
+bool dir_is_marked(struct dir_volume *v, int fd)
+{
+    CLEANUP(buf_done) struct buf value = buf_make(16);
+    return xattr_read(v, fd, DIR_IMPLICIT_XATTR, &value) == 0 && str_is(buf_str(&value), "1");
+}
+
+int dir_is_implicit(struct vfs_dir *d, struct str path, const struct vfs_cred *cred)
+{
+    struct dir_volume *v = dir_volume_of(d->volume);
+    CLEANUP(fd_closep) int fd = resolve_as(v, dir_handle_of(d), path, O_RDONLY | O_DIRECTORY, cred);
+    return fd < 0 ? fd : dir_is_marked(v, fd);
+}
+
+int dir_set_implicit(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, bool implicit)
+{
+    struct dir_volume *v = dir_volume_of(d->volume);
+    CLEANUP(fd_closep) int fd = resolve_as(v, dir_handle_of(d), path, O_RDONLY | O_DIRECTORY, cred);
+    if (fd < 0)
+        return fd;
+    if (dir_is_marked(v, fd) == implicit)
+        return 0;
+    int r = dir_mark(v, fd, cred, implicit);
+    return r < 0 ? r : sync_names(v, &fd, 1);
+}
+
+/* Making directories */
+
+static int mkdir_at(struct dir_volume *v, const struct place *p, const struct vfs_cred *cred)
+{
+    CLEANUP(cred_leave) struct cred_scope scope = CRED_SCOPE_INIT;
+    int r = cred_enter(&scope, &v->self, cred);
+    if (r == 0)
+        r = fault_point("vfs.mkdir");
+    if (r < 0)
+        return r;
+    mode_t mode = strcmp(p->name, VFS_PATH_STATE_NAME) == 0 ? 0700 : (mode_t)v->options.dir_mode;
+    return mkdirat(p->parent, p->name, mode) < 0 ? -errno : 0;
+}
+
+static int finish_mkdir(struct dir_volume *v, const struct place *p, const struct vfs_cred *cred, unsigned flags)
+{
+    CLEANUP(fd_closep) int fd = resolve_child(p->parent, p->name, O_RDONLY | O_DIRECTORY);
+    if (fd < 0)
+        return fd == -ENOENT ? 0 : fd; /* gone again already: somebody else's doing */
+    if (flags & VFS_MKDIR_IMPLICIT)
+        (void)dir_mark(v, fd, cred, true); /* without the mark it is merely never pruned */
+    if (!v->fresh)
+        return 0;
+    int r = fresh_add(v->fresh, fd, p->parent);
+    return r < 0 ? r : sync_names(v, &fd, 1);
+}
+
+/* -EEXIST for a directory, also behind a link; whatever else has the name is in the way. */
+static int refuse_mkdir(struct vfs_dir *d, struct str path, const struct vfs_cred *cred)
+{
+    struct vfs_attr attr;
+    int r = dir_lookup(d, path, cred, &attr);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    return r == 0 && attr.type == VFS_DIRECTORY ? -EEXIST : -ENOTDIR;
+}
+
+int dir_mkdir(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, unsigned flags)
+{
+    struct dir_volume *v = dir_volume_of(d->volume);
+    int r = -ENOENT;
+    for (int i = 0; i < DIR_RACE_RETRIES && r == -ENOENT; i++) {
+        CLEANUP(place_done) struct place p = PLACE_INIT;
+        unsigned made = 0;
+        r = place_make(v, dir_handle_of(d), path, cred, &p, &made);
+        if (r < 0)
+            return r;
+        r = mkdir_at(v, &p, cred);
+        if (r == 0)
+            return finish_mkdir(v, &p, cred, flags);
+        if (r != -ENOENT && made > 0)
+            prune(v, dir_handle_of(d), vfs_path_parent(path), cred);
+    }
+    return r == -EEXIST ? refuse_mkdir(d, path, cred) : r;
+}
+
+/* Removing directories */
+
+static int rmdir_at(struct dir_volume *v, const struct place *p, const struct vfs_cred *cred)
+{
+    struct vfs_attr was;
+    int r = attr_at(p->parent, p->name, &was);
+    if (r < 0)
+        return r;
+    CLEANUP(cred_leave) struct cred_scope scope = CRED_SCOPE_INIT;
+    r = cred_enter(&scope, &v->self, cred);
+    if (r == 0)
+        r = fault_point("vfs.rmdir");
+    if (r < 0)
+        return r;
+    if (unlinkat(p->parent, p->name, AT_REMOVEDIR) < 0)
+        return errno == EEXIST ? -ENOTEMPTY : -errno;
+    cred_leave(&scope);
+    if (v->fresh)
+        fresh_drop(v->fresh, p->dev, was.ino);
+    xattr_forget(v, &was);
+    return 0;
+}
+
+/* A directory whose last content is our own (empty) state counts as empty. */
+static bool remove_state(struct dir_volume *v, const struct place *p)
+{
+    CLEANUP(place_done) struct place state = PLACE_INIT;
+    CLEANUP(place_done) struct place temp = PLACE_INIT;
+    struct dir_handle h = {.base = {&v->base}, .fd = p->parent};
+    char path[NAME_MAX + sizeof("/" VFS_PATH_STATE_NAME "/tmp")];
+    snprintf(path, sizeof(path), "%s/" VFS_PATH_STATE_NAME "/tmp", p->name);
+    struct str temp_path = str_z(path);
+    if (place_find(v, &h, temp_path, NULL, &temp) == 0)
+        (void)rmdir_at(v, &temp, NULL); /* not there, or in use: the next step tells */
+    return place_find(v, &h, vfs_path_parent(temp_path), NULL, &state) == 0 && rmdir_at(v, &state, NULL) == 0;
+}
+
+int dir_rmdir(struct vfs_dir *d, struct str path, const struct vfs_cred *cred)
+{
+    struct dir_volume *v = dir_volume_of(d->volume);
+    CLEANUP(place_done) struct place p = PLACE_INIT;
+    int r = place_find(v, dir_handle_of(d), path, cred, &p);
+    if (r < 0)
+        return r;
+    r = rmdir_at(v, &p, cred);
+    if (r == -ENOTEMPTY && remove_state(v, &p))
+        r = rmdir_at(v, &p, cred);
+    return r < 0 ? r : sync_names(v, &p.parent, 1);
+}
+
+/* Whether the directory is marked is looked at as the process: it is our own record. Removing it is the caller's act. */
+static bool prune_one(struct dir_volume *v, const struct dir_handle *h, struct str path, const struct vfs_cred *cred)
+{
+    CLEANUP(place_done) struct place p = PLACE_INIT;
+    if (place_find(v, h, path, cred, &p) < 0)
+        return false;
+    CLEANUP(fd_closep) int fd = resolve_child(p.parent, p.name, O_RDONLY | O_DIRECTORY);
+    if (fd < 0)
+        return fd == -ENOENT; /* gone already: go on above it */
+    return dir_is_marked(v, fd) && rmdir_at(v, &p, cred) == 0;
+}
+
+void prune(struct dir_volume *v, const struct dir_handle *h, struct str path, const struct vfs_cred *cred)
+{
+    while (path.len > 0 && prune_one(v, h, path, cred))
+        path = vfs_path_parent(path);
+}
+
+void dir_prune(struct vfs_dir *d, struct str path, const struct vfs_cred *cred)
+{
+    prune(dir_volume_of(d->volume), dir_handle_of(d), path, cred);
+}

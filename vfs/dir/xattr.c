@@ -1,0 +1,148 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/fault.h"
+#include "vfs/dir/dir_internal.h"
+#include "vfs/dir/sidecar.h"
+
+/* Nearly all values fit; the kernel's own maximum is 64 KiB. */
+#define VALUE_GUESS 4096
+#define VALUE_MAX (64 * 1024)
+#define PROBE_NAME "user.sluice.probe"
+
+/* The kernel's */
+
+static int add_value(struct buf *out, const char *value, ssize_t size)
+{
+    if (size > 0)
+        buf_add(out, str_of(value, (size_t)size));
+    return out->failed ? -EFBIG : 0;
+}
+
+static int fs_read_large(int fd, const char *name, struct buf *out)
+{
+    char *value = malloc(VALUE_MAX);
+    CHECK(value != NULL);
+    ssize_t size = fgetxattr(fd, name, value, VALUE_MAX);
+    int r = size < 0 ? -errno : add_value(out, value, size);
+    free(value);
+    return r;
+}
+
+static int fs_read(int fd, const char *name, struct buf *out)
+{
+    char value[VALUE_GUESS];
+    ssize_t size = fgetxattr(fd, name, value, sizeof(value));
+    if (size >= 0)
+        return add_value(out, value, size);
+    if (errno == ERANGE)
+        return fs_read_large(fd, name, out);
+    /* A filesystem without them mounted inside one that has them. */
+    return errno == EOPNOTSUPP ? -ENODATA : -errno;
+}
+
+bool xattr_supported(int root_fd)
+{
+    CLEANUP(fd_closep) int fd = openat(root_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        return fsetxattr(fd, PROBE_NAME, "1", 1, 0) == 0;
+    /* Unnamed files may be what is missing: the root itself tells, if it may be written. */
+    if (fsetxattr(root_fd, PROBE_NAME, "1", 1, 0) == 0) {
+        (void)fremovexattr(root_fd, PROBE_NAME); /* an empty name that means nothing */
+        return true;
+    }
+    char value[1];
+    return errno != EOPNOTSUPP && (fgetxattr(root_fd, PROBE_NAME, value, sizeof(value)) >= 0 || errno == ENODATA);
+}
+
+/* The sidecar's */
+
+static int key_of_fd(int fd, struct sidecar_key *out)
+{
+    struct vfs_attr attr;
+    int r = attr_of_fd(fd, &attr);
+    if (r == 0)
+        *out = (struct sidecar_key){attr.ino, attr.btime_ns};
+    return r;
+}
+
+/* The rule that the kernel has for names below "user.". */
+static int may_write(struct dir_volume *v, int fd, const struct vfs_cred *cred)
+{
+    CLEANUP(cred_leave) struct cred_scope scope = CRED_SCOPE_INIT;
+    int r = cred_enter(&scope, &v->self, cred);
+    if (r < 0)
+        return r;
+    return faccessat(fd, "", W_OK, AT_EACCESS | AT_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+/* Either */
+
+int xattr_read(struct dir_volume *v, int fd, const char *name, struct buf *out)
+{
+    if (!v->sidecar)
+        return fs_read(fd, name, out);
+    struct sidecar_key key;
+    int r = key_of_fd(fd, &key);
+    return r < 0 ? r : sidecar_get(v->sidecar, key, name, out);
+}
+
+int xattr_write(struct dir_volume *v, int fd, const struct vfs_cred *cred, const char *name, struct str value)
+{
+    if (v->sidecar) {
+        struct sidecar_key key;
+        int r = may_write(v, fd, cred);
+        if (r == 0)
+            r = key_of_fd(fd, &key);
+        return r < 0 ? r : sidecar_set(v->sidecar, key, name, value);
+    }
+    CLEANUP(cred_leave) struct cred_scope scope = CRED_SCOPE_INIT;
+    int r = cred_enter(&scope, &v->self, cred);
+    if (r < 0)
+        return r;
+    return fsetxattr(fd, name, value.len ? value.ptr : "", value.len, 0) < 0 ? -errno : 0;
+}
+
+int xattr_erase(struct dir_volume *v, int fd, const struct vfs_cred *cred, const char *name)
+{
+    if (v->sidecar) {
+        struct sidecar_key key;
+        int r = may_write(v, fd, cred);
+        if (r == 0)
+            r = key_of_fd(fd, &key);
+        return r < 0 ? r : sidecar_remove(v->sidecar, key, name);
+    }
+    CLEANUP(cred_leave) struct cred_scope scope = CRED_SCOPE_INIT;
+    int r = cred_enter(&scope, &v->self, cred);
+    if (r < 0)
+        return r;
+    return fremovexattr(fd, name) < 0 && errno != ENODATA && errno != EOPNOTSUPP ? -errno : 0;
+}
+
+void xattr_forget(struct dir_volume *v, const struct vfs_attr *was)
+{
+    bool last = was->type == VFS_DIRECTORY || (was->type == VFS_FILE && was->nlink <= 1);
+    if (v->sidecar && last)
+        sidecar_forget(v->sidecar, (struct sidecar_key){was->ino, was->btime_ns});
+}
+
+/* Operations */
+
+int dir_xattr_get(struct vfs_file *f, const char *name, struct buf *out)
+{
+    return xattr_read(dir_volume_of(f->volume), dir_file_of(f)->fd, name, out);
+}
+
+int dir_xattr_set(struct vfs_file *f, const struct vfs_cred *cred, const char *name, struct str value)
+{
+    int r = fault_point("vfs.xattr");
+    return r < 0 ? r : xattr_write(dir_volume_of(f->volume), dir_file_of(f)->fd, cred, name, value);
+}
+
+int dir_xattr_remove(struct vfs_file *f, const struct vfs_cred *cred, const char *name)
+{
+    return xattr_erase(dir_volume_of(f->volume), dir_file_of(f)->fd, cred, name);
+}
