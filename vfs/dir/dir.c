@@ -1,0 +1,245 @@
+#include "vfs/dir/dir.h"
+
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "vfs/dir/dir_internal.h"
+#include "vfs/dir/fresh.h"
+#include "vfs/dir/intents.h"
+#include "vfs/dir/sidecar.h"
+#include "vfs/dir/sync.h"
+#include "vfs/dir/view_cache.h"
+#include "vfs/path.h"
+
+#define DEFAULT_FILE_MODE 0666
+#define DEFAULT_DIR_MODE 0777
+
+/* Handles */
+
+struct dir_handle *dir_handle_ref(struct dir_handle *h)
+{
+    atomic_fetch_add(&h->refs, 1);
+    return h;
+}
+
+/* The root's reference is the volume's, so that it never comes to its end here. */
+void dir_handle_unref(struct dir_handle *h)
+{
+    if (atomic_fetch_sub(&h->refs, 1) > 1)
+        return;
+    fd_closep(&h->fd);
+    free(h);
+}
+
+static int dir_handle_open(struct vfs_dir *parent, struct str path, const struct vfs_cred *cred, struct vfs_dir **out)
+{
+    struct dir_volume *v = dir_volume_of(parent->volume);
+    int fd = resolve_as(v, dir_handle_of(parent), path, O_PATH | O_DIRECTORY, cred);
+    if (fd < 0)
+        return fd;
+    struct dir_handle *h = calloc(1, sizeof(*h));
+    CHECK(h != NULL);
+    h->base.volume = &v->base;
+    h->fd = fd;
+    atomic_init(&h->refs, 1);
+    *out = &h->base;
+    return 0;
+}
+
+static void dir_handle_close(struct vfs_dir *d)
+{
+    dir_handle_unref(dir_handle_of(d));
+}
+
+/* Volume */
+
+static int dir_space(struct vfs *v, struct vfs_space *out)
+{
+    struct statvfs fs;
+    if (fstatvfs(dir_volume_of(v)->root.fd, &fs) < 0)
+        return -errno;
+    *out = (struct vfs_space){
+        .total_bytes = (uint64_t)fs.f_blocks * fs.f_frsize,
+        .free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize,
+        .total_inodes = fs.f_files,
+        .free_inodes = fs.f_favail,
+    };
+    return 0;
+}
+
+static void dir_volume_close(struct vfs *base)
+{
+    struct dir_volume *v = dir_volume_of(base);
+    CHECK(v->root.fd < 0 || atomic_load(&v->root.refs) == 1);
+    view_cache_free(v->views);
+    sidecar_close(v->sidecar);
+    intents_close(v->intents);
+    fresh_free(v->fresh);
+    syncer_free(v->syncer);
+    for (size_t i = 0; i < DIR_STRIPES; i++)
+        mutex_done(&v->stripes[i]);
+    identity_done(&v->self);
+    fd_closep(&v->root.fd);
+    free(v);
+}
+
+static const struct vfs_ops dir_ops = {
+    .close_volume = dir_volume_close,
+    .space = dir_space,
+    .dir_open = dir_handle_open,
+    .dir_close = dir_handle_close,
+    .mkdir = dir_mkdir,
+    .rmdir = dir_rmdir,
+    .prune = dir_prune,
+    .is_implicit = dir_is_implicit,
+    .set_implicit = dir_set_implicit,
+    .lookup = dir_lookup,
+    .unlink = dir_unlink,
+    .rename = dir_rename,
+    .open = dir_file_open,
+    .close = dir_file_close,
+    .fstat = dir_file_fstat,
+    .read = dir_file_read,
+    .write = dir_file_write,
+    .truncate = dir_file_truncate,
+    .file_fd = dir_file_fd,
+    .sync = dir_file_sync,
+    .clone_range = dir_file_clone_range,
+    .lock = dir_file_lock,
+    .setattr = dir_file_setattr,
+    .xattr_get = dir_xattr_get,
+    .xattr_set = dir_xattr_set,
+    .xattr_remove = dir_xattr_remove,
+    .stage = dir_stage,
+    .publish = dir_publish,
+    .scan_open = dir_scan_open,
+    .scan_next = dir_scan_next,
+    .scan_stat = dir_scan_stat,
+    .scan_close = dir_scan_close,
+};
+
+static struct dir_volume *volume_new(const struct vfs_options *options)
+{
+    struct dir_volume *v = calloc(1, sizeof(*v));
+    CHECK(v != NULL);
+    v->base.ops = &dir_ops;
+    v->base.root = &v->root.base;
+    v->root.base.volume = &v->base;
+    v->root.fd = -1;
+    atomic_init(&v->root.refs, 1);
+    v->options = *options;
+    if (v->options.file_mode == 0)
+        v->options.file_mode = DEFAULT_FILE_MODE;
+    if (v->options.dir_mode == 0)
+        v->options.dir_mode = DEFAULT_DIR_MODE;
+    identity_read(&v->self);
+    for (size_t i = 0; i < DIR_STRIPES; i++)
+        mutex_init(&v->stripes[i]);
+    return v;
+}
+
+/* Without changing it, as umask(2) would for a moment and all threads. */
+static uint32_t read_umask(void)
+{
+    CLEANUP(buf_done) struct buf status = buf_make(16 * 1024);
+    uint64_t mask = 022;
+    if (fd_read_file(AT_FDCWD, "/proc/self/status", &status) < 0)
+        return (uint32_t)mask;
+    struct str rest = buf_str(&status), line;
+    while (str_split(&rest, '\n', &line)) {
+        if (str_starts(line, STR("Umask:\t")))
+            mask = strtoul(line.ptr + sizeof("Umask:\t") - 1, NULL, 8);
+    }
+    return (uint32_t)mask & 0777;
+}
+
+/* Filesystems that only this kernel writes to. */
+static bool is_private_fs(int root_fd)
+{
+    static const unsigned long local[] = {EXT4_SUPER_MAGIC, 0x58465342 /* XFS */, BTRFS_SUPER_MAGIC,
+                                          F2FS_SUPER_MAGIC, TMPFS_MAGIC, 0x2fc12fc1 /* ZFS */};
+    struct statfs fs;
+    if (fstatfs(root_fd, &fs) < 0)
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(local); i++) {
+        if ((unsigned long)fs.f_type == local[i])
+            return true;
+    }
+    return false;
+}
+
+static int open_sidecar(struct dir_volume *v, int state_fd)
+{
+    char path[PATH_MAX];
+    char link[32];
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", state_fd);
+    ssize_t len = readlink(link, path, sizeof(path) - sizeof("/xattrs.db"));
+    if (len < 0)
+        return -errno;
+    memcpy(path + len, "/xattrs.db", sizeof("/xattrs.db"));
+    return sidecar_open(path, !v->is_private_fs, v->options.sync == VFS_SYNC_ALWAYS, &v->sidecar);
+}
+
+/* A root that cannot be written is served as it is: there is nothing to recover and nothing to record. */
+static int open_state(struct dir_volume *v, const char **out_error)
+{
+    unsigned made = 0;
+    bool needs_sidecar = v->options.xattr == VFS_XATTR_SIDECAR || !xattr_supported(v->root.fd);
+    CLEANUP(fd_closep) int state_fd = parents_make(v, &v->root, STR(VFS_PATH_STATE_NAME), NULL, &made);
+    if (state_fd >= 0)
+        v->intents = intents_open(v->root.fd, state_fd);
+    if (!needs_sidecar)
+        return 0;
+    int r = state_fd < 0 ? state_fd : open_sidecar(v, state_fd);
+    if (r < 0)
+        *out_error = "the filesystem has no extended attributes, and .sluice/xattrs.db cannot be opened in their place";
+    return r;
+}
+
+static int volume_start(struct dir_volume *v, const char *path, const char **out_error)
+{
+    v->root.fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (v->root.fd < 0) {
+        *out_error = errno == ENOENT    ? "the volume's directory does not exist"
+                     : errno == ENOTDIR ? "the volume's path is not a directory"
+                                        : "the volume's directory cannot be opened";
+        return -errno;
+    }
+    if (access("/proc/self/fd", X_OK) < 0) {
+        *out_error = "/proc is not mounted";
+        return -errno;
+    }
+    v->umask = read_umask();
+    v->is_private_fs = is_private_fs(v->root.fd);
+    v->views = view_cache_new(v->is_private_fs);
+    v->syncer = syncer_new(v->root.fd);
+    if (v->options.sync == VFS_SYNC_ALWAYS)
+        v->fresh = fresh_new();
+    return open_state(v, out_error);
+}
+
+int dir_volume_open(const char *path, const struct vfs_options *options, struct vfs **out, const char **out_error)
+{
+    struct dir_volume *v = volume_new(options);
+    int r = volume_start(v, path, out_error);
+    if (r < 0) {
+        dir_volume_close(&v->base);
+        return r;
+    }
+    *out = &v->base;
+    return 0;
+}
+
+void dir_volume_limit_for_test(struct vfs *base, bool no_tmpfile, bool no_offload)
+{
+    struct dir_volume *v = dir_volume_of(base);
+    atomic_store(&v->no_tmpfile, no_tmpfile);
+    atomic_store(&v->no_reflink, no_offload);
+    atomic_store(&v->no_copy_range, no_offload);
+}

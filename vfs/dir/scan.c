@@ -1,0 +1,203 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/fault.h"
+#include "vfs/dir/dir_internal.h"
+#include "vfs/dir/view.h"
+#include "vfs/dir/view_cache.h"
+
+struct dir_scan {
+    struct vfs_scan base;
+    struct dir_handle *h; /* a reference: where links are resolved */
+    struct str path;      /* of the directory below it */
+    char *text;           /* path, '/', and room for a name */
+    size_t text_prefix;
+    int fd;
+    struct view *view;
+    size_t next;
+    struct vfs_dirent current; /* what scan_next returned last */
+    enum entry_kind current_kind;
+    bool has_cred;
+    struct vfs_cred cred; /* groups are our copy */
+    uint32_t *groups;
+};
+
+static const struct vfs_cred *cred_of(const struct dir_scan *s)
+{
+    return s->has_cred ? &s->cred : NULL;
+}
+
+static void keep_cred(struct dir_scan *s, const struct vfs_cred *cred)
+{
+    if (!cred)
+        return;
+    s->has_cred = true;
+    s->cred = *cred;
+    s->groups = calloc(cred->group_count + 1, sizeof(*s->groups));
+    CHECK(s->groups != NULL);
+    if (cred->group_count > 0)
+        memcpy(s->groups, cred->groups, cred->group_count * sizeof(*s->groups));
+    s->cred.groups = s->groups;
+}
+
+static void keep_path(struct dir_scan *s, struct str path)
+{
+    s->text_prefix = path.len ? path.len + 1 : 0;
+    s->text = malloc(s->text_prefix + NAME_MAX + 1);
+    CHECK(s->text != NULL);
+    if (path.len > 0) {
+        memcpy(s->text, path.ptr, path.len);
+        s->text[path.len] = '/';
+    }
+    s->path = str_of(s->text, path.len);
+}
+
+int dir_scan_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, struct str from,
+                  struct vfs_scan **out)
+{
+    struct dir_volume *v = dir_volume_of(d->volume);
+    int r = fault_point("vfs.scan");
+    if (r < 0)
+        return r;
+    CLEANUP(fd_closep) int fd = resolve_as(v, dir_handle_of(d), path, O_RDONLY | O_DIRECTORY, cred);
+    if (fd < 0)
+        return fd;
+    struct view *view;
+    r = view_cache_get(v->views, fd, &view);
+    if (r < 0)
+        return r;
+    struct dir_scan *s = calloc(1, sizeof(*s));
+    CHECK(s != NULL);
+    s->base.volume = &v->base;
+    s->h = dir_handle_ref(dir_handle_of(d));
+    s->fd = fd_take(&fd);
+    s->view = view;
+    s->next = view_find(view, from);
+    keep_path(s, path);
+    keep_cred(s, cred);
+    *out = &s->base;
+    return 0;
+}
+
+void dir_scan_close(struct vfs_scan *scan)
+{
+    struct dir_scan *s = container_of(scan, struct dir_scan, base);
+    view_unref(s->view);
+    dir_handle_unref(s->h);
+    fd_closep(&s->fd);
+    free(s->text);
+    free(s->groups);
+    free(s);
+}
+
+/* Entries that are links are resolved from the confining directory, as a look-up of the whole path would. */
+static int open_link(const struct dir_scan *s, struct str name, int flags)
+{
+    memcpy(s->text + s->text_prefix, name.ptr, name.len);
+    struct str path = str_of(s->text, s->text_prefix + name.len);
+    if (flags & O_PATH)
+        return resolve_as(dir_volume_of(s->base.volume), s->h, path, flags, cred_of(s));
+    CLEANUP(cred_leave) struct cred_scope scope = CRED_SCOPE_INIT;
+    int r = cred_enter(&scope, &dir_volume_of(s->base.volume)->self, cred_of(s));
+    return r < 0 ? r : resolve_regular(s->h, path, flags, false);
+}
+
+static enum vfs_type type_of_link(const struct dir_scan *s, struct str name)
+{
+    CLEANUP(fd_closep) int fd = open_link(s, name, O_PATH);
+    struct vfs_attr attr;
+    bool is_file = fd >= 0 && attr_of_fd(fd, &attr) == 0 && attr.type == VFS_FILE;
+    return is_file ? VFS_FILE : VFS_SYMLINK;
+}
+
+static enum vfs_type type_of(const struct dir_scan *s, enum entry_kind kind, struct str name)
+{
+    switch (kind) {
+    case ENTRY_FILE:
+        return VFS_FILE;
+    case ENTRY_DIRECTORY:
+        return VFS_DIRECTORY;
+    case ENTRY_LINK:
+        return type_of_link(s, name);
+    case ENTRY_OTHER:
+        return VFS_OTHER;
+    }
+    return VFS_OTHER;
+}
+
+int dir_scan_next(struct vfs_scan *scan, struct vfs_dirent *out)
+{
+    struct dir_scan *s = container_of(scan, struct dir_scan, base);
+    if (s->next >= view_count(s->view))
+        return 0;
+    s->current.name = view_entry(s->view, s->next++, &s->current_kind);
+    s->current.type = type_of(s, s->current_kind, s->current.name);
+    *out = s->current;
+    return 1;
+}
+
+/* The one entry that the attributes and the value both come from. */
+static int open_entry(const struct dir_scan *s)
+{
+    struct str name = s->current.name;
+    if (s->current_kind == ENTRY_LINK)
+        return open_link(s, name, O_RDONLY);
+    char text[NAME_MAX + 1];
+    memcpy(text, name.ptr, name.len);
+    text[name.len] = '\0';
+    struct dir_handle here = {.base = {s->base.volume}, .fd = s->fd};
+    CLEANUP(cred_leave) struct cred_scope scope = CRED_SCOPE_INIT;
+    int r = cred_enter(&scope, &dir_volume_of(s->base.volume)->self, cred_of(s));
+    if (r < 0)
+        return r;
+    if (s->current_kind == ENTRY_DIRECTORY)
+        return resolve_child(here.fd, text, O_RDONLY | O_DIRECTORY);
+    return resolve_regular(&here, name, O_RDONLY, true);
+}
+
+static int stat_entry(const struct dir_scan *s, struct vfs_attr *out)
+{
+    struct str name = s->current.name;
+    CLEANUP(fd_closep) int fd = -1;
+    if (s->current_kind == ENTRY_LINK && s->current.type == VFS_FILE) {
+        fd = open_link(s, name, O_PATH);
+        return fd < 0 ? fd : attr_of_fd(fd, out);
+    }
+    char text[NAME_MAX + 1];
+    memcpy(text, name.ptr, name.len);
+    text[name.len] = '\0';
+    CLEANUP(cred_leave) struct cred_scope scope = CRED_SCOPE_INIT;
+    int r = cred_enter(&scope, &dir_volume_of(s->base.volume)->self, cred_of(s));
+    return r < 0 ? r : attr_at(s->fd, text, out);
+}
+
+static bool can_open(const struct dir_scan *s)
+{
+    return s->current.type == VFS_FILE || s->current.type == VFS_DIRECTORY;
+}
+
+int dir_scan_stat(struct vfs_scan *scan, struct vfs_attr *out, const char *xattr_name, struct buf *out_value)
+{
+    struct dir_scan *s = container_of(scan, struct dir_scan, base);
+    CHECK(s->current.name.ptr != NULL);
+    if (!xattr_name || !can_open(s))
+        return stat_entry(s, out);
+    CLEANUP(fd_closep) int fd = open_entry(s);
+    /* Not readable for this identity, or something else by now: what there is to say of it is still said. */
+    if (fd == -EACCES || fd == -EPERM || fd == -ENXIO || fd == -ELOOP || fd == -ENOTDIR)
+        return stat_entry(s, out);
+    if (fd < 0)
+        return fd;
+    struct vfs_attr attr;
+    int r = attr_of_fd(fd, &attr);
+    if (r < 0)
+        return r;
+    r = xattr_read(dir_volume_of(scan->volume), fd, xattr_name, out_value);
+    if (r < 0 && r != -ENODATA)
+        return r;
+    *out = attr;
+    return 0;
+}

@@ -1,0 +1,192 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/fault.h"
+#include "vfs/dir/dir_internal.h"
+#include "vfs/dir/intents.h"
+#include "vfs/path.h"
+
+/* Smaller files are not worth asking for the space first. */
+#define SPACE_CHECK_BYTES (1024 * 1024)
+
+/* Unnamed */
+
+static bool is_unsupported(int parent_fd, int error)
+{
+    struct stat st;
+    if (error == EOPNOTSUPP || error == EISDIR || error == EINVAL)
+        return true;
+    /* Also how some filesystems say it; but a directory that was removed says the same. */
+    return error == ENOENT && fstat(parent_fd, &st) == 0 && st.st_nlink > 0;
+}
+
+/* -ENOTSUP: a named file it must be. */
+static int open_unnamed(struct dir_volume *v, const struct place *p, const struct vfs_cred *cred)
+{
+    if (atomic_load(&v->no_tmpfile))
+        return -ENOTSUP;
+    CLEANUP(cred_leave) struct cred_scope scope = CRED_SCOPE_INIT;
+    int r = cred_enter(&scope, &v->self, cred);
+    if (r < 0)
+        return r;
+    int fd = openat(p->parent, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, (mode_t)v->options.file_mode);
+    if (fd >= 0)
+        return fd;
+    return is_unsupported(p->parent, errno) ? -ENOTSUP : -errno;
+}
+
+/* Named */
+
+/* What making a file in the directory itself would have found out at once. */
+static int check_may_write(struct dir_volume *v, const struct place *p, const struct vfs_cred *cred)
+{
+    CLEANUP(cred_leave) struct cred_scope scope = CRED_SCOPE_INIT;
+    int r = cred_enter(&scope, &v->self, cred);
+    if (r < 0)
+        return r;
+    return faccessat(p->parent, ".", W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;
+}
+
+static void drop_temp_name(struct dir_volume *v, struct staging *s)
+{
+    if (s->temp_dir < 0)
+        return;
+    (void)unlinkat(s->temp_dir, s->temp_name, 0); /* publishing may have moved it */
+    intents_clear(v->intents, s->intent);
+    fd_closep(&s->temp_dir);
+}
+
+static int open_named(struct dir_volume *v, const struct dir_handle *h, struct staging *s)
+{
+    s->temp_dir = temp_dir_open(v, h);
+    if (s->temp_dir < 0)
+        return s->temp_dir;
+    temp_sweep(v, s->temp_dir);
+    temp_name(s->temp_name);
+    s->intent = intents_enter(v->intents, s->temp_dir, s->temp_name);
+    CLEANUP(fd_closep) int fd =
+        openat(s->temp_dir, s->temp_name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int r = fd < 0 ? -errno : 0;
+    /* Held until the file is closed: whoever finds it old sees that somebody is at work on it. */
+    if (r == 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+        r = -EBUSY;
+    if (r == 0)
+        return fd_take(&fd);
+    drop_temp_name(v, s);
+    return r;
+}
+
+static int open_named_for(struct dir_volume *v, const struct dir_handle *h, const struct place *p,
+                          const struct vfs_cred *cred, struct staging *s)
+{
+    int r = check_may_write(v, p, cred);
+    if (r < 0)
+        return r;
+    int fd = -ENOENT;
+    for (int i = 0; i < DIR_RACE_RETRIES && fd == -ENOENT; i++)
+        fd = open_named(v, h, s); /* -ENOENT: the state directory was removed meanwhile */
+    if (fd < 0)
+        return fd;
+    r = adopt(v, fd, p->parent, cred, 0);
+    if (r < 0) {
+        drop_temp_name(v, s);
+        fd_closep(&fd);
+        return r;
+    }
+    return fd;
+}
+
+/* Either */
+
+static int open_staged(struct dir_volume *v, const struct dir_handle *h, const struct place *p,
+                       const struct vfs_cred *cred, struct staging *s)
+{
+    int fd = open_unnamed(v, p, cred);
+    return fd == -ENOTSUP ? open_named_for(v, h, p, cred, s) : fd;
+}
+
+static int check_space(const struct dir_handle *h, uint64_t size_hint)
+{
+    struct statvfs fs;
+    if (size_hint < SPACE_CHECK_BYTES || fstatvfs(h->fd, &fs) < 0)
+        return 0;
+    return fs.f_blocks > 0 && size_hint / fs.f_frsize > fs.f_bavail ? -ENOSPC : 0;
+}
+
+/* The directories made for the file are to go with it, should it go. */
+static void remember_parents(struct staging *s, struct dir_handle *h, struct str path)
+{
+    struct str parent = vfs_path_parent(path);
+    char *copy = malloc(parent.len + 1);
+    CHECK(copy != NULL);
+    memcpy(copy, parent.ptr, parent.len);
+    s->parent = str_of(copy, parent.len);
+    s->dir = dir_handle_ref(h);
+}
+
+int dir_stage(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, uint64_t size_hint,
+              struct vfs_file **out)
+{
+    struct dir_volume *v = dir_volume_of(d->volume);
+    struct dir_handle *h = dir_handle_of(d);
+    struct staging s = {.temp_dir = -1};
+    unsigned made = 0;
+    int r = fault_point("vfs.stage");
+    if (r == 0)
+        r = check_space(h, size_hint);
+    if (r < 0)
+        return r;
+    int fd = -ENOENT;
+    for (int i = 0; i < DIR_RACE_RETRIES && fd == -ENOENT; i++) {
+        CLEANUP(place_done) struct place p = PLACE_INIT;
+        fd = place_make(v, h, path, cred, &p, &made);
+        if (fd < 0)
+            break;
+        fd = open_staged(v, h, &p, cred, &s);
+    }
+    if (fd < 0) {
+        if (made > 0)
+            prune(v, h, vfs_path_parent(path), cred);
+        return fd;
+    }
+    if (made > 0)
+        remember_parents(&s, h, path);
+    struct dir_file *f = dir_file_new(v, fd);
+    f->is_staging = true;
+    f->staging = s;
+    *out = &f->base;
+    return 0;
+}
+
+static void forget_parents(struct staging *s)
+{
+    free((void *)(uintptr_t)s->parent.ptr);
+    s->parent = STR_EMPTY;
+    if (s->dir)
+        dir_handle_unref(s->dir);
+    s->dir = NULL;
+}
+
+void staging_done(struct dir_file *f)
+{
+    CHECK(f->is_staging);
+    drop_temp_name(dir_volume_of(f->base.volume), &f->staging);
+    forget_parents(&f->staging);
+    f->is_staging = false;
+}
+
+void staging_abandon(struct dir_file *f)
+{
+    struct dir_volume *v = dir_volume_of(f->base.volume);
+    struct vfs_attr attr;
+    if (v->sidecar && attr_of_fd(f->fd, &attr) == 0)
+        xattr_forget(v, &attr);
+    /* The parents are empty implicit directories of ours, so that removing them is nobody's act but our own. */
+    if (f->staging.dir)
+        prune(v, f->staging.dir, f->staging.parent, NULL);
+    staging_done(f);
+}

@@ -1,0 +1,28 @@
+/* The entries of one directory, read at once and in the order of vfs_scan_open: by name, a directory's with '/' appended.
+ * Immutable after it was built, and shared. Thread: any. */
+#ifndef VFS_DIR_VIEW_H
+#define VFS_DIR_VIEW_H
+
+#include <stdint.h>
+
+#include "vfs/vfs.h"
+
+struct view;
+
+/* What readdir said of an entry. */
+enum entry_kind { ENTRY_FILE, ENTRY_DIRECTORY, ENTRY_LINK, ENTRY_OTHER };
+
+/* Reads all of dir_fd, which must be open for reading and is rewound first. */
+MUST_USE int view_build(int dir_fd, struct view **out);
+struct view *view_ref(struct view *w);
+void view_unref(struct view *w);
+size_t view_count(const struct view *w);
+/* Memory that it holds. */
+size_t view_bytes(const struct view *w);
+
+/* Index of the first entry whose extended name is >= from. */
+MUST_USE size_t view_find(const struct view *w, struct str from);
+/* The name lives as long as the view. */
+struct str view_entry(const struct view *w, size_t index, enum entry_kind *out_kind);
+
+#endif
