@@ -25,6 +25,14 @@ static inline struct buf buf_make(size_t max)
     return (struct buf){.max = max};
 }
 
+/* An empty buffer in `size` (at least 1) bytes that somebody else owns, an arena or a stack frame: it fails where others
+ * would grow. Never give it to buf_done. */
+static inline struct buf buf_over(char *memory, size_t size)
+{
+    memory[0] = '\0';
+    return (struct buf){.ptr = memory, .capacity = size, .max = size - 1};
+}
+
 /* Frees the bytes and leaves an empty, usable buffer with the same maximum. Takes half-built ones. */
 void buf_done(struct buf *b);
 /* len = 0, failed = false; keeps the memory. */

@@ -169,6 +169,18 @@ bool uri_decode(struct str s, bool plus_is_space, struct buf *out)
     return true;
 }
 
+/* Case */
+
+void buf_add_lower(struct buf *b, struct str s)
+{
+    char *room = buf_reserve(b, s.len);
+    if (!room)
+        return;
+    for (size_t i = 0; i < s.len; i++)
+        room[i] = (char)(s.ptr[i] >= 'A' && s.ptr[i] <= 'Z' ? s.ptr[i] + ('a' - 'A') : s.ptr[i]);
+    buf_extend(b, s.len);
+}
+
 /* JSON */
 
 static void add_json_ascii(struct buf *b, char c)

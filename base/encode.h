@@ -27,6 +27,9 @@ void buf_add_uri(struct buf *b, struct str s, bool keep_slash);
 /* Decodes %XY; '+' is a blank only when plus_is_space. False on a bad escape. */
 MUST_USE bool uri_decode(struct str s, bool plus_is_space, struct buf *out);
 
+/* ASCII letters in lower case, other bytes as they are. */
+void buf_add_lower(struct buf *b, struct str s);
+
 /* JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void buf_add_json(struct buf *b, struct str s);
 
