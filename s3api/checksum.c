@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/encode.h"
 #include "base/limits.h"
+#include "s3api/xml.h"
 
 static const struct {
     const char *name, *header, *element;
@@ -81,6 +82,13 @@ struct str s3_checksum_text(const struct s3_checksum *c, char out[S3_CHECKSUM_TE
         len += (size_t)snprintf(out + len, S3_CHECKSUM_TEXT_MAX - len, "-%u", c->part_count);
     }
     return str_of(out, len);
+}
+
+void s3_checksum_xml(struct buf *b, const struct s3_checksum *c)
+{
+    char text[S3_CHECKSUM_TEXT_MAX];
+    if (c->kind != S3_CHECKSUM_NONE)
+        xml_text(b, s3_checksum_element(c->kind), s3_checksum_text(c, text));
 }
 
 bool s3_checksum_eq(const struct s3_checksum *a, const struct s3_checksum *b)

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/digest.h"
 #include "base/str.h"
 
@@ -39,6 +40,8 @@ bool s3_checksum_parse(enum s3_checksum_kind k, struct str base64, struct s3_che
 /* Base64, with "-N" when composite. At most S3_CHECKSUM_TEXT_MAX bytes, no NUL. */
 #define S3_CHECKSUM_TEXT_MAX 64
 struct str s3_checksum_text(const struct s3_checksum *c, char out[S3_CHECKSUM_TEXT_MAX]);
+/* <ChecksumCRC32>…</ChecksumCRC32>; nothing for NONE. */
+void s3_checksum_xml(struct buf *b, const struct s3_checksum *c);
 bool s3_checksum_eq(const struct s3_checksum *a, const struct s3_checksum *b);
 
 #endif
