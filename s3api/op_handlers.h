@@ -28,10 +28,12 @@ enum s3_error s3_put_bucket_tagging_finish(struct s3_op *op);
 enum s3_error s3_delete_bucket_tagging_begin(struct s3_op *op);
 enum s3_error s3_object_lock_missing_begin(struct s3_op *op);
 
-/* op_list.c */
+/* op_list.c: the three listings differ in their parameters and documents only. */
 enum s3_error s3_list_objects_begin(struct s3_op *op);
 enum s3_error s3_list_objects_v2_begin(struct s3_op *op);
 enum s3_error s3_list_object_versions_begin(struct s3_op *op);
+enum s3_error s3_list_objects_finish(struct s3_op *op);
+void s3_list_objects_end(struct s3_op *op);
 
 /* op_get.c */
 enum s3_error s3_get_object_begin(struct s3_op *op);

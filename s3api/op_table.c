@@ -30,11 +30,11 @@ const struct s3_op_row s3_op_rows[] = {
 
     /* Listings */
     {.name = "ListObjects", .level = S3_LEVEL_BUCKET, .method = "GET",
-     .begin = s3_list_objects_begin},
+     .begin = s3_list_objects_begin, .finish = s3_list_objects_finish, .end = s3_list_objects_end},
     {.name = "ListObjectsV2", .level = S3_LEVEL_BUCKET, .method = "GET", .query = "list-type",
-     .begin = s3_list_objects_v2_begin},
+     .begin = s3_list_objects_v2_begin, .finish = s3_list_objects_finish, .end = s3_list_objects_end},
     {.name = "ListObjectVersions", .level = S3_LEVEL_BUCKET, .method = "GET", .query = "versions",
-     .begin = s3_list_object_versions_begin},
+     .begin = s3_list_object_versions_begin, .finish = s3_list_objects_finish, .end = s3_list_objects_end},
     {.name = "ListMultipartUploads", .level = S3_LEVEL_BUCKET, .method = "GET", .query = "uploads",
      .begin = s3_list_multipart_uploads_begin},
     {.name = "DeleteObjects", .level = S3_LEVEL_BUCKET, .method = "POST", .query = "delete",
