@@ -34,6 +34,8 @@
 #define LIMIT_XML_BYTES (1024 * 1024)
 #define LIMIT_XML_DELETE_BYTES (8 * 1024 * 1024)
 #define LIMIT_XML_COMPLETE_BYTES (4 * 1024 * 1024)
+/* What an answer may grow to: 1,000 keys or errors of 1 KiB keys with every byte escaped (x6). */
+#define LIMIT_XML_REPLY_BYTES (16 * 1024 * 1024)
 #define LIMIT_XML_DEPTH 16
 #define LIMIT_XML_ELEMENTS 200000
 

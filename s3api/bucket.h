@@ -19,6 +19,8 @@ enum s3_error s3_bucket_open_source(struct s3_op *op, struct str name, struct vf
 /* Makes the bucket's .sluice, closed to other users than the process's own, unless it is there. */
 enum s3_error s3_bucket_make_reserved(struct s3_op *op, struct vfs_dir *bucket);
 enum s3_error s3_bucket_record(struct s3_op *op, struct str name, struct s3_bucket_record *out);
+/* Durable. */
+enum s3_error s3_bucket_record_write(struct s3_op *op, struct str name, const struct s3_bucket_record *record);
 /* Document by name ("tagging"); absent: S3_OK with out empty. */
 enum s3_error s3_bucket_config_get(struct s3_op *op, const char *name, struct buf *out);
 enum s3_error s3_bucket_config_put(struct s3_op *op, const char *name, struct str bytes);

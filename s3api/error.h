@@ -23,6 +23,7 @@
     X(S3_INTERNAL_ERROR, "InternalError", 500, "We encountered an internal error. Please try again.")                    \
     X(S3_INVALID_ACCESS_KEY, "InvalidAccessKeyId", 403, "The AWS access key ID that you provided does not exist in our records.") \
     X(S3_INVALID_ARGUMENT, "InvalidArgument", 400, "Invalid Argument")                                                   \
+    X(S3_INVALID_BUCKET_ACL, "InvalidBucketAclWithObjectOwnership", 400, "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting") \
     X(S3_INVALID_BUCKET_NAME, "InvalidBucketName", 400, "The specified bucket is not valid.")                            \
     X(S3_INVALID_CHUNK_SIZE, "InvalidChunkSizeError", 400, "Only the last chunk is allowed to have a size less than 8192 bytes") \
     X(S3_INVALID_DIGEST, "InvalidDigest", 400, "The Content-MD5 or checksum value that you specified is not valid.")     \

@@ -66,6 +66,7 @@ struct s3_op {
     struct s3_request req;
     enum s3_state state;
     enum s3_error error;         /* S3_OK until the reply is an error */
+    bool begun;                  /* the gate let it pass: the row's end is due */
     const char *error_cause;     /* for the log */
     struct s3_error_detail detail; /* extra elements of the error document */
 
@@ -79,7 +80,8 @@ struct s3_op {
     struct buf body_bytes;  /* S3_BODY_KIND_SMALL */
 
     struct s3_reply reply;
-    struct http_header reply_headers[S3_REPLY_HEADERS_MAX];
+    struct http_header *reply_headers; /* what reply.headers points to, grown by s3_reply_header */
+    size_t reply_headers_max;
     struct buf out;         /* bytes of the reply's document */
     void *data;             /* the operation's own, in the arena */
 };
@@ -102,5 +104,8 @@ void s3_reply_headerf(struct s3_op *op, const char *name, const char *format, ..
 enum s3_error s3_reply_empty(struct s3_op *op, int status);
 /* op->out holds an XML document: sends it with application/xml. */
 enum s3_error s3_reply_xml(struct s3_op *op, int status);
+/* Engine: the headers that every answer has; the reply for an error, whatever was built before. */
+void s3_reply_start(struct s3_op *op);
+void s3_reply_error(struct s3_op *op, enum s3_error error);
 
 #endif

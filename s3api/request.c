@@ -76,8 +76,10 @@ static bool parse_params(struct s3_request *r, struct str query, struct arena *a
     struct auth_query parsed;
     if (!auth_query_parse(query, arena, &parsed))
         return false;
+    struct s3_param *params = arena_array_of(arena, struct s3_param, parsed.count);
     for (size_t i = 0; i < parsed.count; i++)
-        r->params[i] = (struct s3_param){.name = parsed.params[i].name, .value = parsed.params[i].value};
+        params[i] = (struct s3_param){.name = parsed.params[i].name, .value = parsed.params[i].value};
+    r->params = params;
     r->param_count = parsed.count;
     return true;
 }

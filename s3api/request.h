@@ -18,7 +18,7 @@ struct s3_request {
     struct str key;    /* decoded; empty at the bucket level */
     struct str resource; /* "/bucket/key" decoded, for <Resource> */
     bool virtual_host;
-    struct s3_param params[LIMIT_QUERY_PARAMS];
+    const struct s3_param *params; /* at most LIMIT_QUERY_PARAMS */
     size_t param_count;
 };
 

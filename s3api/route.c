@@ -151,3 +151,21 @@ enum s3_route_verdict s3_route(const struct s3_request *r, struct s3_route *out)
     out->row = best;
     return S3_ROUTE_FOUND;
 }
+
+void s3_route_methods(const struct s3_request *r, struct buf *out)
+{
+    static const char *const methods[] = {"GET", "HEAD", "PUT", "POST", "DELETE"};
+    struct s3_route route = {0};
+    enum s3_level level = s3_request_level(r);
+    find_sub_resources(r, level, &route);
+    for (size_t m = 0; m < ARRAY_SIZE(methods); m++) {
+        bool found = false;
+        for (size_t i = 0; i < s3_op_row_count && !found; i++) {
+            const struct s3_op_row *row = &s3_op_rows[i];
+            bool same_resource = route.sub_resource ? row->query && strcmp(row->query, route.sub_resource) == 0 : !row->query;
+            found = row->level == level && same_resource && strcmp(row->method, methods[m]) == 0;
+        }
+        if (found)
+            buf_addf(out, "%s%s", out->len > 0 ? ", " : "", methods[m]);
+    }
+}

@@ -23,5 +23,7 @@ struct s3_route {
 enum s3_level s3_request_level(const struct s3_request *r);
 /* The row that fits best. */
 enum s3_route_verdict s3_route(const struct s3_request *r, struct s3_route *out);
+/* Appends the methods that the request's resource has ("GET, PUT"): the Allow header of a 405. */
+void s3_route_methods(const struct s3_request *r, struct buf *out);
 
 #endif

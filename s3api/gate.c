@@ -1,0 +1,220 @@
+#include "s3api/gate.h"
+
+#include "auth/live.h"
+#include "base/clock.h"
+#include "base/limits.h"
+#include "s3api/bucket.h"
+#include "s3api/key.h"
+#include "s3api/route.h"
+#include "s3api/service.h"
+
+/* Authentication */
+
+static const struct {
+    enum s3_error error;
+    const char *message; /* NULL: the error's own */
+} by_auth_error[] = {
+    [AUTH_HEADER_MALFORMED] = {S3_AUTH_HEADER_MALFORMED, NULL},
+    [AUTH_QUERY_MALFORMED] = {S3_AUTH_QUERY_ERROR, NULL},
+    [AUTH_URI_MALFORMED] = {S3_INVALID_URI, NULL},
+    [AUTH_TWO_MECHANISMS] = {S3_INVALID_ARGUMENT,
+                             "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query "
+                             "string parameter or the Authorization header should be specified"},
+    [AUTH_SCHEME_UNSUPPORTED] = {S3_INVALID_REQUEST, "The authorization mechanism you have provided is not supported. "
+                                                     "Please use AWS4-HMAC-SHA256."},
+    [AUTH_DATE_MISSING] = {S3_ACCESS_DENIED, "AWS authentication requires a valid Date or x-amz-date header"},
+    [AUTH_TIME_SKEWED] = {S3_REQUEST_TIME_SKEWED, NULL},
+    [AUTH_EXPIRED] = {S3_REQUEST_EXPIRED, NULL},
+    [AUTH_NOT_YET_VALID] = {S3_ACCESS_DENIED, "Request is not valid yet"},
+    [AUTH_ACCESS_KEY_UNKNOWN] = {S3_INVALID_ACCESS_KEY, NULL},
+    [AUTH_ACCESS_KEY_DISABLED] = {S3_INVALID_ACCESS_KEY, "The AWS access key ID that you provided is disabled."},
+    [AUTH_TOKEN_INVALID] = {S3_INVALID_TOKEN, NULL},
+    [AUTH_HEADERS_UNSIGNED] = {S3_ACCESS_DENIED, "There were headers present in the request which were not signed"},
+    [AUTH_PAYLOAD_HASH_MISSING] = {S3_INVALID_REQUEST,
+                                   "Missing required header for this request: x-amz-content-sha256"},
+    [AUTH_PAYLOAD_HASH_INVALID] = {S3_INVALID_ARGUMENT,
+                                   "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, "
+                                   "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER, STREAMING-UNSIGNED-PAYLOAD-TRAILER, "
+                                   "or a valid sha256 value."},
+    [AUTH_SIGNATURE_MISMATCH] = {S3_SIGNATURE_MISMATCH, NULL},
+};
+
+static struct str time_text(struct s3_op *op, int64_t wall_s)
+{
+    char text[CLOCK_TEXT_MAX];
+    return arena_dup(op->arena, clock_format_iso8601_ms(wall_s * 1000000000, text));
+}
+
+/* What each error's document tells besides: enough to find a clock, region or signing mistake by. */
+static void add_auth_detail(struct s3_op *op, enum auth_error error)
+{
+    const struct auth_result *a = &op->auth;
+    struct s3_error_detail *d = &op->detail;
+    d->region = a->expected_region;
+    if (error == AUTH_SIGNATURE_MISMATCH || error == AUTH_ACCESS_KEY_UNKNOWN || error == AUTH_ACCESS_KEY_DISABLED)
+        d->access_key = a->access_key;
+    if (error == AUTH_SIGNATURE_MISMATCH) {
+        d->string_to_sign = a->string_to_sign;
+        d->signature_provided = a->signature_provided;
+        d->canonical_request = a->canonical_request;
+    }
+    if (error == AUTH_TIME_SKEWED || error == AUTH_EXPIRED)
+        d->server_time = time_text(op, clock_wall_s());
+    if (error == AUTH_TIME_SKEWED)
+        s3_fail_extra(op, "MaxAllowedSkewMilliseconds", arena_printf(op->arena, "%d", LIMIT_CLOCK_SKEW_S * 1000));
+    if (error == AUTH_EXPIRED && a->expires_at_s > 0)
+        d->expires = time_text(op, a->expires_at_s);
+    if (error == AUTH_HEADERS_UNSIGNED)
+        s3_fail_extra(op, "HeadersNotSigned", a->headers_unsigned);
+    if (error == AUTH_PAYLOAD_HASH_INVALID) {
+        d->argument_name = STR("x-amz-content-sha256");
+        d->argument_value = s3_header(&op->req, "x-amz-content-sha256");
+    }
+}
+
+static enum s3_error authenticate(struct s3_op *op)
+{
+    struct auth_rules rules = {
+        .region = op->service->region, .sigv2 = op->service->sigv2, .expected_host_suffix = op->service->domain};
+    enum auth_error error = auth_verify(&rules, op->identities, op->in.head, op->arena, &op->auth);
+    if (error == AUTH_OK)
+        return S3_OK;
+    /* A preflight repeats a presigned URL that was made for another method; it is answered as anybody's. */
+    if (str_is(op->in.head->method, "OPTIONS")) {
+        op->auth = (struct auth_result){.scheme = AUTH_ANONYMOUS};
+        return S3_OK;
+    }
+    add_auth_detail(op, error);
+    if (op->auth.message.len > 0)
+        op->detail.message = op->auth.message;
+    else if (by_auth_error[error].message)
+        op->detail.message = str_z(by_auth_error[error].message);
+    return by_auth_error[error].error;
+}
+
+/* Routing */
+
+static struct str upper(struct s3_op *op, const char *z)
+{
+    char *out = arena_dupz(op->arena, str_z(z));
+    for (char *c = out; *c; c++)
+        if (*c >= 'a' && *c <= 'z')
+            *c = (char)(*c - 'a' + 'A');
+    return str_z(out);
+}
+
+static struct str resource_type(struct s3_op *op, const char *sub_resource)
+{
+    if (sub_resource)
+        return upper(op, sub_resource);
+    switch (s3_request_level(&op->req)) {
+    case S3_LEVEL_SERVICE:
+        return STR("SERVICE");
+    case S3_LEVEL_BUCKET:
+        return STR("BUCKET");
+    case S3_LEVEL_OBJECT:
+        break;
+    }
+    return STR("OBJECT");
+}
+
+static enum s3_error fail_route(struct s3_op *op, enum s3_route_verdict verdict, const struct s3_route *route)
+{
+    switch (verdict) {
+    case S3_ROUTE_FOUND:
+        return S3_OK;
+    case S3_ROUTE_METHOD:
+        op->detail.resource_type = resource_type(op, route->sub_resource);
+        return S3_METHOD_NOT_ALLOWED;
+    case S3_ROUTE_CONFLICT:
+        op->detail.argument_name = STR("ResourceType");
+        op->detail.argument_value = str_z(route->sub_resource);
+        return s3_fail(op, S3_INVALID_ARGUMENT, "Conflicting query string parameters: %s, %s", route->sub_resource,
+                       route->sub_resource2);
+    case S3_ROUTE_NOT_FOR_KEY:
+        return s3_fail(op, S3_INVALID_REQUEST, "There is no such thing as the ?%s sub-resource for a key",
+                       route->sub_resource);
+    case S3_ROUTE_KEY_UNWANTED:
+        return s3_fail(op, S3_INVALID_REQUEST, "Key is not expected for the %.*s method ?%s subresource",
+                       STR_ARG(op->in.head->method), route->sub_resource);
+    case S3_ROUTE_KEY_MISSING:
+        return s3_fail(op, S3_INVALID_REQUEST, "A key must be specified");
+    case S3_ROUTE_PARAM_MISSING:
+        break;
+    }
+    return s3_fail(op, S3_INVALID_ARGUMENT, "This operation does not accept %s without %s", route->sub_resource,
+                   route->sub_resource2);
+}
+
+/* Authorisation */
+
+enum s3_error s3_gate_authorise(struct s3_op *op, enum auth_access access, struct str bucket)
+{
+    if (!op->auth.user || !auth_user_may(op->auth.user, access, bucket))
+        return S3_ACCESS_DENIED;
+    return S3_OK;
+}
+
+static enum s3_error authorise(struct s3_op *op)
+{
+    bool is_write = op->row->flags & S3_OP_WRITE;
+    bool is_for_anybody = op->row->flags & S3_OP_ANONYMOUS && !op->auth.user;
+    if (!is_for_anybody) {
+        enum s3_error error = s3_gate_authorise(op, is_write ? AUTH_WRITE : AUTH_READ, op->req.bucket);
+        if (error != S3_OK)
+            return error;
+    }
+    if (is_write && op->service->read_only)
+        return S3_READ_ONLY;
+    if (op->auth.payload == AUTH_PAYLOAD_STREAM_UNSIGNED_TRAILER && !(op->row->flags & S3_OP_UNSIGNED_TRAILER))
+        return s3_fail(op, S3_INVALID_REQUEST,
+                       "The value of x-amz-content-sha256 header is invalid: STREAMING-UNSIGNED-PAYLOAD-TRAILER is for "
+                       "PutObject and UploadPart only.");
+    return S3_OK;
+}
+
+/* Files are then opened as that user, on the volume's own terms. */
+static void take_posix_identity(struct s3_op *op)
+{
+    const struct auth_user *user = op->auth.user;
+    if (!user || !user->posix.set)
+        return;
+    op->cred_storage = (struct vfs_cred){
+        .uid = user->posix.uid,
+        .gid = user->posix.gid,
+        .groups = user->posix.groups,
+        .group_count = user->posix.group_count,
+    };
+    op->cred = &op->cred_storage;
+}
+
+static enum s3_error check_names(const struct s3_op *op)
+{
+    struct str bucket = op->req.bucket;
+    bool is_named = s3_request_level(&op->req) != S3_LEVEL_SERVICE;
+    bool is_single = op->service->single_bucket.len > 0 && str_eq(bucket, op->service->single_bucket);
+    return is_named && !is_single && !s3_bucket_name_is_valid(bucket) ? S3_INVALID_BUCKET_NAME : S3_OK;
+}
+
+enum s3_error s3_gate(struct s3_op *op)
+{
+    struct s3_route route;
+    enum s3_error error = check_names(op);
+    if (error != S3_OK)
+        return error;
+    enum s3_route_verdict verdict = s3_route(&op->req, &route);
+    op->row = route.row;
+    op->identities = auth_live_get(op->service->identities);
+    error = authenticate(op);
+    if (error != S3_OK)
+        return error;
+    if (!op->row)
+        return op->auth.user ? fail_route(op, verdict, &route) : S3_ACCESS_DENIED;
+    error = authorise(op);
+    if (error != S3_OK)
+        return error;
+    take_posix_identity(op);
+    if (op->row->level == S3_LEVEL_SERVICE || op->row->flags & S3_OP_NO_BUCKET)
+        return S3_OK;
+    return s3_bucket_open(op, op->req.bucket, &op->bucket);
+}

@@ -1,0 +1,209 @@
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/encode.h"
+#include "base/limits.h"
+#include "base/random.h"
+#include "s3api/acl.h"
+#include "s3api/bucket.h"
+#include "s3api/listing.h"
+#include "s3api/op_handlers.h"
+#include "s3api/service.h"
+#include "s3api/tags.h"
+#include "s3api/xml.h"
+
+/* CreateBucket -------------------------------------------------------------------------------------------------------- */
+
+static enum s3_error check_ownership_header(struct s3_op *op)
+{
+    struct str ownership = s3_header(&op->req, "x-amz-object-ownership");
+    if (!ownership.ptr || str_is(ownership, "BucketOwnerEnforced"))
+        return S3_OK;
+    op->detail.header = STR("x-amz-object-ownership");
+    if (str_is(ownership, "BucketOwnerPreferred") || str_is(ownership, "ObjectWriter"))
+        return S3_NOT_IMPLEMENTED;
+    return s3_fail(op, S3_INVALID_ARGUMENT, "Invalid x-amz-object-ownership header: %.*s", STR_ARG(ownership));
+}
+
+enum s3_error s3_create_bucket_begin(struct s3_op *op)
+{
+    if (str_eq_nocase(s3_header(&op->req, "x-amz-bucket-object-lock-enabled"), STR("true"))) {
+        op->detail.header = STR("x-amz-bucket-object-lock-enabled");
+        return S3_NOT_IMPLEMENTED;
+    }
+    enum s3_error error = check_ownership_header(op);
+    return error == S3_OK ? s3_acl_check_headers(op, S3_INVALID_BUCKET_ACL) : error;
+}
+
+/* "eu-central-1", "us-gov-west-1": what a region's name looks like. */
+static bool looks_like_region(struct str s)
+{
+    struct str token;
+    size_t words = 0;
+    struct str rest = s;
+    while (str_split(&rest, '-', &token)) {
+        bool is_number = rest.ptr == NULL && token.len == 1 && token.ptr[0] >= '1' && token.ptr[0] <= '9';
+        for (size_t i = 0; i < token.len; i++)
+            if (!is_number && (token.ptr[i] < 'a' || token.ptr[i] > 'z'))
+                return false;
+        if (token.len == 0 || (rest.ptr == NULL && !is_number))
+            return false;
+        words++;
+    }
+    return words >= 3;
+}
+
+/* The own region, or none, which AWS allows at us-east-1's endpoint only and a gateway everywhere: it has just one. */
+static enum s3_error check_location(struct s3_op *op, const struct xml_node *root)
+{
+    struct str location = xml_child_text(root, "LocationConstraint");
+    if (location.len == 0 || str_eq(location, op->service->region))
+        return S3_OK;
+    if (looks_like_region(location))
+        return s3_fail(op, S3_ILLEGAL_LOCATION,
+                       "The %.*s location constraint is incompatible for the region specific endpoint this request was "
+                       "sent to.",
+                       STR_ARG(location));
+    s3_fail_extra(op, "LocationConstraint", location);
+    return s3_fail(op, S3_INVALID_LOCATION, "The specified location-constraint is not valid");
+}
+
+static enum s3_error check_configuration(struct s3_op *op)
+{
+    if (op->body_bytes.len == 0)
+        return S3_OK;
+    const struct xml_node *root = xml_parse(buf_str(&op->body_bytes), op->arena);
+    if (!root || !str_is(root->name, "CreateBucketConfiguration"))
+        return S3_MALFORMED_XML;
+    if (xml_child(root, "Location") || xml_child(root, "Bucket"))
+        return s3_fail(op, S3_NOT_IMPLEMENTED, "Directory buckets are not implemented.");
+    if (xml_child(root, "Tags"))
+        return s3_fail(op, S3_NOT_IMPLEMENTED, "Tags of CreateBucket are not implemented; use PutBucketTagging.");
+    return check_location(op, root);
+}
+
+/* In us-east-1 making one's own bucket again is no error, elsewhere it is. */
+static enum s3_error already_exists(struct s3_op *op)
+{
+    struct s3_bucket_record record;
+    enum s3_error error = s3_bucket_record(op, op->req.bucket, &record);
+    if (error == S3_ACCESS_DENIED || error == S3_NO_SUCH_BUCKET)
+        return S3_BUCKET_EXISTS;
+    if (error != S3_OK)
+        return error;
+    if (!str_eq(record.owner_id, op->auth.user->id))
+        return S3_BUCKET_EXISTS;
+    return str_is(op->service->region, "us-east-1") ? S3_OK : S3_BUCKET_OWNED;
+}
+
+static enum s3_error make_bucket(struct s3_op *op)
+{
+    struct vfs_dir *root = vfs_root(op->service->volume);
+    struct str name = op->req.bucket;
+    struct s3_bucket_record record = {.owner_id = op->auth.user->id, .created_ns = clock_wall_ns()};
+    if (op->service->single_bucket.len > 0 && !str_eq(name, op->service->single_bucket))
+        return s3_fail(op, S3_ACCESS_DENIED, "This gateway serves one bucket only.");
+    int r = op->service->single_bucket.len > 0 ? -EEXIST : vfs_mkdir(root, name, op->cred, 0);
+    if (r == -EEXIST)
+        return already_exists(op);
+    if (r == -ENOTDIR)
+        return S3_BUCKET_EXISTS;
+    if (r < 0)
+        return s3_fail_errno(op, r, S3_FOR_WRITE);
+    enum s3_error error = s3_bucket_record_write(op, name, &record);
+    if (error != S3_OK)
+        (void)vfs_rmdir(root, name, NULL); /* best effort: without a record it is the default owner's */
+    return error;
+}
+
+enum s3_error s3_create_bucket_finish(struct s3_op *op)
+{
+    enum s3_error error = check_configuration(op);
+    if (error == S3_OK)
+        error = make_bucket(op);
+    if (error != S3_OK)
+        return error;
+    s3_reply_headerf(op, "Location", "/%.*s", STR_ARG(op->req.bucket));
+    s3_reply_headerf(op, "x-amz-bucket-arn", "arn:aws:s3:::%.*s", STR_ARG(op->req.bucket));
+    return s3_reply_empty(op, 200);
+}
+
+/* DeleteBucket -------------------------------------------------------------------------------------------------------- */
+
+/* .sluice, its folders, an upload's folder and the files in it. */
+#define RESERVED_DEPTH 4
+
+/* Removes a directory of ours with all that is in it. Best effort: the bucket has gone, what stays is litter only. */
+static void remove_tree(struct s3_op *op, struct vfs_dir *root, struct str path, int depth_left)
+{
+    struct vfs_dirent entry;
+    CLEANUP(vfs_scan_closep) struct vfs_scan *scan = NULL;
+    if (vfs_scan_open(root, path, NULL, STR(""), &scan) < 0)
+        return;
+    while (vfs_scan_next(scan, &entry) > 0) {
+        struct str child = arena_printf(op->arena, "%.*s/%.*s", STR_ARG(path), STR_ARG(entry.name));
+        if (entry.type == VFS_DIRECTORY && depth_left > 0)
+            remove_tree(op, root, child, depth_left - 1);
+        else
+            (void)vfs_unlink(root, child, NULL, NULL);
+    }
+    (void)vfs_rmdir(root, path, NULL);
+}
+
+/* The bucket's directory can go when nothing is in it: its .sluice steps aside first, and comes back when an object was
+ * stored meanwhile. */
+static enum s3_error remove_bucket(struct s3_op *op)
+{
+    struct vfs_dir *root = vfs_root(op->service->volume);
+    struct str reserved = arena_printf(op->arena, "%.*s/" S3_RESERVED_DIR, STR_ARG(op->req.bucket));
+    char suffix[16];
+    random_text(suffix, sizeof(suffix), "0123456789abcdef");
+    struct str aside = arena_printf(op->arena, S3_RESERVED_DIR "-deleted-%.*s", (int)sizeof(suffix), suffix);
+    int moved = vfs_rename(root, reserved, aside, NULL, VFS_RENAME_NOREPLACE);
+    if (moved < 0 && moved != -ENOENT)
+        return s3_fail_errno(op, moved, S3_FOR_BUCKET);
+    int r = vfs_rmdir(root, op->req.bucket, op->cred);
+    if (r < 0 && moved == 0)
+        (void)vfs_rename(root, aside, reserved, NULL, VFS_RENAME_NOREPLACE); /* best effort */
+    if (r < 0)
+        return s3_fail_errno(op, r, S3_FOR_BUCKET);
+    if (moved == 0)
+        remove_tree(op, root, aside, RESERVED_DEPTH);
+    return S3_OK;
+}
+
+enum s3_error s3_delete_bucket_begin(struct s3_op *op)
+{
+    bool is_empty = false;
+    if (op->service->single_bucket.len > 0)
+        return s3_fail(op, S3_ACCESS_DENIED, "This gateway's only bucket cannot be deleted.");
+    enum s3_error error = s3_bucket_is_empty(op, op->bucket, &is_empty);
+    if (error != S3_OK)
+        return error;
+    if (!is_empty)
+        return S3_BUCKET_NOT_EMPTY;
+    vfs_dir_closep(&op->bucket);
+    error = remove_bucket(op);
+    return error == S3_OK ? s3_reply_empty(op, 204) : error;
+}
+
+/* HeadBucket, GetBucketLocation --------------------------------------------------------------------------------------- */
+
+enum s3_error s3_head_bucket_begin(struct s3_op *op)
+{
+    s3_reply_headerf(op, "x-amz-bucket-arn", "arn:aws:s3:::%.*s", STR_ARG(op->req.bucket));
+    s3_reply_header(op, "x-amz-access-point-alias", STR("false"));
+    s3_reply_header(op, "Content-Type", STR("application/xml"));
+    return s3_reply_empty(op, 200);
+}
+
+/* us-east-1 is said by saying nothing. */
+enum s3_error s3_get_bucket_location_begin(struct s3_op *op)
+{
+    bool is_default = str_is(op->service->region, "us-east-1");
+    xml_begin(&op->out);
+    xml_open_ns(&op->out, "LocationConstraint");
+    xml_escape(&op->out, is_default ? STR_EMPTY : op->service->region);
+    xml_close(&op->out, "LocationConstraint");
+    return s3_reply_xml(op, 200);
+}
