@@ -1,0 +1,66 @@
+/* The IAM policy language: documents are parsed once, into an immutable form, and evaluated purely.
+ *
+ * Parsing refuses what it does not understand — an element, an effect, an operator, a condition key, an action that S3 does
+ * not have, a malformed principal or resource — with one line that names it; nothing is stored and then ignored (SEC-30).
+ * Sources: "IAM JSON policy elements reference", "IAM JSON policy evaluation logic" (IAM user guide); "Actions, resources,
+ * and condition keys for Amazon S3" (service authorization reference). Thread: any; a parsed policy is read-only. */
+#ifndef AUTH_POLICY_H
+#define AUTH_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/compiler.h"
+#include "base/str.h"
+
+struct auth_policy;
+
+enum auth_policy_kind {
+    AUTH_POLICY_IDENTITY, /* attached to users and groups, or a session: no Principal */
+    AUTH_POLICY_BUCKET    /* Principal or NotPrincipal required; resources must lie in the bucket */
+};
+
+/* bucket: the policy's own (AUTH_POLICY_BUCKET; empty otherwise). At most 20 KiB of JSON. -EINVAL with a line in *error that names
+ * what is wrong ("MalformedPolicy" texts as AWS's where it has them). */
+MUST_USE int auth_policy_parse(enum auth_policy_kind kind, struct str json, struct str bucket, struct auth_policy **out,
+                               struct buf *error);
+struct auth_policy *auth_policy_ref(struct auth_policy *p);
+void auth_policy_unref(struct auth_policy *p);
+/* The document as it was given. */
+struct str auth_policy_text(const struct auth_policy *p);
+/* AWS's meaning of "public" (GetBucketPolicyStatus, BlockPublicPolicy, RestrictPublicBuckets): grants to everybody without a
+ * condition that fixes the caller (source address range, VPC, account, user id, …). */
+bool auth_policy_is_public(const struct auth_policy *p);
+
+/* A condition key with its values at this request. */
+struct auth_context_value {
+    struct str key; /* "aws:SourceIp", "s3:prefix", "s3:ExistingObjectTag/team"; compared without case (tag names exactly) */
+    const struct str *values;
+    size_t count; /* 0: the key is absent */
+};
+
+/* Answers a condition key, absent (count 0) when this request has none. Called lazily: some keys cost a look at the object. */
+typedef void (*auth_context_fn)(void *data, struct str key, struct auth_context_value *out);
+
+struct auth_policy_request {
+    struct str action;       /* "s3:GetObject" */
+    struct str resource;     /* "arn:aws:s3:::bucket/key", "arn:aws:s3:::bucket", "*" for the service */
+    /* The caller: empty id is anonymous. */
+    struct str principal_arn;  /* "arn:aws:iam::<account>:user/<name>" */
+    struct str principal_id;   /* canonical user id: grants by {"CanonicalUser": …} */
+    struct str account;        /* account id of the caller */
+    auth_context_fn context;
+    void *context_data;
+};
+
+enum auth_verdict { AUTH_NO_OPINION, AUTH_ALLOW, AUTH_DENY };
+
+/* Explicit deny wins over allow within the policy. Combining several policies is the caller's (authorize.h). */
+enum auth_verdict auth_policy_evaluate(const struct auth_policy *p, const struct auth_policy_request *r);
+
+/* "readonly", "readwrite", "writeonly", "admin": the JSON of a canned policy; empty when there is none of that name. */
+struct str auth_policy_canned(struct str name);
+
+#endif
