@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/encode.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/random.h"
 #include "s3api/acl.h"
 #include "s3api/bucket.h"
@@ -11,6 +12,13 @@
 #include "s3api/service.h"
 #include "s3api/tags.h"
 #include "s3api/xml.h"
+
+/* For steps whose failure changes nothing for the client: litter stays, or a record is missing that has a default. */
+static void tolerate(int r, const char *step)
+{
+    if (r < 0)
+        log_debug("bucket-cleanup", "step=%s errno=%d", step, -r);
+}
 
 /* CreateBucket -------------------------------------------------------------------------------------------------------- */
 
@@ -112,7 +120,7 @@ static enum s3_error make_bucket(struct s3_op *op)
         return s3_fail_errno(op, r, S3_FOR_WRITE);
     enum s3_error error = s3_bucket_record_write(op, name, &record);
     if (error != S3_OK)
-        (void)vfs_rmdir(root, name, NULL); /* best effort: without a record it is the default owner's */
+        tolerate(vfs_rmdir(root, name, NULL), "undo-mkdir");
     return error;
 }
 
@@ -133,7 +141,7 @@ enum s3_error s3_create_bucket_finish(struct s3_op *op)
 /* .sluice, its folders, an upload's folder and the files in it. */
 #define RESERVED_DEPTH 4
 
-/* Removes a directory of ours with all that is in it. Best effort: the bucket has gone, what stays is litter only. */
+/* Removes a directory of ours with all that is in it. */
 static void remove_tree(struct s3_op *op, struct vfs_dir *root, struct str path, int depth_left)
 {
     struct vfs_dirent entry;
@@ -145,9 +153,9 @@ static void remove_tree(struct s3_op *op, struct vfs_dir *root, struct str path,
         if (entry.type == VFS_DIRECTORY && depth_left > 0)
             remove_tree(op, root, child, depth_left - 1);
         else
-            (void)vfs_unlink(root, child, NULL, NULL);
+            tolerate(vfs_unlink(root, child, NULL, NULL), "unlink");
     }
-    (void)vfs_rmdir(root, path, NULL);
+    tolerate(vfs_rmdir(root, path, NULL), "rmdir");
 }
 
 /* The bucket's directory can go when nothing is in it: its .sluice steps aside first, and comes back when an object was
@@ -164,7 +172,7 @@ static enum s3_error remove_bucket(struct s3_op *op)
         return s3_fail_errno(op, moved, S3_FOR_BUCKET);
     int r = vfs_rmdir(root, op->req.bucket, op->cred);
     if (r < 0 && moved == 0)
-        (void)vfs_rename(root, aside, reserved, NULL, VFS_RENAME_NOREPLACE); /* best effort */
+        tolerate(vfs_rename(root, aside, reserved, NULL, VFS_RENAME_NOREPLACE), "undo-rename");
     if (r < 0)
         return s3_fail_errno(op, r, S3_FOR_BUCKET);
     if (moved == 0)
