@@ -38,6 +38,12 @@ struct s3_upload {
     struct s3_objmeta meta; /* content headers, user metadata and tags for the object to be */
 };
 
+/* What the object's checksum is of: an upload without an algorithm gets the one that S3 adds by itself. */
+static inline enum s3_checksum_kind s3_upload_sum_kind(const struct s3_upload *u)
+{
+    return u->checksum == S3_CHECKSUM_NONE ? S3_CHECKSUM_CRC64NVME : u->checksum;
+}
+
 /* Makes the folder and the record of all that *u says; sets id, initiated_ns and dir. */
 enum s3_error s3_upload_create(struct s3_op *op, struct s3_upload *u);
 /* S3_NO_SUCH_UPLOAD for unknown, malformed or foreign ids (the key must be the upload's own). */
