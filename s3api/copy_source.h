@@ -13,8 +13,7 @@ struct s3_copy_name {
 
 struct s3_copy_source {
     struct s3_copy_name name;
-    struct vfs_dir *bucket;  /* op->bucket, or one of its own */
-    bool owns_bucket;
+    struct vfs_dir *bucket;
     struct s3_object object; /* open */
 };
 

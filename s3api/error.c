@@ -74,6 +74,7 @@ static const struct {
     {ENFILE, {S3_SLOW_DOWN, S3_SLOW_DOWN, S3_SLOW_DOWN, S3_SLOW_DOWN}},
     {ENOMEM, {S3_SLOW_DOWN, S3_SLOW_DOWN, S3_SLOW_DOWN, S3_SLOW_DOWN}},
     {EAGAIN, {S3_SLOW_DOWN, S3_SLOW_DOWN, S3_SLOW_DOWN, S3_SLOW_DOWN}},
+    {EBUSY, {S3_SLOW_DOWN, S3_SLOW_DOWN, S3_SLOW_DOWN, S3_SLOW_DOWN}},
 };
 
 static const char *looked_up_text(enum s3_looked_up what)

@@ -56,4 +56,9 @@ enum s3_error s3_fail_condition(struct s3_op *op, enum s3_error e, const char *p
 /* ETag, Last-Modified, checksum (when asked for and whole), content headers, user metadata, tag count … of a GET or HEAD. */
 void s3_object_reply_headers(struct s3_op *op, const struct s3_object *o, bool with_checksum);
 
+/* x-amz-checksum-<kind> and -type; nothing for kind NONE. */
+void s3_reply_checksum(struct s3_op *op, const struct s3_checksum *c);
+/* Last-Modified. */
+int64_t s3_object_modified_s(const struct s3_object *o);
+
 #endif

@@ -1,0 +1,110 @@
+#include "s3api/tags.h"
+
+#include "base/encode.h"
+#include "base/limits.h"
+#include "s3api/xml.h"
+
+/* Letters and digits of any script, blanks, and a few signs. Which code points beyond ASCII are letters is left open. */
+static bool is_tag_text(struct str s, size_t chars_max)
+{
+    size_t chars = 0;
+    for (size_t i = 0; i < s.len; chars++) {
+        char c = s.ptr[i];
+        bool alphanumeric = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!(c & 0x80) && !alphanumeric && (c == '\0' || !strchr(" +-=._:/@", c)))
+            return false;
+        size_t size = str_utf8_len(str_from(s, i));
+        if (size == 0)
+            return false;
+        i += size;
+    }
+    return chars <= chars_max;
+}
+
+static enum s3_error check_tags(struct s3_op *op, const struct s3_pairs *tags, size_t tags_max)
+{
+    if (tags->count > tags_max)
+        return s3_fail(op, S3_INVALID_TAG, "A tag set cannot have more than %zu tags", tags_max);
+    for (size_t i = 0; i < tags->count; i++) {
+        const struct s3_pair *t = &tags->items[i];
+        if (t->name.len == 0 || !is_tag_text(t->name, LIMIT_TAG_KEY_CHARS))
+            return s3_fail(op, S3_INVALID_TAG, "The TagKey you have provided is invalid");
+        if (!is_tag_text(t->value, LIMIT_TAG_VALUE_CHARS))
+            return s3_fail(op, S3_INVALID_TAG, "The TagValue you have provided is invalid");
+        if (str_starts_nocase(t->name, STR("aws:")))
+            return s3_fail(op, S3_INVALID_TAG, "System tags cannot be added/updated by requester");
+        for (size_t k = 0; k < i; k++)
+            if (str_eq(t->name, tags->items[k].name))
+                return s3_fail(op, S3_INVALID_TAG, "Cannot provide multiple Tags with the same key");
+    }
+    return S3_OK;
+}
+
+static bool decode_into(struct arena *arena, struct str encoded, struct str *out)
+{
+    CLEANUP(buf_done) struct buf decoded = buf_make(LIMIT_HEAD_BYTES);
+    if (!uri_decode(encoded, true, &decoded))
+        return false;
+    *out = arena_dup(arena, buf_str(&decoded));
+    return true;
+}
+
+enum s3_error s3_tags_parse_query(struct s3_op *op, struct str text, size_t tags_max, struct s3_pairs *out)
+{
+    struct s3_pairs tags = {.items = arena_array_of(op->arena, struct s3_pair, tags_max)};
+    struct str token;
+    while (str_split(&text, '&', &token)) {
+        if (token.len == 0)
+            continue;
+        if (tags.count == tags_max)
+            return s3_fail(op, S3_INVALID_TAG, "A tag set cannot have more than %zu tags", tags_max);
+        struct s3_pair *t = &tags.items[tags.count++];
+        ptrdiff_t equals = str_find_char(token, '=');
+        struct str name = equals < 0 ? token : str_first(token, (size_t)equals);
+        struct str value = equals < 0 ? STR("") : str_from(token, (size_t)equals + 1);
+        if (!decode_into(op->arena, name, &t->name) || !decode_into(op->arena, value, &t->value))
+            return s3_fail(op, S3_INVALID_ARGUMENT,
+                           "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters "
+                           "without tag name duplicates.");
+    }
+    enum s3_error e = check_tags(op, &tags, tags_max);
+    if (e == S3_OK)
+        *out = tags;
+    return e;
+}
+
+enum s3_error s3_tags_parse_xml(struct s3_op *op, struct str document, size_t tags_max, struct s3_pairs *out)
+{
+    const struct xml_node *root = xml_parse(document, op->arena);
+    const struct xml_node *set = xml_child(root, "TagSet");
+    if (!set || !str_is(root->name, "Tagging"))
+        return S3_MALFORMED_XML;
+    size_t count = xml_child_count(set, "Tag");
+    struct s3_pairs tags = {.items = count ? arena_array_of(op->arena, struct s3_pair, count) : NULL};
+    for (const struct xml_node *n = set->first_child; n; n = n->next) {
+        const struct xml_node *key = xml_child(n, "Key"), *value = xml_child(n, "Value");
+        if (!str_is(n->name, "Tag") || !key || !value)
+            return S3_MALFORMED_XML;
+        tags.items[tags.count++] = (struct s3_pair){key->text, value->text};
+    }
+    enum s3_error e = check_tags(op, &tags, tags_max);
+    if (e == S3_OK)
+        *out = tags;
+    return e;
+}
+
+void s3_tags_write_xml(struct s3_op *op, const struct s3_pairs *tags)
+{
+    struct buf *b = &op->out;
+    xml_begin(b);
+    xml_open_ns(b, "Tagging");
+    xml_open(b, "TagSet");
+    for (size_t i = 0; i < tags->count; i++) {
+        xml_open(b, "Tag");
+        xml_text(b, "Key", tags->items[i].name);
+        xml_text(b, "Value", tags->items[i].value);
+        xml_close(b, "Tag");
+    }
+    xml_close(b, "TagSet");
+    xml_close(b, "Tagging");
+}
