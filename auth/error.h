@@ -6,6 +6,7 @@ enum auth_error {
     AUTH_OK = 0,
     AUTH_HEADER_MALFORMED,       /* 400 AuthorizationHeaderMalformed; region mismatch carries the expected region */
     AUTH_QUERY_MALFORMED,        /* 400 AuthorizationQueryParametersError */
+    AUTH_URI_MALFORMED,          /* 400 InvalidURI: a bad percent escape, or too many query parameters */
     AUTH_TWO_MECHANISMS,         /* 400 InvalidArgument: header and query both */
     AUTH_SCHEME_UNSUPPORTED,     /* 400 InvalidRequest: SigV2 header, SigV4A, SigV2 query while switched off */
     AUTH_DATE_MISSING,           /* 403 AccessDenied: no valid Date or x-amz-date */

@@ -27,12 +27,13 @@ enum auth_payload {
 };
 
 struct auth_rules {
-    struct str region;   /* the only region accepted in a scope */
+    struct str region;   /* the only region accepted in a scope; at most AUTH_REGION_SIZE_MAX bytes */
     bool sigv2;          /* presigned SigV2 queries accepted */
     struct str expected_host_suffix; /* unused by SigV4; SigV2 virtual hosts: the --domain, or empty */
 };
 
 #define AUTH_SIGNING_KEY_SIZE 32
+#define AUTH_REGION_SIZE_MAX 64
 
 struct auth_result {
     enum auth_scheme scheme;
@@ -45,7 +46,8 @@ struct auth_result {
     struct str amz_date; /* "20130524T000000Z" */
     struct str scope;    /* "20130524/us-east-1/s3/aws4_request" */
     struct str signature; /* 64 hex digits */
-    int64_t signed_at_s;
+    int64_t signed_at_s;  /* SigV4 */
+    int64_t expires_at_s; /* by query */
     /* Filled on failure, for the error document; views into the arena. Empty when they do not apply. */
     struct str access_key;
     struct str message;           /* overrides the error's default message */
@@ -53,9 +55,11 @@ struct auth_result {
     struct str string_to_sign;    /* AUTH_SIGNATURE_MISMATCH: the server's own */
     struct str canonical_request;
     struct str signature_provided;
+    struct str headers_unsigned;  /* AUTH_HEADERS_UNSIGNED: "host, x-amz-acl", for <HeadersNotSigned> */
 };
 
-/* Verifies head against the identities at clock_wall_s(). Signing keys are cached per (secret, day, region). */
+/* Verifies head against the identities at clock_wall_s(). Signing keys are cached per (secret, day, region). Of *out, the
+ * principal and the seed are set on AUTH_OK only; a seed's signing key is the caller's to wipe. */
 MUST_USE enum auth_error auth_verify(const struct auth_rules *rules, const struct auth_snapshot *identities,
                                      const struct http_head *head, struct arena *arena, struct auth_result *out);
 
