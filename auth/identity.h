@@ -49,11 +49,12 @@ const struct auth_key *auth_snapshot_find(const struct auth_snapshot *s, struct 
 const struct auth_user *auth_snapshot_user(const struct auth_snapshot *s, struct str name);
 /* By canonical id. */
 const struct auth_user *auth_snapshot_user_by_id(const struct auth_snapshot *s, struct str id);
-/* The owner of what no record names an owner for (buckets made through POSIX): the first administrator. */
+/* The owner of what no record names an owner for (buckets made through POSIX): the first administrator, root before all.
+ * Never NULL: without one it is a user "nobody" that has no key and that no look-up finds. */
 const struct auth_user *auth_snapshot_default_owner(const struct auth_snapshot *s);
 size_t auth_snapshot_user_count(const struct auth_snapshot *s);
 
-/* May the user touch this bucket in that way? bucket empty: the service level (ListBuckets reads, CreateBucket writes the
+/* May the user touch this bucket in that way? read_only holds for administrators too. bucket empty: the service level (ListBuckets reads, CreateBucket writes the
  * bucket it names). Policies come on top of this, never around it. */
 bool auth_user_may(const struct auth_user *u, enum auth_access access, struct str bucket);
 

@@ -1,0 +1,20 @@
+/* How a snapshot is made, and what only auth/ does with one. A snapshot may be added to until it is first shared. */
+#ifndef AUTH_IDENTITY_INTERNAL_H
+#define AUTH_IDENTITY_INTERNAL_H
+
+#include "auth/identity.h"
+#include "auth/signing_key.h"
+
+/* The name of the administrator from the environment; the store has no user of that name. */
+#define AUTH_ROOT_NAME "root"
+
+/* Empty, with one reference. */
+struct auth_snapshot *auth_snapshot_new(void);
+/* Copies the user. NULL, and nothing added, when its name or id is taken. */
+const struct auth_user *auth_snapshot_add_user(struct auth_snapshot *s, const struct auth_user *user);
+/* Copies the key's texts; key->user is one of this snapshot. False, and nothing added, when the access key is taken. */
+bool auth_snapshot_add_key(struct auth_snapshot *s, const struct auth_key *key);
+/* A snapshot takes its cache of signing keys with it, so that no key outlives the secret it was made of. */
+struct signing_key_cache *auth_snapshot_signing_keys(const struct auth_snapshot *s);
+
+#endif
