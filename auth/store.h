@@ -12,10 +12,11 @@
 
 struct auth_store;
 
-/* Makes the folder (0700), the master key and the schema when missing. */
+/* Makes the folder (0700), the master key and the schema when missing. -EKEYREJECTED: the master key is not the one that the
+ * store was made with; -ENOKEY: there is none though there is a store. */
 MUST_USE int auth_store_open(const char *state_dir, struct auth_store **out);
 void auth_store_close(struct auth_store *s);
-/* Text of the last failure (also of a failed open with s NULL). */
+/* Text of the last failure of s; with s NULL of this thread's last one with any store, such as a failed open. */
 const char *auth_store_error(const struct auth_store *s);
 
 struct auth_user_spec {
@@ -27,7 +28,8 @@ struct auth_user_spec {
     struct auth_posix posix;
 };
 
-/* -EEXIST: the name, id or e-mail is taken; -EINVAL: a bad name (1 to 64 of A-Z a-z 0-9 . _ - @) or value. */
+/* -EEXIST: the name, id or e-mail is taken; -EINVAL: a bad name (1 to 64 of A-Z a-z 0-9 . _ - @, not "root") or
+ * value. */
 MUST_USE int auth_store_user_add(struct auth_store *s, const struct auth_user_spec *spec);
 /* Changes all but name and id. -ENOENT. */
 MUST_USE int auth_store_user_update(struct auth_store *s, const struct auth_user_spec *spec);
