@@ -8,13 +8,14 @@
 
 struct auth_live;
 
-/* Opens the store, loads it, and looks for changes every second. root_* may be empty. */
+/* Opens the store, loads it, and looks for changes every second. root_*: copied; both may be empty. On failure
+ * auth_store_error(NULL) has the text (auth/store.h). */
 MUST_USE int auth_live_start(const char *state_dir, struct str root_access_key, struct str root_secret,
                              struct auth_live **out);
 void auth_live_stop(struct auth_live *l);
 /* A reference to the snapshot in force. */
 struct auth_snapshot *auth_live_get(struct auth_live *l);
-/* Reload now (SIGHUP); keeps the old snapshot on failure. */
+/* Reload now (SIGHUP); keeps the old snapshot on failure, whose text is this thread's auth_store_error(NULL). */
 MUST_USE int auth_live_reload(struct auth_live *l);
 
 #endif
