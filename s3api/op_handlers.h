@@ -64,7 +64,7 @@ enum s3_error s3_delete_object_tagging_begin(struct s3_op *op);
 enum s3_error s3_get_object_acl_begin(struct s3_op *op);
 enum s3_error s3_put_object_acl_finish(struct s3_op *op);
 
-/* op_multipart.c, op_part.c */
+/* op_multipart.c, op_part.c, op_complete.c, op_multipart_list.c */
 enum s3_error s3_create_multipart_upload_begin(struct s3_op *op);
 enum s3_error s3_upload_part_begin(struct s3_op *op);
 enum s3_error s3_upload_part_sink(struct s3_op *op, struct str bytes);
@@ -79,5 +79,7 @@ void s3_complete_multipart_upload_end(struct s3_op *op);
 enum s3_error s3_abort_multipart_upload_begin(struct s3_op *op);
 enum s3_error s3_list_parts_begin(struct s3_op *op);
 enum s3_error s3_list_multipart_uploads_begin(struct s3_op *op);
+enum s3_error s3_list_multipart_uploads_finish(struct s3_op *op);
+void s3_list_multipart_uploads_end(struct s3_op *op);
 
 #endif

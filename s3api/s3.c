@@ -43,7 +43,7 @@ void s3_service_free(struct s3_service *s)
 
 bool s3_service_housekeep(struct s3_service *s)
 {
-    return !s->read_only && s->upload_expiry_s > 0 && s3_multipart_housekeep(s);
+    return !s->read_only && s3_multipart_housekeep(s);
 }
 
 /* The five verbs ------------------------------------------------------------------------------------------------------ */

@@ -1,10 +1,21 @@
-/* The engine's own view of a service: immutable after s3_service_new, so every worker reads it without a lock.
- * Included by s3api/ only. Thread: any. */
+/* The engine's own view of a service: immutable after s3_service_new, so every worker reads it without a lock, but for the place
+ * where housekeeping goes on. Included by s3api/ only. Thread: any. */
 #ifndef S3API_SERVICE_H
 #define S3API_SERVICE_H
 
+#include <stdatomic.h>
+
 #include "base/arena.h"
+#include "base/limits.h"
 #include "s3api/s3.h"
+
+/* Whoever sets busy owns the rest until it is cleared. Zeroed: at the beginning. */
+struct s3_sweep {
+    atomic_bool busy;
+    char bucket[LIMIT_BUCKET_NAME_MAX + 1];
+    char upload[40]; /* id of the upload that comes next */
+    bool is_removing; /* that one, step by step */
+};
 
 struct s3_service {
     struct vfs *volume;           /* borrowed */
@@ -13,6 +24,7 @@ struct s3_service {
     bool sigv2, read_only;
     uint64_t upload_expiry_s;
     struct arena *texts; /* holds the strings above */
+    struct s3_sweep sweep;
 };
 
 /* Bucket-level documents and the bucket record live here, unreachable by any key. */
