@@ -5,13 +5,14 @@
  * end is the contract that a kind implements; tests/contract/volume_contract.c is that contract as a test.
  *
  * Paths are relative to a directory handle, segments separated by single '/', no leading or trailing '/', no empty, "."
- * or ".." segment, no NUL, each segment at most 255 bytes; anything else is -EINVAL. The empty path is the directory itself.
- * Resolution never leaves the handle's directory: not by "..", not by a symlink, not by a race (-EXDEV when a link points
- * out). Symlinks that stay inside are followed, except as the last component of unlink, rename and publish, which
+ * or ".." segment, no NUL, each segment at most 255 bytes and none that starts with ".sluice-" (names of work in progress);
+ * anything else is -EINVAL. The empty path is the directory itself. Resolution never leaves the handle's directory: not by
+ * "..", not by a symlink, not by a race (-EXDEV when a link points out, as every absolute one does). Symlinks that stay inside are followed, except as the last component of unlink, rename and publish, which
  * act on the name. Only regular files and directories are ever opened (-ENXIO for FIFOs, sockets and devices).
  *
  * cred: on whose behalf; NULL is the process itself. The volume applies the permissions that POSIX gives that identity.
- * Errors: negative errno, outputs untouched. ENOSPC, EDQUOT, EROFS, EACCES, EPERM, EIO can come from anywhere.
+ * Errors: negative errno, outputs untouched. ENOSPC, EDQUOT, EROFS, EACCES, EPERM, EIO can come from anywhere, and EBUSY
+ * when others kept getting in the way (worth another try later).
  * Thread: worker (everything may block). Handles may be used by one thread at a time unless said otherwise. */
 #ifndef VFS_VFS_H
 #define VFS_VFS_H
@@ -189,8 +190,9 @@ struct vfs_publish {
     struct vfs_version version; /* VFS_PUBLISH_IF_VERSION */
 };
 /* Makes the file visible under `path` in one step: readers see the old file or the new one, whole. f is a staging file, or
- * a named file of the same volume (a multipart upload's data), which then takes on the target directory's group and default
- * ACL, the identity's ownership, and keeps its old name too, for the caller to unlink. Data and xattrs set before are durable
+ * a named file of the same volume (a multipart upload's data), which then takes on the mode, group and ACL of a new file in
+ * the target's directory and the identity's ownership, except for what vfs_setattr set through this handle before, and keeps
+ * its old name too, for the caller to unlink. Data and xattrs set before are durable
  * before the name is, and both when the call returns (sync mode). Missing parents are made again if they vanished.
  * -EISDIR: a directory has the name. out_attr (may be NULL): the published state. */
 MUST_USE int vfs_publish(struct vfs_file *f, struct vfs_dir *d, struct str path, const struct vfs_cred *cred,

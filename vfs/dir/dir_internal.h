@@ -10,6 +10,7 @@
 #ifndef VFS_DIR_DIR_INTERNAL_H
 #define VFS_DIR_DIR_INTERNAL_H
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdatomic.h>
@@ -87,6 +88,13 @@ static inline struct dir_handle *dir_handle_of(struct vfs_dir *d)
 static inline struct dir_file *dir_file_of(struct vfs_file *f)
 {
     return container_of(f, struct dir_file, base);
+}
+
+/* -errno of a call that took a name. ESTALE, which network filesystems say of a directory that is gone, means something
+ * else in vfs/vfs.h. */
+static inline int name_errno(void)
+{
+    return errno == ESTALE ? -ENOENT : -errno;
 }
 
 /* Handles (dir.c) */

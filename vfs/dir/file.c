@@ -46,7 +46,7 @@ static int create(struct dir_volume *v, const struct dir_handle *h, struct str p
     mode_t mode = flags & VFS_OPEN_PRIVATE ? 0600 : (mode_t)v->options.file_mode;
     int fd = openat(p.parent, p.name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     if (fd < 0)
-        return -errno;
+        return name_errno();
     *out_parent = fd_take(&p.parent);
     return fd;
 }

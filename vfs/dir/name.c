@@ -91,7 +91,7 @@ static int unlink_locked(struct dir_volume *v, const struct dir_handle *h, struc
     if (r < 0)
         return r;
     if (unlinkat(p->parent, p->name, 0) < 0)
-        return -errno;
+        return name_errno();
     cred_leave(&scope);
     xattr_forget(v, &was);
     return 0;
@@ -119,7 +119,7 @@ static int rename_plain(const struct place *from, const struct place *to, unsign
     struct vfs_attr attr;
     if (flags & VFS_RENAME_NOREPLACE && attr_at(to->parent, to->name, &attr) == 0)
         return -EEXIST;
-    return renameat(from->parent, from->name, to->parent, to->name) < 0 ? -errno : 0;
+    return renameat(from->parent, from->name, to->parent, to->name) < 0 ? name_errno() : 0;
 }
 
 static int rename_as(struct dir_volume *v, const struct place *from, const struct place *to,
@@ -137,7 +137,7 @@ static int rename_as(struct dir_volume *v, const struct place *from, const struc
         return 0;
     if (errno == EINVAL || errno == ENOSYS)
         return rename_plain(from, to, flags);
-    return errno == ENOTEMPTY ? -EEXIST : -errno;
+    return errno == ENOTEMPTY ? -EEXIST : name_errno();
 }
 
 static int rename_locked(struct dir_volume *v, const struct place *from, const struct place *to,

@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +37,7 @@ static int attr_read(int fd, const char *name, int flags, struct vfs_attr *out)
 {
     struct statx sx;
     if (statx(fd, name, flags | AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_BTIME, &sx) < 0)
-        return -errno;
+        return name_errno();
     *out = (struct vfs_attr){
         .type = type_of(sx.stx_mode),
         .ino = sx.stx_ino,
@@ -118,7 +119,7 @@ static int mkdir_at(struct dir_volume *v, const struct place *p, const struct vf
     if (r < 0)
         return r;
     mode_t mode = strcmp(p->name, VFS_PATH_STATE_NAME) == 0 ? 0700 : (mode_t)v->options.dir_mode;
-    return mkdirat(p->parent, p->name, mode) < 0 ? -errno : 0;
+    return mkdirat(p->parent, p->name, mode) < 0 ? name_errno() : 0;
 }
 
 static int finish_mkdir(struct dir_volume *v, const struct place *p, const struct vfs_cred *cred, unsigned flags)
@@ -178,7 +179,7 @@ static int rmdir_at(struct dir_volume *v, const struct place *p, const struct vf
     if (r < 0)
         return r;
     if (unlinkat(p->parent, p->name, AT_REMOVEDIR) < 0)
-        return errno == EEXIST ? -ENOTEMPTY : -errno;
+        return errno == EEXIST ? -ENOTEMPTY : name_errno();
     cred_leave(&scope);
     if (v->fresh)
         fresh_drop(v->fresh, p->dev, was.ino);
@@ -186,18 +187,24 @@ static int rmdir_at(struct dir_volume *v, const struct place *p, const struct vf
     return 0;
 }
 
-/* A directory whose last content is our own (empty) state counts as empty. */
+/* A directory whose last content is our own state, with nothing in progress in it, counts as empty. */
 static bool remove_state(struct dir_volume *v, const struct place *p)
 {
-    CLEANUP(place_done) struct place state = PLACE_INIT;
-    CLEANUP(place_done) struct place temp = PLACE_INIT;
     struct dir_handle h = {.base = {&v->base}, .fd = p->parent};
-    char path[NAME_MAX + sizeof("/" VFS_PATH_STATE_NAME "/tmp")];
-    snprintf(path, sizeof(path), "%s/" VFS_PATH_STATE_NAME "/tmp", p->name);
-    struct str temp_path = str_z(path);
-    if (place_find(v, &h, temp_path, NULL, &temp) == 0)
-        (void)rmdir_at(v, &temp, NULL); /* not there, or in use: the next step tells */
-    return place_find(v, &h, vfs_path_parent(temp_path), NULL, &state) == 0 && rmdir_at(v, &state, NULL) == 0;
+    CLEANUP(place_done) struct place state = PLACE_INIT;
+    char path[NAME_MAX + sizeof("/" VFS_PATH_STATE_NAME)];
+    snprintf(path, sizeof(path), "%s/" VFS_PATH_STATE_NAME, p->name);
+    CLEANUP(fd_closep) int fd = resolve_as(v, &h, str_z(path), O_RDONLY | O_DIRECTORY, NULL);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir)
+        return false;
+    for (const struct dirent *e; (e = readdir(dir));) {
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            (void)unlinkat(fd, e->d_name, AT_REMOVEDIR); /* what is in use stays, and is seen below */
+    }
+    fd = -1;
+    closedir(dir);
+    return place_find(v, &h, str_z(path), NULL, &state) == 0 && rmdir_at(v, &state, NULL) == 0;
 }
 
 int dir_rmdir(struct vfs_dir *d, struct str path, const struct vfs_cred *cred)

@@ -42,7 +42,7 @@ static int rename_as(const struct publication *p, const struct place *at, const 
         r = fault_point("vfs.publish.rename");
     if (r < 0)
         return r;
-    return renameat(at->parent, name, at->parent, at->name) < 0 ? -errno : 0;
+    return renameat(at->parent, name, at->parent, at->name) < 0 ? name_errno() : 0;
 }
 
 /* The name must be free: -EEXIST. */
@@ -52,7 +52,7 @@ static int put_new(const struct publication *p, const struct place *at)
     if (!must_move(p, r))
         return r;
     const struct staging *s = &p->f->staging;
-    return renameat2(s->temp_dir, s->temp_name, at->parent, at->name, RENAME_NOREPLACE) < 0 ? -errno : 0;
+    return renameat2(s->temp_dir, s->temp_name, at->parent, at->name, RENAME_NOREPLACE) < 0 ? name_errno() : 0;
 }
 
 static int rename_over(const struct publication *p, const struct place *at)
@@ -67,7 +67,7 @@ static int rename_over(const struct publication *p, const struct place *at)
             (void)unlinkat(at->parent, name, 0); /* else a scan will, in an hour */
     } else if (must_move(p, r)) {
         const struct staging *s = &p->f->staging;
-        r = renameat(s->temp_dir, s->temp_name, at->parent, at->name) < 0 ? -errno : 0;
+        r = renameat(s->temp_dir, s->temp_name, at->parent, at->name) < 0 ? name_errno() : 0;
     }
     intents_clear(p->v->intents, intent);
     return r;

@@ -29,7 +29,7 @@ static int open_beneath(int dir_fd, const char *path, int flags, uint64_t extra)
         if (errno == EINTR)
             continue;
         if (errno != EAGAIN)
-            return -errno;
+            return name_errno();
         sched_yield();
     }
     return -EBUSY;
@@ -207,7 +207,7 @@ static int make_one(struct dir_volume *v, int parent_fd, struct str name, const 
     if (r < 0)
         return r;
     if (mkdirat(parent_fd, text, mode_of_new_dir(v, name)) < 0)
-        return errno == EEXIST || errno == ENOENT ? -EAGAIN : -errno;
+        return errno == EEXIST || errno == ENOENT || errno == ESTALE ? -EAGAIN : -errno;
     fd = resolve_child(parent_fd, text, O_RDONLY | O_DIRECTORY);
     cred_leave(&scope);
     if (fd < 0)

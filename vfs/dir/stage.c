@@ -15,13 +15,17 @@
 
 /* Unnamed */
 
-static bool is_unsupported(int parent_fd, int error)
+/* ext4 says EPERM of a directory that was removed, network filesystems ESTALE. */
+static bool is_removed(int dir_fd)
 {
     struct stat st;
-    if (error == EOPNOTSUPP || error == EISDIR || error == EINVAL)
-        return true;
-    /* Also how some filesystems say it; but a directory that was removed says the same. */
-    return error == ENOENT && fstat(parent_fd, &st) == 0 && st.st_nlink > 0;
+    return fstat(dir_fd, &st) < 0 || st.st_nlink == 0;
+}
+
+/* ENOENT is what kernels before O_TMPFILE make of it. */
+static bool is_unsupported(int error)
+{
+    return error == EOPNOTSUPP || error == EISDIR || error == EINVAL || error == ENOENT;
 }
 
 /* -ENOTSUP: a named file it must be. */
@@ -36,7 +40,10 @@ static int open_unnamed(struct dir_volume *v, const struct place *p, const struc
     int fd = openat(p->parent, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, (mode_t)v->options.file_mode);
     if (fd >= 0)
         return fd;
-    return is_unsupported(p->parent, errno) ? -ENOTSUP : -errno;
+    int error = errno;
+    if (is_removed(p->parent))
+        return -ENOENT;
+    return is_unsupported(error) ? -ENOTSUP : -error;
 }
 
 /* Named */

@@ -72,5 +72,5 @@ int link_fd(int fd, int dir_fd, const char *name)
 {
     char source[32];
     snprintf(source, sizeof(source), "/proc/self/fd/%d", fd);
-    return linkat(AT_FDCWD, source, dir_fd, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+    return linkat(AT_FDCWD, source, dir_fd, name, AT_SYMLINK_FOLLOW) < 0 ? name_errno() : 0;
 }
