@@ -1,0 +1,234 @@
+/* Open files: content, attributes, extended attributes, locks, clones. */
+#include "tests/contract/volume_contract.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static void reads_and_writes_ranges(void **state)
+{
+    struct vfs_dir *root = fixture_of(state)->root;
+    CLEANUP(vfs_closep) struct vfs_file *f = NULL;
+    struct vfs_attr attr;
+    char text[32];
+    assert_fails(vfs_open(root, STR("f"), NULL, VFS_OPEN_WRITE, &f, NULL), ENOENT);
+    assert_ok(vfs_open(root, STR("f"), NULL, VFS_OPEN_WRITE | VFS_OPEN_CREATE, &f, &attr));
+    assert_int_equal(attr.size, 0);
+    assert_ok(vfs_write(f, STR("world"), 6));
+    assert_ok(vfs_write(f, STR("hello "), 0));
+    assert_int_equal(vfs_read(f, text, sizeof(text), 0), 11);
+    assert_memory_equal(text, "hello world", 11);
+    assert_int_equal(vfs_read(f, text, 5, 6), 5);
+    assert_int_equal(vfs_read(f, text, 5, 9), 2);
+    assert_int_equal(vfs_read(f, text, 5, 11), 0);
+    assert_int_equal(vfs_read(f, text, 5, 1ull << 40), 0);
+    assert_ok(vfs_truncate(f, 5));
+    assert_ok(vfs_fstat(f, &attr));
+    assert_int_equal(attr.size, 5);
+    assert_ok(vfs_sync(f));
+    assert_fails(vfs_write(f, STR("x"), UINT64_MAX), EFBIG);
+}
+
+static void opens_with_flags(void **state)
+{
+    struct vfs_dir *root = fixture_of(state)->root;
+    struct vfs_file *f;
+    struct vfs_attr attr;
+    const unsigned create = VFS_OPEN_WRITE | VFS_OPEN_CREATE;
+    assert_fails(vfs_open(root, STR("no/f"), NULL, create, &f, NULL), ENOENT);
+    assert_ok(vfs_open(root, STR("f"), NULL, create | VFS_OPEN_EXCLUSIVE | VFS_OPEN_PRIVATE, &f, &attr));
+    assert_int_equal(attr.mode, 0600);
+    vfs_close(f);
+    assert_fails(vfs_open(root, STR("f"), NULL, create | VFS_OPEN_EXCLUSIVE, &f, NULL), EEXIST);
+    assert_ok(vfs_open(root, STR("f"), NULL, create, &f, NULL));
+    vfs_close(f);
+    assert_ok(vfs_mkdir(root, STR("d"), NULL, 0));
+    assert_fails(vfs_open(root, STR("d"), NULL, VFS_OPEN_READ, &f, NULL), EISDIR);
+    assert_ok(vfs_open(root, STR("d"), NULL, VFS_OPEN_DIRECTORY, &f, &attr));
+    assert_int_equal(attr.type, VFS_DIRECTORY);
+    vfs_close(f);
+    assert_ok(vfs_open(root, STR("f"), NULL, VFS_OPEN_DIRECTORY, &f, &attr));
+    assert_int_equal(attr.type, VFS_FILE);
+    vfs_close(f);
+    f = NULL;
+    assert_fails(vfs_open(root, STR("none"), NULL, VFS_OPEN_READ, &f, NULL), ENOENT);
+    assert_null(f); /* outputs stay untouched on failure */
+}
+
+static void lends_a_descriptor(void **state)
+{
+    struct vfs_dir *root = fixture_of(state)->root;
+    CLEANUP(vfs_closep) struct vfs_file *f = NULL;
+    char text[8];
+    put(root, "f", "bytes");
+    assert_ok(vfs_open(root, STR("f"), NULL, VFS_OPEN_READ, &f, NULL));
+    int fd = vfs_file_fd(f);
+    if (fd == -ENOTSUP)
+        return;
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, text, sizeof(text), 0), 5);
+}
+
+static void sets_attributes(void **state)
+{
+    struct vfs_dir *root = fixture_of(state)->root;
+    CLEANUP(vfs_closep) struct vfs_file *f = NULL;
+    struct vfs_attr before, after;
+    put(root, "f", "x");
+    assert_ok(vfs_open(root, STR("f"), NULL, VFS_OPEN_READ, &f, &before));
+    struct vfs_set set = {.which = VFS_SET_MTIME | VFS_SET_MODE, .mode = 0640, .mtime_ns = 1234567890123456789};
+    assert_ok(vfs_setattr(f, NULL, &set));
+    assert_ok(vfs_fstat(f, &after));
+    assert_int_equal(after.mode, 0640);
+    assert_int_equal(after.mtime_ns, 1234567890123456789);
+    set = (struct vfs_set){.which = VFS_SET_MTIME, .mtime_ns = -1500000000};
+    assert_ok(vfs_setattr(f, NULL, &set));
+    assert_ok(vfs_lookup(root, STR("f"), NULL, &after));
+    assert_int_equal(after.mtime_ns, -1500000000);
+    assert_int_equal(after.ino, before.ino);
+    assert_int_equal(after.uid, before.uid);
+}
+
+static void keeps_extended_attributes(void **state)
+{
+    struct vfs_dir *root = fixture_of(state)->root;
+    CLEANUP(vfs_closep) struct vfs_file *f = NULL;
+    CLEANUP(buf_done) struct buf value = buf_make(8192);
+    put(root, "d/f", "x");
+    assert_ok(vfs_open(root, STR("d/f"), NULL, VFS_OPEN_WRITE, &f, NULL));
+    assert_fails(vfs_xattr_get(f, "user.t", &value), ENODATA);
+    assert_ok(vfs_xattr_remove(f, NULL, "user.t"));
+    assert_ok(vfs_xattr_set(f, NULL, "user.t", STR("one\0two")));
+    buf_addz(&value, "<");
+    assert_ok(vfs_xattr_get(f, "user.t", &value)); /* appends */
+    assert_true(str_eq(buf_str(&value), STR("<one\0two")));
+    assert_ok(vfs_xattr_set(f, NULL, "user.t", STR_EMPTY));
+    buf_reset(&value);
+    assert_ok(vfs_xattr_get(f, "user.t", &value));
+    assert_int_equal(value.len, 0);
+    assert_ok(vfs_xattr_remove(f, NULL, "user.t"));
+    assert_fails(vfs_xattr_get(f, "user.t", &value), ENODATA);
+    char large[3900];
+    memset(large, 'v', sizeof(large));
+    assert_ok(vfs_xattr_set(f, NULL, "user.t", str_of(large, sizeof(large))));
+    assert_ok(vfs_xattr_get(f, "user.t", &value));
+    assert_int_equal(value.len, sizeof(large));
+    struct buf small = buf_make(10);
+    assert_fails(vfs_xattr_get(f, "user.t", &small), EFBIG);
+    buf_done(&small);
+    char *huge = calloc(1, 70000);
+    int r = vfs_xattr_set(f, NULL, "user.t", str_of(huge, 70000));
+    free(huge);
+    assert_true(r == -E2BIG || r == -ENOSPC);
+}
+
+static void keeps_extended_attributes_of_directories(void **state)
+{
+    struct vfs_dir *root = fixture_of(state)->root;
+    CLEANUP(vfs_closep) struct vfs_file *f = NULL;
+    CLEANUP(buf_done) struct buf value = buf_make(64);
+    assert_ok(vfs_mkdir(root, STR("d"), NULL, 0));
+    assert_ok(vfs_open(root, STR("d"), NULL, VFS_OPEN_DIRECTORY, &f, NULL));
+    assert_ok(vfs_xattr_set(f, NULL, "user.t", STR("v")));
+    assert_ok(vfs_xattr_get(f, "user.t", &value));
+    assert_str(buf_str(&value), "v");
+}
+
+static void attributes_go_with_the_file(void **state)
+{
+    struct vfs_dir *root = fixture_of(state)->root;
+    for (int i = 0; i < 20; i++) { /* often enough that inode numbers come again */
+        CLEANUP(vfs_closep) struct vfs_file *f = NULL;
+        CLEANUP(buf_done) struct buf value = buf_make(64);
+        put(root, "f", "x");
+        assert_ok(vfs_open(root, STR("f"), NULL, VFS_OPEN_WRITE, &f, NULL));
+        assert_fails(vfs_xattr_get(f, "user.t", &value), ENODATA);
+        assert_ok(vfs_xattr_set(f, NULL, "user.t", STR("v")));
+        if (i % 2)
+            assert_ok(vfs_unlink(root, STR("f"), NULL, NULL));
+    }
+}
+
+static void locks_between_open_files(void **state)
+{
+    struct volume_fixture *x = fixture_of(state);
+    struct vfs *other = x->kind->open(x->kind, VFS_SYNC_NONE);
+    struct vfs_file *a, *b;
+    put(x->root, "f", "x");
+    assert_ok(vfs_open(x->root, STR("f"), NULL, VFS_OPEN_READ, &a, NULL));
+    assert_ok(vfs_open(vfs_root(other), STR("f"), NULL, VFS_OPEN_READ, &b, NULL));
+    assert_ok(vfs_lock(a, true));
+    assert_fails(vfs_lock(b, true), EAGAIN);
+    assert_fails(vfs_lock(b, false), EAGAIN);
+    vfs_close(a);
+    assert_ok(vfs_lock(b, false));
+    assert_ok(vfs_open(x->root, STR("f"), NULL, VFS_OPEN_READ, &a, NULL));
+    assert_ok(vfs_lock(a, false));
+    vfs_close(a);
+    vfs_close(b);
+    vfs_close_volume(other);
+}
+
+/* Clones */
+
+static void fill(char *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (char)(i * 31 + (i >> 12));
+}
+
+static void clone_all(struct vfs_file *dst, uint64_t dst_at, struct vfs_file *src, uint64_t src_at, uint64_t size)
+{
+    while (size > 0) {
+        uint64_t done = UINT64_MAX;
+        assert_ok(vfs_clone_range(dst, dst_at, src, src_at, size, &done));
+        assert_true(done > 0 && done <= size);
+        dst_at += done;
+        src_at += done;
+        size -= done;
+    }
+}
+
+static void clones_ranges(void **state)
+{
+    enum { SIZE = 3 * 1024 * 1024 + 17 };
+    struct vfs_dir *root = fixture_of(state)->root;
+    CLEANUP(vfs_closep) struct vfs_file *src = NULL;
+    CLEANUP(vfs_closep) struct vfs_file *dst = NULL;
+    static char bytes[SIZE], back[SIZE];
+    uint64_t done = 1;
+    fill(bytes, SIZE);
+    put(root, "src", "");
+    assert_ok(vfs_open(root, STR("src"), NULL, VFS_OPEN_WRITE, &src, NULL));
+    assert_ok(vfs_write(src, str_of(bytes, SIZE), 0));
+    assert_ok(vfs_stage(root, STR("dst"), NULL, SIZE, &dst));
+    static const struct {
+        uint64_t dst, src, size;
+    } rows[] = {{0, 0, SIZE}, {4096, 8192, 65536}, {1, 3, 2000001}, {0, SIZE - 5, 5}, {65536, 0, 4096}};
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        clone_all(dst, rows[i].dst, src, rows[i].src, rows[i].size);
+        assert_int_equal(vfs_read(dst, back, rows[i].size, rows[i].dst), rows[i].size);
+        assert_memory_equal(back, bytes + rows[i].src, rows[i].size);
+    }
+    assert_ok(vfs_clone_range(dst, 0, src, SIZE, 10, &done));
+    assert_int_equal(done, 0);
+    assert_ok(vfs_clone_range(dst, 0, src, 0, 0, &done));
+    assert_int_equal(done, 0);
+    assert_ok(vfs_clone_range(dst, 0, src, SIZE - 3, 100, &done)); /* ends with the source */
+    assert_int_equal(done, 3);
+}
+
+int volume_file_contract(const struct volume_kind *k)
+{
+    const struct CMUnitTest tests[] = {
+        VOLUME_TEST(reads_and_writes_ranges, k),
+        VOLUME_TEST(opens_with_flags, k),
+        VOLUME_TEST(lends_a_descriptor, k),
+        VOLUME_TEST(sets_attributes, k),
+        VOLUME_TEST(keeps_extended_attributes, k),
+        VOLUME_TEST(keeps_extended_attributes_of_directories, k),
+        VOLUME_TEST(attributes_go_with_the_file, k),
+        VOLUME_TEST(locks_between_open_files, k),
+        VOLUME_TEST(clones_ranges, k),
+    };
+    return cmocka_run_group_tests_name("files", tests, NULL, NULL);
+}
