@@ -30,7 +30,7 @@ enum s3_error s3_acl_reply(struct s3_op *op, struct str owner_id)
 
 /* Headers */
 
-static enum s3_error check_canned(struct s3_op *op, struct str canned, enum s3_error not_supported)
+static enum s3_error check_canned(struct s3_op *op, struct str canned)
 {
     static const char *const others[] = {"public-read",        "public-read-write",         "authenticated-read",
                                          "aws-exec-read",      "bucket-owner-read",         "log-delivery-write"};
@@ -38,7 +38,7 @@ static enum s3_error check_canned(struct s3_op *op, struct str canned, enum s3_e
         return S3_OK;
     for (size_t i = 0; i < ARRAY_SIZE(others); i++)
         if (str_is(canned, others[i]))
-            return not_supported;
+            return S3_ACL_NOT_SUPPORTED;
     op->detail.argument_name = STR("x-amz-acl");
     op->detail.argument_value = canned;
     return S3_INVALID_ARGUMENT;
@@ -52,12 +52,12 @@ static bool has_grant_headers(const struct s3_request *r)
     return false;
 }
 
-enum s3_error s3_acl_check_headers(struct s3_op *op, enum s3_error not_supported)
+enum s3_error s3_acl_check_headers(struct s3_op *op)
 {
     struct str canned = s3_header(&op->req, "x-amz-acl");
     if (has_grant_headers(&op->req))
-        return not_supported;
-    return canned.ptr ? check_canned(op, canned, not_supported) : S3_OK;
+        return S3_ACL_NOT_SUPPORTED;
+    return canned.ptr ? check_canned(op, canned) : S3_OK;
 }
 
 /* Documents */
@@ -90,6 +90,6 @@ enum s3_error s3_acl_check(struct s3_op *op, struct str owner_id)
     if (has_headers && op->body_bytes.len > 0)
         return s3_fail(op, S3_INVALID_REQUEST, "Specifying both Canned ACLs and Header Grants is not allowed.");
     if (has_headers)
-        return s3_acl_check_headers(op, S3_ACL_NOT_SUPPORTED);
+        return s3_acl_check_headers(op);
     return op->body_bytes.len > 0 ? check_document(op, owner_id) : S3_MISSING_SECURITY_HEADER;
 }

@@ -10,8 +10,7 @@ enum s3_error s3_acl_reply(struct s3_op *op, struct str owner_id);
 /* Judges x-amz-acl, x-amz-grant-* and the collected XML body of a request to set a list: S3_OK when it says what is so anyway,
  * S3_ACL_NOT_SUPPORTED for any other list, S3_MALFORMED_ACL. */
 enum s3_error s3_acl_check(struct s3_op *op, struct str owner_id);
-/* Judges x-amz-acl and x-amz-grant-* alone, of a request that makes an object (not_supported: S3_ACL_NOT_SUPPORTED) or a bucket
- * (S3_INVALID_BUCKET_ACL). */
-enum s3_error s3_acl_check_headers(struct s3_op *op, enum s3_error not_supported);
+/* Judges x-amz-acl and x-amz-grant-* alone, of a request that makes an object or a bucket. */
+enum s3_error s3_acl_check_headers(struct s3_op *op);
 
 #endif

@@ -40,7 +40,9 @@ enum s3_error s3_create_bucket_begin(struct s3_op *op)
         return S3_NOT_IMPLEMENTED;
     }
     enum s3_error error = check_ownership_header(op);
-    return error == S3_OK ? s3_acl_check_headers(op, S3_INVALID_BUCKET_ACL) : error;
+    if (error == S3_OK)
+        error = s3_acl_check_headers(op);
+    return error == S3_ACL_NOT_SUPPORTED ? S3_INVALID_BUCKET_ACL : error;
 }
 
 /* "eu-central-1", "us-gov-west-1": what a region's name looks like. */
