@@ -51,6 +51,8 @@ enum s3_error s3_object_publish_directory(struct s3_op *op, const struct s3_key 
 /* Deletes the object of that key (file, or explicit directory), prunes implicit parents. Absent is S3_OK with *out_existed
  * false. */
 enum s3_error s3_object_delete(struct s3_op *op, const struct s3_key *key, const struct s3_conditions *c, bool *out_existed);
+/* After something of that path has gone: removes the implicit directories that are empty now. Best effort. */
+void s3_object_prune_parents(struct s3_op *op, struct str path);
 /* Fails the op for a condition that does not hold, with <Condition>prefix + name. */
 enum s3_error s3_fail_condition(struct s3_op *op, enum s3_error e, const char *prefix, const struct s3_conditions *c, struct str etag);
 /* ETag, Last-Modified, checksum (when asked for and whole), content headers, user metadata, tag count … of a GET or HEAD. */

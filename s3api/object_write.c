@@ -26,8 +26,7 @@ static struct str parent_of(struct str path)
     return slash < 0 ? STR_EMPTY : str_first(path, (size_t)slash);
 }
 
-/* Nobody notices a directory more or less; what cannot be removed stays. */
-static void prune_parents(struct s3_op *op, struct str path)
+void s3_object_prune_parents(struct s3_op *op, struct str path)
 {
     struct str parent = parent_of(path);
     if (parent.len > 0)
@@ -301,7 +300,7 @@ enum s3_error s3_object_delete(struct s3_op *op, const struct s3_key *key, const
             return s3_fail_errno(op, rc, S3_FOR_WRITE);
         *out_existed = rc == 0;
         if (rc == 0)
-            prune_parents(op, key->path);
+            s3_object_prune_parents(op, key->path);
         return S3_OK;
     }
     return S3_CONDITIONAL_CONFLICT;

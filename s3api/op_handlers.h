@@ -52,6 +52,9 @@ enum s3_error s3_copy_object_begin(struct s3_op *op);
 enum s3_error s3_copy_object_finish(struct s3_op *op);
 void s3_copy_object_end(struct s3_op *op);
 
+/* op_rename.c */
+enum s3_error s3_rename_object_begin(struct s3_op *op);
+
 /* op_delete.c */
 enum s3_error s3_delete_object_begin(struct s3_op *op);
 enum s3_error s3_delete_objects_finish(struct s3_op *op);

@@ -39,7 +39,7 @@ const struct s3_op_row s3_op_rows[] = {
      .begin = s3_list_multipart_uploads_begin, .finish = s3_list_multipart_uploads_finish,
      .end = s3_list_multipart_uploads_end},
     {.name = "DeleteObjects", .level = S3_LEVEL_BUCKET, .method = "POST", .query = "delete",
-     .body = S3_BODY_KIND_SMALL, .body_max = LIMIT_XML_DELETE_BYTES, .flags = S3_OP_WRITE | S3_OP_NEEDS_CHECKSUM,
+     .body = S3_BODY_KIND_SMALL, .body_max = LIMIT_XML_DELETE_BYTES, .flags = S3_OP_WRITE | S3_OP_NEEDS_CHECKSUM | S3_OP_SLOW,
      .finish = s3_delete_objects_finish},
 
     /* Bucket configuration */
@@ -253,7 +253,7 @@ const struct s3_op_row s3_op_rows[] = {
     {.name = "GetObjectTorrent", .level = S3_LEVEL_OBJECT, .method = "GET", .query = "torrent",
      .begin = s3_not_implemented_begin},
     {.name = "RenameObject", .level = S3_LEVEL_OBJECT, .method = "PUT", .query = "renameObject",
-     .flags = S3_OP_WRITE, .begin = s3_not_implemented_begin},
+     .flags = S3_OP_WRITE, .begin = s3_rename_object_begin},
     {.name = "RestoreObject", .level = S3_LEVEL_OBJECT, .method = "POST", .query = "restore",
      .flags = S3_OP_WRITE, .begin = s3_not_implemented_begin},
     {.name = "SelectObjectContent", .level = S3_LEVEL_OBJECT, .method = "POST", .query = "select",
