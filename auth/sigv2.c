@@ -204,8 +204,15 @@ static struct str host_bucket(const struct auth_attempt *t)
     return lower(str_first(host, bucket_size), t->arena);
 }
 
+/* "/bucket" in path style, which botocore signs as "/bucket/" though it sends it without the slash; older ones and
+ * other clients sign what they send. Both name the same bucket, so either is good. */
+static bool may_add_slash(const struct auth_attempt *t)
+{
+    return host_bucket(t).len == 0 && t->raw_path.len > 1 && str_rfind_char(t->raw_path, '/') == 0;
+}
+
 /* A parameter without a value and one with an empty value are both signed as the name alone. */
-static void add_resource(const struct auth_attempt *t, struct buf *out)
+static void add_resource(const struct auth_attempt *t, bool add_slash, struct buf *out)
 {
     struct str bucket = host_bucket(t);
     if (bucket.len > 0) {
@@ -213,6 +220,7 @@ static void add_resource(const struct auth_attempt *t, struct buf *out)
         buf_add(out, bucket);
     }
     buf_add(out, t->raw_path.len > 0 ? t->raw_path : STR("/"));
+    buf_addz(out, add_slash ? "/" : "");
 
     struct auth_param *covered = arena_array_of(t->arena, struct auth_param, t->query.count);
     size_t count = 0;
@@ -249,7 +257,7 @@ static size_t string_size_max(const struct auth_attempt *t)
     return size;
 }
 
-static struct str string_to_sign(const struct auth_attempt *t)
+static struct str string_to_sign(const struct auth_attempt *t, bool add_slash)
 {
     size_t size = string_size_max(t);
     struct buf b = buf_over(arena_alloc(t->arena, size), size);
@@ -262,22 +270,27 @@ static struct str string_to_sign(const struct auth_attempt *t)
     buf_add(&b, auth_query_get(&t->query, "Expires"));
     buf_addc(&b, '\n');
     add_amz_headers(t, &b);
-    add_resource(t, &b);
+    add_resource(t, add_slash, &b);
     CHECK(!b.failed);
     return buf_str(&b);
 }
 
-static enum auth_error check_signature(struct auth_attempt *t, const struct auth_key *key)
+static bool is_signed(const struct auth_attempt *t, const struct auth_key *key, struct str text)
 {
     uint8_t mac[HMAC_SHA1_SIZE];
     char expected[SIGNATURE_SIZE];
-    struct str text = string_to_sign(t), given = auth_query_get(&t->query, "Signature");
     hmac_sha1(key->secret, text, mac);
     base64_encode(mac, sizeof(mac), expected);
-    if (str_eq_secret(str_of(expected, sizeof(expected)), given))
+    return str_eq_secret(str_of(expected, sizeof(expected)), auth_query_get(&t->query, "Signature"));
+}
+
+static enum auth_error check_signature(struct auth_attempt *t, const struct auth_key *key)
+{
+    struct str text = string_to_sign(t, false);
+    if (is_signed(t, key, text) || (may_add_slash(t) && is_signed(t, key, string_to_sign(t, true))))
         return AUTH_OK;
     t->out->string_to_sign = text;
-    t->out->signature_provided = given;
+    t->out->signature_provided = auth_query_get(&t->query, "Signature");
     return AUTH_SIGNATURE_MISMATCH;
 }
 
