@@ -1,0 +1,152 @@
+#include "gateway/workers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/mutex.h"
+
+struct worker {
+    struct gw_workers *pool;
+    pthread_t thread;
+    struct list idle_link;
+    struct cond wake;
+    bool woken; /* guarded by the pool's lock */
+};
+
+struct gw_workers {
+    struct mutex lock; /* guards what follows */
+    struct list jobs;
+    size_t job_count;
+    /* The worker that went idle last comes first: its caches are warm, and the others may sleep on. */
+    struct list idle;
+    bool stopping;
+
+    size_t queue_max;
+    struct metric *wait;
+    uint32_t count;
+    struct worker *workers;
+};
+
+static _Thread_local bool is_worker;
+
+bool gw_worker_is_current(void)
+{
+    return is_worker;
+}
+
+static struct gw_job *next_job(struct worker *me)
+{
+    struct gw_workers *w = me->pool;
+    mutex_lock(&w->lock);
+    while (list_empty(&w->jobs) && !w->stopping) {
+        list_push_front(&w->idle, &me->idle_link);
+        me->woken = false;
+        while (!me->woken)
+            cond_wait(&me->wake, &w->lock);
+    }
+    struct list *link = list_pop_front(&w->jobs);
+    if (link)
+        w->job_count--;
+    mutex_unlock(&w->lock);
+    return link ? list_entry(link, struct gw_job, link) : NULL;
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *me = arg;
+    is_worker = true;
+    for (struct gw_job *j; (j = next_job(me)) != NULL;) {
+        uint64_t waited_ns = clock_mono_ns() - j->queued_ns;
+        metric_observe_ns(me->pool->wait, waited_ns);
+        j->run(j, waited_ns);
+    }
+    return NULL;
+}
+
+static void wake(struct worker *who)
+{
+    list_remove(&who->idle_link);
+    who->woken = true;
+    cond_signal(&who->wake);
+}
+
+void gw_workers_submit(struct gw_workers *w, struct gw_job *j)
+{
+    j->queued_ns = clock_mono_ns();
+    mutex_lock(&w->lock);
+    list_push_back(&w->jobs, &j->link);
+    w->job_count++;
+    if (!list_empty(&w->idle))
+        wake(list_entry(w->idle.next, struct worker, idle_link));
+    mutex_unlock(&w->lock);
+}
+
+bool gw_workers_busy(struct gw_workers *w)
+{
+    mutex_lock(&w->lock);
+    bool busy = w->job_count >= w->queue_max;
+    mutex_unlock(&w->lock);
+    return busy;
+}
+
+static double read_depth(void *data)
+{
+    struct gw_workers *w = data;
+    mutex_lock(&w->lock);
+    size_t count = w->job_count;
+    mutex_unlock(&w->lock);
+    return (double)count;
+}
+
+static void show_depth(double (*read)(void *), struct gw_workers *w)
+{
+    metric_callback(METRIC_GAUGE, "sluice_worker_queue_depth", "", "Steps of requests that wait for a worker.", read, w);
+}
+
+struct gw_workers *gw_workers_start(uint32_t count, size_t queue_max)
+{
+    CHECK(count > 0);
+    struct gw_workers *w = calloc(1, sizeof(*w));
+    CHECK(w != NULL); /* out of memory */
+    w->workers = calloc(count, sizeof(*w->workers));
+    CHECK(w->workers != NULL); /* out of memory */
+    w->count = count;
+    w->queue_max = queue_max;
+    mutex_init(&w->lock);
+    list_init(&w->jobs);
+    list_init(&w->idle);
+    w->wait = metric_get(METRIC_HISTOGRAM, "sluice_worker_queue_wait_seconds", "", "Time that steps waited for a worker.");
+    show_depth(read_depth, w);
+    for (uint32_t i = 0; i < count; i++) {
+        struct worker *me = &w->workers[i];
+        me->pool = w;
+        list_init(&me->idle_link);
+        cond_init(&me->wake);
+        char name[16];
+        (void)snprintf(name, sizeof(name), "worker-%u", (unsigned)i % 10000);
+        thread_start(&me->thread, name, worker_main, me);
+    }
+    return w;
+}
+
+void gw_workers_stop(struct gw_workers *w)
+{
+    if (!w)
+        return;
+    mutex_lock(&w->lock);
+    w->stopping = true;
+    while (!list_empty(&w->idle))
+        wake(list_entry(w->idle.next, struct worker, idle_link));
+    mutex_unlock(&w->lock);
+    for (uint32_t i = 0; i < w->count; i++)
+        CHECK(pthread_join(w->workers[i].thread, NULL) == 0);
+    show_depth(NULL, w);
+    for (uint32_t i = 0; i < w->count; i++)
+        cond_done(&w->workers[i].wake);
+    mutex_done(&w->lock);
+    free(w->workers);
+    free(w);
+}
