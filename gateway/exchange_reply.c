@@ -1,0 +1,184 @@
+/* From the engine's reply to the exchange's: header lines as bytes, and how the body will be sent. On a worker. */
+#include <errno.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "gateway/exchange_internal.h"
+#include "gateway/http_write.h"
+#include "vfs/vfs.h"
+
+/* Bodies up to this size are copied, so that the operation can end before they are sent. */
+#define COPY_BYTES_MAX (16 * 1024)
+#define HEADERS_BYTES_MAX (256 * 1024)
+
+static bool has_header(const struct s3_reply *r, struct str name)
+{
+    for (size_t i = 0; i < r->header_count; i++) {
+        if (str_eq_nocase(r->headers[i].name, name))
+            return true;
+    }
+    return false;
+}
+
+static struct str header_lines(struct gw_exchange *x, const struct s3_reply *r)
+{
+    struct buf lines = buf_make(HEADERS_BYTES_MAX);
+    for (size_t i = 0; i < r->header_count; i++)
+        gw_header_write(&lines, r->headers[i].name, r->headers[i].value);
+    if (!has_header(r, STR("x-amz-request-id")))
+        gw_header_write(&lines, STR("x-amz-request-id"), x->incoming.request_id);
+    if (!has_header(r, STR("x-amz-id-2")))
+        gw_header_write(&lines, STR("x-amz-id-2"), x->incoming.host_id);
+    CHECK(!lines.failed); /* header values come from limited inputs */
+    struct str copy = arena_dup(x->arena, buf_str(&lines));
+    buf_done(&lines);
+    return copy;
+}
+
+void gw_exchange_describe(struct gw_exchange *x)
+{
+    if (x->info.known)
+        return;
+    struct s3_op_info info;
+    s3_op_describe(x->op, &info);
+    x->info = (struct gw_exchange_info){
+        .known = true,
+        .operation = info.operation,
+        .error_code = info.error_code,
+        .auth = info.auth,
+        .signature = info.signature,
+        .user = arena_dup(x->arena, info.user),
+        .access_key = arena_dup(x->arena, info.access_key),
+        .bucket = arena_dup(x->arena, info.bucket),
+        .key = arena_dup(x->arena, info.key),
+    };
+    if (info.cause)
+        log_warn("request_failed", "request_id=%.*s op=%s code=%s cause=\"%s\"", STR_ARG(x->incoming.request_id),
+                 info.operation, info.error_code ? info.error_code : "-", info.cause);
+}
+
+/* Bodies */
+
+static void take_bytes(struct gw_exchange *x, struct str bytes, struct gw_reply *out, bool *out_needs_op)
+{
+    out->body = GW_REPLY_BYTES;
+    out->length = (int64_t)bytes.len;
+    *out_needs_op = bytes.len > COPY_BYTES_MAX;
+    out->bytes = *out_needs_op ? bytes : arena_dup(x->arena, bytes);
+}
+
+/* A small file is read at once: one write sends it with the head. False when it cannot be: it is then sent like others. */
+static bool take_small_file(struct gw_exchange *x, const struct s3_reply *r, struct gw_reply *out)
+{
+    struct chunk *c = r->length <= CHUNK_SIZE ? gw_chunks_try(x->bridge->chunks) : NULL;
+    if (!c)
+        return false;
+    ssize_t got = vfs_read(r->file, c->data, (size_t)r->length, r->file_offset);
+    if (got != r->length) {
+        gw_chunks_put(x->bridge->chunks, c);
+        return false;
+    }
+    c->end = (uint32_t)got;
+    out->body = GW_REPLY_CHUNKS;
+    mutex_lock(&x->lock);
+    list_push_back(&x->out, &c->link);
+    x->out_count++;
+    x->out_end = true;
+    mutex_unlock(&x->lock);
+    return true;
+}
+
+static void take_file(struct gw_exchange *x, const struct s3_reply *r, struct gw_reply *out, bool *out_needs_op)
+{
+    CHECK(r->length >= 0);
+    *out_needs_op = false;
+    if (r->length == 0) {
+        out->body = GW_REPLY_NONE;
+        return;
+    }
+    if (take_small_file(x, r, out))
+        return;
+    *out_needs_op = true;
+    int fd = x->incoming.tls ? -ENOTSUP : vfs_file_fd(r->file);
+    out->body = fd >= 0 ? GW_REPLY_FILE : GW_REPLY_CHUNKS;
+    out->fd = fd;
+    out->offset = x->file_next = r->file_offset;
+    x->file_left = (uint64_t)r->length;
+}
+
+static bool is_head(const struct gw_exchange *x)
+{
+    return str_is(x->head.method, "HEAD");
+}
+
+static void take_body(struct gw_exchange *x, const struct s3_reply *r, struct gw_reply *out, bool *out_needs_op)
+{
+    *out_needs_op = false;
+    out->length = r->length;
+    if (is_head(x)) {
+        out->body = GW_REPLY_NONE;
+        if (r->body == S3_REPLY_BYTES)
+            out->length = (int64_t)r->bytes.len;
+        return;
+    }
+    switch (r->body) {
+    case S3_REPLY_NONE:
+        out->body = GW_REPLY_NONE;
+        out->length = 0;
+        return;
+    case S3_REPLY_BYTES:
+        take_bytes(x, r->bytes, out, out_needs_op);
+        return;
+    case S3_REPLY_FILE:
+        take_file(x, r, out, out_needs_op);
+        return;
+    case S3_REPLY_STREAM:
+        out->body = GW_REPLY_CHUNKS;
+        *out_needs_op = true;
+        return;
+    }
+}
+
+void gw_exchange_publish(struct gw_exchange *x)
+{
+    mutex_lock(&x->lock);
+    bool late = x->early_taken;
+    x->early_ready = false; /* from here on the loop waits for the reply itself */
+    mutex_unlock(&x->lock);
+
+    gw_exchange_describe(x);
+    struct gw_reply reply = {.fd = -1};
+    bool needs_op = false;
+    if (late) {
+        reply.status = x->early.status;
+        take_bytes(x, s3_late_bytes(x->op), &reply, &needs_op);
+    } else {
+        const struct s3_reply *r = s3_reply(x->op);
+        reply.status = r->status;
+        reply.close = r->close;
+        reply.headers = header_lines(x, r);
+        take_body(x, r, &reply, &needs_op);
+    }
+
+    mutex_lock(&x->lock);
+    x->reply = reply;
+    x->op_needed = needs_op;
+    x->stage = GW_STAGE_REPLY;
+    mutex_unlock(&x->lock);
+}
+
+void gw_exchange_prepare_early(struct gw_exchange *x)
+{
+    /* HTTP/1.0 has no coding for a body of unknown length, and HEAD has no body to put an error into. */
+    if (x->early_asked || !s3_may_answer_early(x->op) || x->head.minor_version == 0 || is_head(x))
+        return;
+    x->early_asked = true;
+    const struct s3_reply *r = s3_early_reply(x->op);
+    struct gw_reply early = {.status = r->status, .fd = -1, .length = -1, .body = GW_REPLY_BYTES};
+    early.headers = header_lines(x, r);
+    early.bytes = arena_dup(x->arena, r->bytes);
+    mutex_lock(&x->lock);
+    x->early = early;
+    x->early_ready = true;
+    mutex_unlock(&x->lock);
+}
