@@ -26,6 +26,7 @@ struct s3_engine {
     struct signing_key_cache *keys;
     struct str region;
     uint64_t calls;
+    bool is_caller; /* of another engine's service */
 };
 
 /* Life ------------------------------------------------------------------------------------------------------------------ */
@@ -63,19 +64,36 @@ struct s3_engine *s3_engine_new(const struct s3_engine_options *options)
     return e;
 }
 
+struct s3_engine *s3_engine_caller(struct s3_engine *e)
+{
+    struct s3_engine *caller = malloc(sizeof(*caller));
+    CHECK(caller != NULL);
+    *caller = *e;
+    caller->arena = arena_new();
+    caller->keys = signing_key_cache_new();
+    caller->is_caller = true;
+    return caller;
+}
+
 static int remove_node(const char *path, const struct stat *st UNUSED, int kind UNUSED, struct FTW *ftw UNUSED)
 {
     return remove(path);
+}
+
+static void stop_service(struct s3_engine *e)
+{
+    s3_service_free(e->service);
+    auth_live_stop(e->identities);
+    vfs_close_volume(e->volume);
+    CHECK(nftw(e->path, remove_node, 16, FTW_DEPTH | FTW_PHYS) == 0);
 }
 
 void s3_engine_free(struct s3_engine *e)
 {
     if (!e)
         return;
-    s3_service_free(e->service);
-    auth_live_stop(e->identities);
-    vfs_close_volume(e->volume);
-    CHECK(nftw(e->path, remove_node, 16, FTW_DEPTH | FTW_PHYS) == 0);
+    if (!e->is_caller)
+        stop_service(e);
     signing_key_cache_free(e->keys);
     arena_free(e->arena);
     free(e);
@@ -341,7 +359,7 @@ static void write_head(struct wire *w)
 {
     const struct s3_call *call = w->call;
     char date[CLOCK_TEXT_MAX];
-    w->amz_date = arena_dup(w->e->arena, clock_format_amz(clock_wall_s(), date));
+    w->amz_date = arena_dup(w->e->arena, clock_format_amz(clock_wall_s() - call->age_s, date));
     w->scope = arena_printf(w->e->arena, "%.8s/%.*s/s3/aws4_request", w->amz_date.ptr, STR_ARG(w->e->region));
     w->head = (struct http_head){.method = str_z(call->method), .target = str_z(call->target), .minor_version = 1};
     add_header(w, "Host", str_z(call->host ? call->host : S3_ENGINE_HOST));

@@ -25,6 +25,8 @@ struct s3_engine;
 /* options NULL: all defaults. */
 struct s3_engine *s3_engine_new(const struct s3_engine_options *options);
 void s3_engine_free(struct s3_engine *e);
+/* Another caller of e's service, for a thread of its own; to be freed first. */
+struct s3_engine *s3_engine_caller(struct s3_engine *e);
 /* The directory that the volume is, to look at by POSIX. */
 const char *s3_engine_root(const struct s3_engine *e);
 struct s3_service *s3_engine_service(const struct s3_engine *e);
@@ -64,6 +66,7 @@ struct s3_call {
     enum s3_checksum_kind trailer; /* trailer wires: which checksum follows */
     size_t chunk_size;           /* of aws-chunked; 0: 64 KiB */
     size_t feed_size;            /* bytes per s3_feed; 0: all at once */
+    int64_t age_s;               /* how long ago it was signed */
     bool no_length;              /* no Content-Length, as with chunked transfer coding */
     /* Changes what goes over the wire after it was signed. May be NULL. */
     void (*tamper)(struct buf *wire_body);
@@ -100,8 +103,9 @@ struct str s3_engine_fingerprint(const struct s3_engine *e);
         const struct s3_answer *answer_ = (answer);                                                                    \
         const char *code_ = (expected_code);                                                                           \
         if (answer_->status != (expected_status) || !str_is(answer_->code, code_ ? code_ : ""))                        \
-            fail_msg("%s: got %d %.*s, expected %d %s\n%.*s", answer_->info.operation, answer_->status,                \
-                     STR_ARG(answer_->code), (expected_status), code_ ? code_ : "", STR_ARG(answer_->body));           \
+            fail_msg("%s: got %d %.*s, expected %d %s\n%.*s\n%s", answer_->info.operation, answer_->status,            \
+                     STR_ARG(answer_->code), (expected_status), code_ ? code_ : "", STR_ARG(answer_->body),            \
+                     answer_->info.cause ? answer_->info.cause : "");                                                  \
     } while (0)
 
 #endif
