@@ -25,6 +25,11 @@ enum s3_error s3_bucket_record_write(struct s3_op *op, struct str name, const st
 enum s3_error s3_bucket_config_get(struct s3_op *op, const char *name, struct buf *out);
 enum s3_error s3_bucket_config_put(struct s3_op *op, const char *name, struct str bytes);
 enum s3_error s3_bucket_config_delete(struct s3_op *op, const char *name);
+/* Removes the request's bucket, which holds no object: its directory, and what is ours in it. S3_BUCKET_NOT_EMPTY when an
+ * object was stored meanwhile; then nothing is lost. */
+enum s3_error s3_bucket_remove(struct s3_op *op);
+/* One bounded piece of housekeeping: what a crash has left of a removed bucket. True when there may be more. */
+bool s3_bucket_housekeep(struct s3_service *s);
 /* <Owner> element contents for a canonical id. */
 void s3_owner_xml(struct s3_op *op, const char *element, struct str owner_id);
 

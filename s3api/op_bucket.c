@@ -1,10 +1,8 @@
 #include <errno.h>
 
 #include "base/clock.h"
-#include "base/encode.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "base/random.h"
 #include "s3api/acl.h"
 #include "s3api/bucket.h"
 #include "s3api/listing.h"
@@ -12,13 +10,6 @@
 #include "s3api/service.h"
 #include "s3api/tags.h"
 #include "s3api/xml.h"
-
-/* For steps whose failure changes nothing for the client: litter stays, or a record is missing that has a default. */
-static void tolerate(int r, const char *step)
-{
-    if (r < 0)
-        log_debug("bucket-cleanup", "step=%s errno=%d", step, -r);
-}
 
 /* CreateBucket -------------------------------------------------------------------------------------------------------- */
 
@@ -121,8 +112,11 @@ static enum s3_error make_bucket(struct s3_op *op)
     if (r < 0)
         return s3_fail_errno(op, r, S3_FOR_WRITE);
     enum s3_error error = s3_bucket_record_write(op, name, &record);
-    if (error != S3_OK)
-        tolerate(vfs_rmdir(root, name, NULL), "undo-mkdir");
+    if (error == S3_OK)
+        return S3_OK;
+    r = vfs_rmdir(root, name, NULL);
+    if (r < 0) /* it stays, without a record: the default owner's */
+        log_debug("bucket-undo-failed", "errno=%d", -r);
     return error;
 }
 
@@ -140,48 +134,6 @@ enum s3_error s3_create_bucket_finish(struct s3_op *op)
 
 /* DeleteBucket -------------------------------------------------------------------------------------------------------- */
 
-/* .sluice, its folders, an upload's folder and the files in it. */
-#define RESERVED_DEPTH 4
-
-/* Removes a directory of ours with all that is in it. */
-static void remove_tree(struct s3_op *op, struct vfs_dir *root, struct str path, int depth_left)
-{
-    struct vfs_dirent entry;
-    CLEANUP(vfs_scan_closep) struct vfs_scan *scan = NULL;
-    if (vfs_scan_open(root, path, NULL, STR(""), &scan) < 0)
-        return;
-    while (vfs_scan_next(scan, &entry) > 0) {
-        struct str child = arena_printf(op->arena, "%.*s/%.*s", STR_ARG(path), STR_ARG(entry.name));
-        if (entry.type == VFS_DIRECTORY && depth_left > 0)
-            remove_tree(op, root, child, depth_left - 1);
-        else
-            tolerate(vfs_unlink(root, child, NULL, NULL), "unlink");
-    }
-    tolerate(vfs_rmdir(root, path, NULL), "rmdir");
-}
-
-/* The bucket's directory can go when nothing is in it: its .sluice steps aside first, and comes back when an object was
- * stored meanwhile. */
-static enum s3_error remove_bucket(struct s3_op *op)
-{
-    struct vfs_dir *root = vfs_root(op->service->volume);
-    struct str reserved = arena_printf(op->arena, "%.*s/" S3_RESERVED_DIR, STR_ARG(op->req.bucket));
-    char suffix[16];
-    random_text(suffix, sizeof(suffix), "0123456789abcdef");
-    struct str aside = arena_printf(op->arena, S3_RESERVED_DIR "-deleted-%.*s", (int)sizeof(suffix), suffix);
-    int moved = vfs_rename(root, reserved, aside, NULL, VFS_RENAME_NOREPLACE);
-    if (moved < 0 && moved != -ENOENT)
-        return s3_fail_errno(op, moved, S3_FOR_BUCKET);
-    int r = vfs_rmdir(root, op->req.bucket, op->cred);
-    if (r < 0 && moved == 0)
-        tolerate(vfs_rename(root, aside, reserved, NULL, VFS_RENAME_NOREPLACE), "undo-rename");
-    if (r < 0)
-        return s3_fail_errno(op, r, S3_FOR_BUCKET);
-    if (moved == 0)
-        remove_tree(op, root, aside, RESERVED_DEPTH);
-    return S3_OK;
-}
-
 enum s3_error s3_delete_bucket_begin(struct s3_op *op)
 {
     bool is_empty = false;
@@ -193,7 +145,7 @@ enum s3_error s3_delete_bucket_begin(struct s3_op *op)
     if (!is_empty)
         return S3_BUCKET_NOT_EMPTY;
     vfs_dir_closep(&op->bucket);
-    error = remove_bucket(op);
+    error = s3_bucket_remove(op);
     return error == S3_OK ? s3_reply_empty(op, 204) : error;
 }
 

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "s3api/body.h"
+#include "s3api/bucket.h"
 #include "s3api/gate.h"
 #include "s3api/multipart.h"
 #include "s3api/op.h"
@@ -43,7 +44,10 @@ void s3_service_free(struct s3_service *s)
 
 bool s3_service_housekeep(struct s3_service *s)
 {
-    return !s->read_only && s3_multipart_housekeep(s);
+    if (s->read_only)
+        return false;
+    bool has_more_buckets = s3_bucket_housekeep(s);
+    return s3_multipart_housekeep(s) || has_more_buckets;
 }
 
 /* The five verbs ------------------------------------------------------------------------------------------------------ */
