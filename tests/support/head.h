@@ -5,7 +5,8 @@
 #include "base/check.h"
 #include "base/http_head.h"
 
-/* "GET /path?query\nHost: example.com\nx-amz-date: …\n": method and target, then a header a line. The views are into text. */
+/* "GET /path?query\nHost: example.com\nx-amz-date: …\n": method and target, then a header a line. The views are into
+ * text. */
 static inline struct http_head head_of(const char *text)
 {
     struct http_head head = {.minor_version = 1};

@@ -11,7 +11,7 @@
 #define SECRET "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 #define SCOPE "20130524/us-east-1/s3/aws4_request"
 #define EMPTY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-#define COMMON_HEADERS \
+#define COMMON_HEADERS                                                                                                 \
     "Host: examplebucket.s3.amazonaws.com\nx-amz-content-sha256: " EMPTY_SHA256 "\nx-amz-date: 20130524T000000Z\n"
 
 static bool canonicalise(const char *text, const char *signed_headers, const char *payload, struct arena *arena,
@@ -99,7 +99,8 @@ static const struct {
     {"GET /?k=%c3%a9&k=z&%6b=/+~*%2B", "", "GET\n/\nk=%2F%20~%2A%2B&k=%C3%A9&k=z\n:\n\n\nX"},
     {"GET /?&&x==y&", "", "GET\n/\nx=%3Dy\n:\n\n\nX"},
     {"GET /?X-Amz-Signature=1&x-amz-signature=2&X%2dAmz-Signature=3", "", "GET\n/\nx-amz-signature=2\n:\n\n\nX"},
-    /* Headers: lower case, blanks trimmed and collapsed, repeated ones joined in the order received, absent ones empty. */
+    /* Headers: lower case, blanks trimmed and collapsed, repeated ones joined in the order received, absent ones empty.
+     */
     {"GET /\nHost:  a \n", "host", "GET\n/\n\nhost:a\n\nhost\nX"},
     {"GET /\nX-B:  a \t b   \"c   d\"  \nhOsT: h", "host;x-b", "GET\n/\n\nhost:h\nx-b:a b \"c d\"\n\nhost;x-b\nX"},
     {"GET /\nx-b: 2\nHost: h\nX-B: 1, 0\nx-b:\n", "host;x-b", "GET\n/\n\nhost:h\nx-b:2,1, 0,\n\nhost;x-b\nX"},
@@ -204,12 +205,9 @@ static void test_sign_names_each_header_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_examples),
-        cmocka_unit_test(test_canonical_form),
-        cmocka_unit_test(test_bad_escapes),
-        cmocka_unit_test(test_largest),
-        cmocka_unit_test(test_sign),
-        cmocka_unit_test(test_sign_names_each_header_once),
+        cmocka_unit_test(test_examples),    cmocka_unit_test(test_canonical_form),
+        cmocka_unit_test(test_bad_escapes), cmocka_unit_test(test_largest),
+        cmocka_unit_test(test_sign),        cmocka_unit_test(test_sign_names_each_header_once),
     };
     return cmocka_run_group_tests_name("auth/sigv4", tests, NULL, NULL);
 }
