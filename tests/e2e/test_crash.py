@@ -1,0 +1,208 @@
+"""kill -9 in the middle of writes: what got a 200 is whole, nothing is torn, leftovers are cleaned, uploads go on."""
+
+import concurrent.futures
+import hashlib
+import random
+import threading
+import time
+
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+from aws import complete, connect, keys
+from server import eventually, staging_leftovers
+from wire import Reset, Wire
+
+PART = 5 * 1024 * 1024
+GONE = (BotoCoreError, HTTPClientError, ClientError, OSError, EOFError, Reset)
+
+
+class Writer(threading.Thread):
+    """Puts objects until the gateway is gone; remembers what was acknowledged and what was only tried."""
+
+    def __init__(self, server, number):
+        super().__init__()
+        self.server, self.number = server, number
+        self.acknowledged, self.tried, self.uploads = {}, {}, []
+        self.generator = random.Random(number)
+
+    def run(self):
+        try:
+            while True:
+                self.step()
+        except GONE:
+            pass
+
+    def remember(self, key, body, send):
+        digest = hashlib.sha256(body).hexdigest()
+        self.tried.setdefault(key, set()).add(digest)
+        send()
+        self.acknowledged[key] = digest
+
+    def step(self):
+        raise NotImplementedError
+
+
+class BotoWriter(Writer):
+    """New keys and overwritten ones, small and large."""
+
+    def run(self):
+        self.s3 = connect(self.server)
+        super().run()
+
+    def step(self):
+        for key in (f"w{self.number}/{len(self.tried)}", f"w{self.number}/again"):
+            body = self.generator.randbytes(self.generator.choice([0, 100, 70_000, 900_000]))
+            self.remember(key, body, lambda key=key, body=body: self.s3.put_object(Bucket="crash", Key=key, Body=body))
+
+
+class WireWriter(Writer):
+    """Chunked bodies on raw sockets, so that the end comes in the middle of one."""
+
+    def step(self):
+        wire = Wire(self.server)
+        with wire.connect(timeout=5) as c:
+            while True:
+                key, body = f"w{self.number}/{len(self.tried)}", self.generator.randbytes(200_000)
+
+                def send(key=key, body=body):
+                    c.send(wire.request("PUT", f"/crash/{key}", body=body).encode())
+                    assert c.response().status == 200
+
+                self.remember(key, body, send)
+
+
+class MultipartWriter(Writer):
+    def run(self):
+        self.s3 = connect(self.server)
+        super().run()
+
+    def step(self):
+        key = f"m{self.number}/{len(self.tried)}"
+        bodies = [self.generator.randbytes(PART), self.generator.randbytes(1000)]
+        upload = self.s3.create_multipart_upload(Bucket="crash", Key=key)["UploadId"]
+        parts = []
+        self.uploads.append((key, upload, parts, bodies))
+        for n, body in enumerate(bodies, 1):
+            etag = self.s3.upload_part(Bucket="crash", Key=key, UploadId=upload, PartNumber=n, Body=body)["ETag"]
+            parts.append({"PartNumber": n, "ETag": etag})
+        self.remember(key, b"".join(bodies), lambda: complete(self.s3, "crash", key, upload, parts))
+        self.uploads.pop()
+
+
+def check_everything(server, writers):
+    s3 = connect(server)
+    listed = set(keys(s3, "crash"))
+    acknowledged = 0
+    for writer in writers:
+        for key, digests in writer.tried.items():
+            path = server.volume / "crash" / key
+            if key in writer.acknowledged:
+                acknowledged += 1
+                assert key in listed, f"{key} was acknowledged and is gone"
+            if key not in listed:
+                assert not path.exists()
+                continue
+            got = s3.get_object(Bucket="crash", Key=key)
+            body = got["Body"].read()
+            digest = hashlib.sha256(body).hexdigest()
+            assert digest in digests, f"{key} is torn: {len(body)} bytes"
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
+            if "-" not in got["ETag"]:
+                assert got["ETag"] == f'"{hashlib.md5(body).hexdigest()}"'
+            else:
+                assert key.startswith("m"), f"{key} lost its metadata"
+    assert listed == {k for w in writers for k in w.tried if k in listed}, "a key that nobody wrote"
+    return acknowledged
+
+
+def finish_uploads(server, writers):
+    """Uploads that were under way go on where they were."""
+    s3 = connect(server)
+    finished = 0
+    for writer in writers:
+        for key, upload, parts, bodies in writer.uploads:
+            try:
+                known = {p["PartNumber"]: p["ETag"] for p in s3.list_parts(Bucket="crash", Key=key, UploadId=upload).get("Parts", [])}
+            except ClientError as e:
+                assert e.response["Error"]["Code"] == "NoSuchUpload" and key in keys(s3, "crash", Prefix=key), e
+                continue  # completed; the answer was lost
+            for part in parts:
+                assert known.get(part["PartNumber"]) == part["ETag"], "an acknowledged part is gone"
+            rest = []
+            for n, body in enumerate(bodies, 1):
+                etag = known.get(n) or s3.upload_part(Bucket="crash", Key=key, UploadId=upload, PartNumber=n, Body=body)["ETag"]
+                rest.append({"PartNumber": n, "ETag": etag})
+            complete(s3, "crash", key, upload, rest)
+            assert s3.get_object(Bucket="crash", Key=key)["Body"].read() == b"".join(bodies)
+            finished += 1
+    return finished
+
+
+def test_kill_during_writes(private_server):
+    server = private_server("crash")
+    connect(server).create_bucket(Bucket="crash")
+    generator, everybody, acknowledged = random.Random(11), [], 0
+    for turn in range(4):
+        makers = [BotoWriter, BotoWriter, WireWriter, WireWriter, MultipartWriter, MultipartWriter]
+        writers = [make(server, 10 * turn + i) for i, make in enumerate(makers)]
+        for writer in writers:
+            writer.start()
+        time.sleep((0.8 + generator.random()) * server.slowness)
+        server.kill()
+        for writer in writers:
+            writer.join()
+        everybody += writers
+        server.start()
+        acknowledged = check_everything(server, everybody)
+        finish_uploads(server, writers)
+        for writer in writers:
+            for key, _, _, bodies in writer.uploads:
+                writer.tried.setdefault(key, set()).add(hashlib.sha256(b"".join(bodies)).hexdigest())
+    assert acknowledged > 40, "the test has written hardly anything"
+    assert eventually(lambda: not staging_leftovers(server.volume), timeout=10 * server.slowness), staging_leftovers(server.volume)
+
+
+def test_killed_between_parts_and_complete(private_server):
+    server = private_server("between")
+    s3 = connect(server)
+    s3.create_bucket(Bucket="between")
+    upload = s3.create_multipart_upload(Bucket="between", Key="k", Metadata={"m": "1"})["UploadId"]
+    one = random.Random(1).randbytes(PART)
+    etag = s3.upload_part(Bucket="between", Key="k", UploadId=upload, PartNumber=1, Body=one)["ETag"]
+    server.kill()
+    server.start()
+    s3 = connect(server)
+    two = s3.upload_part(Bucket="between", Key="k", UploadId=upload, PartNumber=2, Body=b"two")["ETag"]
+    complete(s3, "between", "k", upload, [{"PartNumber": 1, "ETag": etag}, {"PartNumber": 2, "ETag": two}])
+    got = s3.get_object(Bucket="between", Key="k")
+    assert got["Body"].read() == one + b"two" and got["Metadata"] == {"m": "1"}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_replayed_complete_after_a_crash(private_server, when):
+    server = private_server(f"replay-{when}")
+    s3 = connect(server)
+    s3.create_bucket(Bucket="replay")
+    upload = s3.create_multipart_upload(Bucket="replay", Key="k")["UploadId"]
+    part = {"PartNumber": 1, "ETag": s3.upload_part(Bucket="replay", Key="k", UploadId=upload, PartNumber=1, Body=b"p")["ETag"]}
+    if when == "after":
+        first = complete(s3, "replay", "k", upload, [part])["ETag"]
+    server.kill()
+    server.start()
+    again = complete(connect(server), "replay", "k", upload, [part])["ETag"]
+    if when == "after":
+        assert again == first
+
+
+def test_client_killed_in_the_middle_leaves_nothing(server, wire, s3, bucket, folder):
+    """Many cut uploads: no staging file stays, no worker is held."""
+
+    def cut(i):
+        with wire.connect() as c:
+            c.send(wire.request("PUT", f"/{bucket}/{i}", body=b"x" * 500_000).head() + b"x" * 200_000)
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        list(pool.map(cut, range(64)))
+    assert eventually(lambda: not staging_leftovers(folder), timeout=5 * server.slowness)
+    assert keys(s3, bucket) == []
