@@ -62,8 +62,8 @@ const char *auth_check_user(const struct auth_user_spec *spec)
         return "a user's name is 1 to 64 of A-Z a-z 0-9 . _ - @";
     if (str_is(spec->name, AUTH_ROOT_NAME))
         return "the name root is reserved for the administrator of SLUICE_ROOT_ACCESS_KEY";
-    if (spec->id.len > 0 && !is_made_of(spec->id, is_name_char, 1, ID_SIZE_MAX))
-        return "a user's id is 1 to 128 of A-Z a-z 0-9 . _ - @";
+    if (spec->id.len > 0 && !is_made_of(spec->id, is_graph_char, 1, ID_SIZE_MAX))
+        return "a user's id is 1 to 128 printable ASCII characters without blanks";
     if (!is_made_of(spec->display_name, is_text_char, 0, DISPLAY_NAME_SIZE_MAX) || !str_is_utf8(spec->display_name))
         return "a display name is at most 128 bytes of UTF-8 without control characters";
     if (spec->email.len > 0 &&
