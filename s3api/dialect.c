@@ -174,7 +174,7 @@ static void show_mode(struct s3_pairs *user, uint32_t mode, struct arena *arena)
     } else if (permissions) {
         uint32_t octal = 0;
         if (parse_octal(permissions->value, &octal))
-            show(permissions, arena_printf(arena, "%04o", (octal & S_IFMT) | mode));
+            show(permissions, arena_printf(arena, octal & S_IFMT ? "0%o" : "%04o", (octal & S_IFMT) | mode));
     }
 }
 

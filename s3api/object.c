@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "s3api/dialect.h"
+#include "s3api/xml.h"
 
 #define NS_PER_S 1000000000
 /* Whoever holds the lock of an object rewrites its record, which takes well under a millisecond. */
@@ -60,7 +61,7 @@ static enum s3_error fail_key(struct s3_op *op, int rc, struct str key)
     return e == S3_NO_SUCH_KEY ? no_such_key(op, key) : e;
 }
 
-static int lock(struct vfs_file *f)
+int s3_object_lock(struct vfs_file *f)
 {
     int rc = vfs_lock(f, true);
     for (int i = 0; rc == -EAGAIN && i < LOCK_ATTEMPTS; i++) {
@@ -106,7 +107,7 @@ static enum s3_error open_object(struct s3_op *op, struct vfs_dir *bucket, struc
     if (e == S3_OK)
         e = open_node(op, bucket, &o);
     if (e == S3_OK && locked) {
-        int rc = lock(o.file);
+        int rc = s3_object_lock(o.file);
         if (rc == 0)
             rc = vfs_fstat(o.file, &o.attr);
         e = rc < 0 ? fail_key(op, rc, key) : S3_OK;
@@ -153,13 +154,25 @@ enum s3_error s3_object_store(struct s3_op *op, struct s3_object *o)
 
 /* Answering ------------------------------------------------------------------------------------------------------ */
 
+static struct str checksum_type(const struct s3_checksum *c)
+{
+    return c->composite ? STR("COMPOSITE") : STR("FULL_OBJECT");
+}
+
 void s3_reply_checksum(struct s3_op *op, const struct s3_checksum *c)
 {
     if (c->kind == S3_CHECKSUM_NONE)
         return;
     char text[S3_CHECKSUM_TEXT_MAX];
     s3_reply_header(op, s3_checksum_header(c->kind), s3_checksum_text(c, text));
-    s3_reply_header(op, "x-amz-checksum-type", c->composite ? STR("COMPOSITE") : STR("FULL_OBJECT"));
+    s3_reply_header(op, "x-amz-checksum-type", checksum_type(c));
+}
+
+void s3_write_checksum(struct s3_op *op, const struct s3_checksum *c)
+{
+    s3_checksum_xml(&op->out, c);
+    if (c->kind != S3_CHECKSUM_NONE)
+        xml_text(&op->out, "ChecksumType", checksum_type(c));
 }
 
 static void reply_text(struct s3_op *op, const char *name, struct str value)

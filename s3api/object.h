@@ -26,6 +26,8 @@ MUST_USE int s3_directory_is_object(struct vfs_dir *bucket, struct str path, con
 enum s3_error s3_object_open(struct s3_op *op, struct vfs_dir *bucket, struct str key, struct s3_object *out);
 /* As above, of op->bucket, for changing the record in place: no other s3_object_open_locked of the object is open at a time. */
 enum s3_error s3_object_open_locked(struct s3_op *op, struct str key, struct s3_object *out);
+/* The lock that s3_object_open_locked takes: waits for others that rewrite the record, not for ever (-EAGAIN). */
+MUST_USE int s3_object_lock(struct vfs_file *f);
 /* Replaces the record of an object opened locked, atomically and durably, by o->meta; data and ETag stay. */
 enum s3_error s3_object_store(struct s3_op *op, struct s3_object *o);
 /* versionId of the request: absent or "null", which every object of an unversioned bucket has; else fails as AWS does. */
@@ -60,6 +62,8 @@ void s3_object_reply_headers(struct s3_op *op, const struct s3_object *o, bool w
 
 /* x-amz-checksum-<kind> and -type; nothing for kind NONE. */
 void s3_reply_checksum(struct s3_op *op, const struct s3_checksum *c);
+/* The same as elements of op->out. */
+void s3_write_checksum(struct s3_op *op, const struct s3_checksum *c);
 /* Last-Modified. */
 int64_t s3_object_modified_s(const struct s3_object *o);
 

@@ -196,7 +196,7 @@ static int make_directory(struct s3_op *op, const struct s3_key *key, const stru
         return vfs_rmdir(op->bucket, key->path, op->cred);
     int rc = vfs_open(op->bucket, key->path, op->cred, VFS_OPEN_DIRECTORY, &f, &attr);
     if (rc == 0)
-        rc = vfs_lock(f, true);
+        rc = s3_object_lock(f);
     if (rc == 0 && made == -EEXIST) {
         rc = s3_directory_is_object(op->bucket, key->path, op->cred);
         if (rc == 1 && must_be_new)
@@ -208,7 +208,7 @@ static int make_directory(struct s3_op *op, const struct s3_key *key, const stru
         rc = finish_directory(op, f, meta);
     if (rc >= 0)
         rc = is_still_there(op, key, f);
-    return rc == -ENOENT || rc == -EAGAIN ? 0 : rc;
+    return rc == -ENOENT ? 0 : rc;
 }
 
 enum s3_error s3_object_publish_directory(struct s3_op *op, const struct s3_key *key, const struct s3_objmeta *meta,

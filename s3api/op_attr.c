@@ -110,10 +110,8 @@ static enum s3_error number_header(struct s3_op *op, const char *name, uint64_t 
 
 static void write_part(struct buf *b, const struct s3_part_info *part)
 {
-    char text[S3_CHECKSUM_TEXT_MAX];
     xml_open(b, "Part");
-    if (part->checksum.kind != S3_CHECKSUM_NONE)
-        xml_text(b, s3_checksum_element(part->checksum.kind), s3_checksum_text(&part->checksum, text));
+    s3_checksum_xml(b, &part->checksum);
     xml_u64(b, "PartNumber", part->number);
     xml_u64(b, "Size", part->size);
     xml_close(b, "Part");
@@ -148,7 +146,7 @@ static void write_attributes(struct s3_op *op, const struct s3_object *o, unsign
         xml_text(b, "ETag", m->etag); /* without quotes, here only */
     if (asked & ASK_CHECKSUM && m->checksum.kind != S3_CHECKSUM_NONE) {
         xml_open(b, "Checksum");
-        s3_checksum_xml(b, &m->checksum);
+        s3_write_checksum(op, &m->checksum);
         xml_close(b, "Checksum");
     }
     if (asked & ASK_PARTS && m->part_count > 0)

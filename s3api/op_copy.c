@@ -196,7 +196,7 @@ static enum s3_error reply(struct s3_op *op, const struct s3_objmeta *m, struct 
     xml_open_ns(b, "CopyObjectResult");
     xml_time(b, "LastModified", m->modified_ns);
     xml_etag(b, "ETag", etag);
-    s3_checksum_xml(b, &m->checksum);
+    s3_write_checksum(op, &m->checksum);
     xml_close(b, "CopyObjectResult");
     return s3_reply_xml(op, 200);
 }

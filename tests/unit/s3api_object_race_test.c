@@ -1,0 +1,243 @@
+/* Several gateways, each a process of its own, on one directory: what conditions promise holds between them. */
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/encode.h"
+#include "base/random.h"
+#include "tests/support/s3_engine.h"
+#include "tests/support/unit.h"
+
+#define CALL(verb, path, content, ...) \
+    s3_call(e, &(struct s3_call){.method = (verb), .target = (path), .headers = {__VA_ARGS__}, .body = str_z(content)})
+
+#define GATEWAYS 4
+
+static struct s3_engine *e;
+
+static int set_up(void **state UNUSED)
+{
+    e = s3_engine_new(NULL);
+    return s3_do(e, "PUT", "/bucket", NULL)->status == 200 ? 0 : -1;
+}
+
+static int tear_down(void **state UNUSED)
+{
+    s3_engine_free(e);
+    return 0;
+}
+
+static const char *text(const char *prefix, int n)
+{
+    return arena_printf(s3_engine_arena(e), "%s%d", prefix, n).ptr;
+}
+
+/* Runs fn in GATEWAYS processes at once; results[i] is what it returned (0 to 99) in the i-th. */
+static void run_gateways(int (*fn)(int gateway), int results[GATEWAYS])
+{
+    pid_t children[GATEWAYS];
+    for (int i = 0; i < GATEWAYS; i++) {
+        children[i] = fork();
+        assert_true(children[i] >= 0);
+        if (children[i] == 0) {
+            char drop[256];
+            random_bytes(drop, sizeof(drop)); /* the parent's stock of them, which all would share */
+            _exit(fn(i));
+        }
+    }
+    for (int i = 0; i < GATEWAYS; i++) {
+        int status;
+        assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+        assert_true(WIFEXITED(status));
+        results[i] = WEXITSTATUS(status);
+    }
+}
+
+static void assert_all_zero(const int results[GATEWAYS])
+{
+    for (int i = 0; i < GATEWAYS; i++)
+        assert_int_equal(results[i], 0);
+}
+
+/* Creation ------------------------------------------------------------------------------------------------------- */
+
+#define ROUNDS 60
+
+/* How many of the rounds it won; 99 when an answer was neither of the two. */
+static int create(int gateway)
+{
+    int won = 0;
+    for (int i = 0; i < ROUNDS; i++) {
+        int status = CALL("PUT", text("/bucket/new/", i), text("gateway ", gateway), "If-None-Match: *")->status;
+        if (status != 200 && status != 412)
+            return 99;
+        won += status == 200;
+    }
+    return won;
+}
+
+static void one_creates(void **state UNUSED)
+{
+    int won[GATEWAYS], sum = 0;
+    run_gateways(create, won);
+    for (int i = 0; i < GATEWAYS; i++)
+        sum += won[i];
+    assert_int_equal(sum, ROUNDS);
+}
+
+/* Directories are made and marked in two steps. */
+static int create_directory(int gateway UNUSED)
+{
+    int won = 0;
+    for (int i = 0; i < ROUNDS; i++) {
+        int status = CALL("PUT", arena_printf(s3_engine_arena(e), "/bucket/dir-%d/", i).ptr, "", "If-None-Match: *")->status;
+        if (status != 200 && status != 412)
+            return 99;
+        won += status == 200;
+    }
+    return won;
+}
+
+static void one_creates_a_directory(void **state UNUSED)
+{
+    int won[GATEWAYS], sum = 0;
+    run_gateways(create_directory, won);
+    for (int i = 0; i < GATEWAYS; i++)
+        sum += won[i];
+    assert_int_equal(sum, ROUNDS);
+}
+
+/* Compare and swap ----------------------------------------------------------------------------------------------- */
+
+#define INCREMENTS 40
+
+static int increment(int gateway UNUSED)
+{
+    for (int done = 0; done < INCREMENTS;) {
+        struct s3_answer *was = s3_do(e, "GET", "/bucket/counter", NULL);
+        uint64_t value;
+        if (was->status != 200 || !str_parse_u64(was->body, &value))
+            return 1;
+        const char *match = arena_printf(s3_engine_arena(e), "If-Match: %.*s", STR_ARG(s3_answer_header(was, "ETag"))).ptr;
+        int status = CALL("PUT", "/bucket/counter", text("", (int)value + 1), match)->status;
+        if (status != 200 && status != 412 && status != 409)
+            return 2;
+        done += status == 200;
+    }
+    return 0;
+}
+
+static void no_increment_is_lost(void **state UNUSED)
+{
+    int results[GATEWAYS];
+    assert_answer(s3_do(e, "PUT", "/bucket/counter", "0"), 200, NULL);
+    run_gateways(increment, results);
+    assert_all_zero(results);
+    assert_str(s3_do(e, "GET", "/bucket/counter", NULL)->body, text("", GATEWAYS * INCREMENTS));
+}
+
+/* Records rewritten in place ------------------------------------------------------------------------------------- */
+
+/* Even gateways set tags, odd ones metadata: neither may undo the other's last word. */
+static int rewrite(int gateway)
+{
+    for (int i = 0; i <= INCREMENTS; i++) {
+        int status;
+        if (gateway % 2) {
+            const char *meta = arena_printf(s3_engine_arena(e), "x-amz-meta-n: %d", i).ptr;
+            status = CALL("PUT", "/bucket/key", NULL, "x-amz-copy-source: bucket/key", "x-amz-metadata-directive: REPLACE", meta)->status;
+        } else {
+            struct str tags = arena_printf(
+                s3_engine_arena(e), "<Tagging><TagSet><Tag><Key>n</Key><Value>%d</Value></Tag></TagSet></Tagging>", i);
+            struct s3_call call = {.method = "PUT", .target = "/bucket/key?tagging", .body = tags};
+            uint8_t md5[DIGEST_SIZE_MAX];
+            CLEANUP(buf_done) struct buf header = buf_make(100);
+            digest_bytes(DIGEST_MD5, tags, md5);
+            buf_addz(&header, "Content-MD5: ");
+            buf_add_base64(&header, md5, 16);
+            call.headers[0] = buf_z(&header);
+            status = s3_call(e, &call)->status;
+        }
+        if (status != 200)
+            return 1;
+    }
+    return 0;
+}
+
+static void no_change_of_metadata_is_lost(void **state UNUSED)
+{
+    int results[GATEWAYS];
+    assert_answer(s3_do(e, "PUT", "/bucket/key", "bytes"), 200, NULL);
+    run_gateways(rewrite, results);
+    assert_all_zero(results);
+    struct s3_answer *a = CALL("HEAD", "/bucket/key", NULL, "x-amz-checksum-mode: ENABLED");
+    assert_str(s3_answer_header(a, "x-amz-meta-n"), "40");
+    assert_str(s3_answer_header(a, "ETag"), "\"4b3a6218bb3e3a7303e8a171a60fcf92\"");
+    assert_non_null(s3_answer_header(a, "x-amz-checksum-crc64nvme").ptr);
+    assert_str(s3_answer_element(s3_do(e, "GET", "/bucket/key?tagging", NULL), "Value"), "40");
+}
+
+/* Directories that come and go ------------------------------------------------------------------------------------ */
+
+/* DELETE of the last object in a directory prunes it; a PUT into it must not notice (versitygw c2601290). */
+static int come_and_go(int gateway)
+{
+    const char *target = text("/bucket/a/b/c/", gateway);
+    for (int i = 0; i < 100; i++) {
+        if (s3_do(e, "PUT", target, "x")->status != 200)
+            return 1;
+        if (s3_do(e, "GET", target, NULL)->status != 200)
+            return 2;
+        if (s3_do(e, "DELETE", target, NULL)->status != 204)
+            return 3;
+        if (s3_do(e, "GET", target, NULL)->status != 404)
+            return 4;
+    }
+    return 0;
+}
+
+static void directories_come_and_go(void **state UNUSED)
+{
+    int results[GATEWAYS];
+    run_gateways(come_and_go, results);
+    assert_all_zero(results);
+    assert_int_equal(access(arena_printf(s3_engine_arena(e), "%s/bucket/a", s3_engine_root(e)).ptr, F_OK), -1);
+}
+
+/* One makes directory objects where the others come and go. */
+static int stay(int gateway)
+{
+    if (gateway > 0)
+        return come_and_go(gateway);
+    for (int i = 0; i < 100; i++) {
+        if (s3_do(e, "PUT", "/bucket/a/b/", "")->status != 200)
+            return 1;
+        if (s3_do(e, "HEAD", "/bucket/a/b/", NULL)->status != 200)
+            return 2;
+        if (s3_do(e, "DELETE", "/bucket/a/b/", NULL)->status != 204)
+            return 3;
+    }
+    return s3_do(e, "PUT", "/bucket/a/b/", "")->status == 200 ? 0 : 4;
+}
+
+static void directory_objects_stay(void **state UNUSED)
+{
+    int results[GATEWAYS];
+    run_gateways(stay, results);
+    assert_all_zero(results);
+    assert_answer(s3_do(e, "HEAD", "/bucket/a/b/", NULL), 200, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        TEST(one_creates),
+        TEST(one_creates_a_directory),
+        TEST(no_increment_is_lost),
+        TEST(no_change_of_metadata_is_lost),
+        TEST(directories_come_and_go),
+        TEST(directory_objects_stay),
+#undef TEST
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
