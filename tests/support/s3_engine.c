@@ -428,9 +428,8 @@ static void collect_body(struct s3_engine *e, struct s3_op *op, struct s3_answer
     buf_done(&body);
 }
 
-static void collect(struct s3_engine *e, struct s3_op *op, struct s3_answer *a)
+static void collect_head(struct s3_engine *e, const struct s3_reply *reply, struct s3_answer *a)
 {
-    const struct s3_reply *reply = s3_reply(op);
     struct http_header *headers = arena_array_of(e->arena, struct http_header, reply->header_count);
     for (size_t i = 0; i < reply->header_count; i++)
         headers[i] = (struct http_header){arena_dup(e->arena, reply->headers[i].name),
@@ -440,7 +439,26 @@ static void collect(struct s3_engine *e, struct s3_op *op, struct s3_answer *a)
     a->header_count = reply->header_count;
     a->length = reply->length;
     a->close = reply->close;
-    collect_body(e, op, a);
+}
+
+/* The head is sent before the result is known; the document's rest follows, whatever it says. */
+static void answer_early(struct s3_engine *e, struct s3_op *op, struct s3_answer *a)
+{
+    const struct s3_reply *early = s3_early_reply(op);
+    CHECK(early->body == S3_REPLY_BYTES && early->length == -1);
+    collect_head(e, early, a);
+    a->body = arena_dup(e->arena, early->bytes);
+    a->answered_early = true;
+}
+
+static void collect(struct s3_engine *e, struct s3_op *op, struct s3_answer *a)
+{
+    if (a->answered_early) {
+        a->body = arena_printf(e->arena, "%.*s  %.*s", STR_ARG(a->body), STR_ARG(s3_late_bytes(op)));
+    } else {
+        collect_head(e, s3_reply(op), a);
+        collect_body(e, op, a);
+    }
     s3_op_describe(op, &a->info);
     a->info.user = arena_dup(e->arena, a->info.user);
     a->info.access_key = arena_dup(e->arena, a->info.access_key);
@@ -452,7 +470,7 @@ static void collect(struct s3_engine *e, struct s3_op *op, struct s3_answer *a)
     a->code = str_z(a->info.error_code);
 }
 
-static void drive(struct s3_op *op, const struct s3_call *call, struct str body, struct s3_answer *a)
+static void drive(struct s3_engine *e, struct s3_op *op, const struct s3_call *call, struct str body, struct s3_answer *a)
 {
     a->answered_by_begin = s3_state(op) == S3_REPLY;
     size_t feed_size = call->feed_size ? call->feed_size : body.len;
@@ -469,6 +487,8 @@ static void drive(struct s3_op *op, const struct s3_call *call, struct str body,
     while (s3_state(op) != S3_REPLY) {
         (void)s3_finish(op);
         CHECK(++a->steps < 1000000);
+        if (call->early && !a->answered_early && s3_may_answer_early(op))
+            answer_early(e, op, a);
     }
 }
 
@@ -491,7 +511,7 @@ struct s3_answer *s3_call(struct s3_engine *e, const struct s3_call *call)
         .content_length = has_body && !call->no_length ? (int64_t)wire_size(&w) : -1,
     };
     struct s3_op *op = s3_begin(e->service, &in, request_arena);
-    drive(op, call, has_body ? buf_str(&w.body) : STR_EMPTY, a);
+    drive(e, op, call, has_body ? buf_str(&w.body) : STR_EMPTY, a);
     collect(e, op, a);
     s3_end(op);
     arena_free(request_arena);

@@ -68,6 +68,7 @@ struct s3_call {
     size_t feed_size;            /* bytes per s3_feed; 0: all at once */
     int64_t age_s;               /* how long ago it was signed */
     bool no_length;              /* no Content-Length, as with chunked transfer coding */
+    bool early;                  /* takes the early answer of a slow operation as soon as there may be one */
     /* Changes what goes over the wire after it was signed. May be NULL. */
     void (*tamper)(struct buf *wire_body);
 };
@@ -80,6 +81,7 @@ struct s3_answer {
     struct str code;          /* of an error document; empty otherwise */
     int64_t length;           /* as announced */
     bool answered_by_begin;   /* no body byte was asked for */
+    bool answered_early;      /* status, headers and the body's beginning were known before the result */
     bool close;
     size_t steps;             /* calls of s3_finish */
     struct s3_op_info info;   /* texts copied */
