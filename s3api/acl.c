@@ -32,8 +32,8 @@ enum s3_error s3_acl_reply(struct s3_op *op, struct str owner_id)
 
 static enum s3_error check_canned(struct s3_op *op, struct str canned)
 {
-    static const char *const others[] = {"public-read",        "public-read-write",         "authenticated-read",
-                                         "aws-exec-read",      "bucket-owner-read",         "log-delivery-write"};
+    static const char *const others[] = {"public-read",   "public-read-write", "authenticated-read",
+                                         "aws-exec-read", "bucket-owner-read", "log-delivery-write"};
     if (str_is(canned, "private") || str_is(canned, "bucket-owner-full-control"))
         return S3_OK;
     for (size_t i = 0; i < ARRAY_SIZE(others); i++)
@@ -65,7 +65,8 @@ enum s3_error s3_acl_check_headers(struct s3_op *op)
 static bool is_owners_grant(const struct xml_node *grant, struct str owner_id)
 {
     const struct xml_node *grantee = xml_child(grant, "Grantee");
-    return str_eq(xml_child_text(grantee, "ID"), owner_id) && str_is(xml_child_text(grant, "Permission"), "FULL_CONTROL");
+    return str_eq(xml_child_text(grantee, "ID"), owner_id) &&
+           str_is(xml_child_text(grant, "Permission"), "FULL_CONTROL");
 }
 
 static enum s3_error check_document(struct s3_op *op, struct str owner_id)

@@ -31,7 +31,7 @@ struct s3_body {
     struct digest *trailer_sha256;
 };
 
-/* Opening ----------------------------------------------------------------------------------------------------------- */
+/* Opening */
 
 static void add_checksum_digest(struct s3_body *b, enum s3_checksum_kind kind)
 {
@@ -100,7 +100,7 @@ void s3_body_close(struct s3_op *op)
     op->body = NULL;
 }
 
-/* Decoded bytes ----------------------------------------------------------------------------------------------------- */
+/* Decoded bytes */
 
 static void update(struct digest *d, struct str bytes)
 {
@@ -129,7 +129,7 @@ static enum s3_error take_bytes(struct s3_op *op, struct str bytes)
     return S3_OK;
 }
 
-/* aws-chunked ------------------------------------------------------------------------------------------------------- */
+/* aws-chunked */
 
 static enum s3_error begin_chunk(struct s3_op *op, const struct aws_chunked_event *event)
 {
@@ -232,7 +232,7 @@ enum s3_error s3_body_feed(struct s3_op *op, struct str bytes)
     return op->body->expect.aws_chunked ? feed_aws_chunked(op, bytes) : take_bytes(op, bytes);
 }
 
-/* The verdict ------------------------------------------------------------------------------------------------------- */
+/* The verdict */
 
 static enum s3_error check_whole(const struct s3_body *b)
 {
@@ -347,7 +347,7 @@ struct s3_checksum s3_body_checksum(const struct s3_op *op)
     return op->body->checksum_value;
 }
 
-/* Content-Encoding -------------------------------------------------------------------------------------------------- */
+/* Content-Encoding */
 
 struct str s3_stored_content_encoding(const struct s3_op *op)
 {
@@ -359,7 +359,7 @@ struct str s3_stored_content_encoding(const struct s3_op *op)
         if (token.len == 0 || str_eq_nocase(token, STR("aws-chunked")))
             continue;
         if (kept.len > 0)
-            buf_addc(&kept, ',');
+            buf_addz(&kept, ", ");
         buf_add(&kept, token);
     }
     struct str result = kept.len > 0 ? arena_dup(op->arena, buf_str(&kept)) : STR_EMPTY;

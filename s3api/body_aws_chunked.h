@@ -1,6 +1,6 @@
-/* Incremental decoder of the aws-chunked content coding: "size;chunk-signature=…\r\n" data "\r\n" …, a chunk of size 0, trailing
- * headers, an empty line. Knows the framing only; signatures and what trailers mean are the caller's. Takes any split of the
- * input, copies no data. Pure. Thread: one at a time. */
+/* Incremental decoder of the aws-chunked content coding: "size;chunk-signature=…\r\n" data "\r\n" …, a chunk of size 0,
+ * trailing headers, an empty line. Knows the framing only; signatures and what trailers mean are the caller's. Takes
+ * any split of the input, copies no data. Pure. Thread: one at a time. */
 #ifndef S3API_BODY_AWS_CHUNKED_H
 #define S3API_BODY_AWS_CHUNKED_H
 
@@ -17,9 +17,9 @@ enum aws_chunked_kind {
     AWS_CHUNKED_DATA,      /* bytes of it, a view into the input */
     AWS_CHUNKED_CHUNK_END, /* all its bytes were there */
     AWS_CHUNKED_TRAILER,   /* name, value */
-    AWS_CHUNKED_END,       /* the empty line behind the trailers. minio-go puts the trailer's signature behind it, or a second
-                              empty line: such lines are still decoded, as trailers or not at all. */
-    AWS_CHUNKED_BAD        /* not this coding; nothing more is decoded */
+    AWS_CHUNKED_END, /* the empty line behind the trailers. minio-go puts the trailer's signature behind it, or a second
+                        empty line: such lines are still decoded, as trailers or not at all. */
+    AWS_CHUNKED_BAD  /* not this coding; nothing more is decoded */
 };
 
 struct aws_chunked_event {

@@ -95,7 +95,8 @@ static enum s3_error add_checksum(struct s3_op *op, struct str name, struct str 
         return S3_OK;
     enum s3_checksum_kind kind = s3_checksum_by_header(name);
     if (kind == S3_CHECKSUM_NONE)
-        return s3_fail(op, S3_INVALID_REQUEST, "The algorithm type you specified in x-amz-checksum- header is invalid.");
+        return s3_fail(op, S3_INVALID_REQUEST,
+                       "The algorithm type you specified in x-amz-checksum- header is invalid.");
     if (out->checksum.kind != S3_CHECKSUM_NONE)
         return s3_fail(op, S3_INVALID_REQUEST,
                        "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.");

@@ -6,8 +6,9 @@
 #include "s3api/bucket.h"
 #include "s3api/service.h"
 
-/* A bucket's own .sluice (uploads, configuration) keeps its directory from being removed, and must not be lost when the bucket
- * turns out to hold an object after all. So it steps aside first, into the volume's .sluice, and comes back if need be. */
+/* A bucket's own .sluice (uploads, configuration) keeps its directory from being removed, and must not be lost when the
+ * bucket turns out to hold an object after all. So it steps aside first, into the volume's .sluice, and comes back if
+ * need be. */
 #define ASIDE_PREFIX "deleted."
 /* .sluice, its folders, an upload's folder and the files in it. */
 #define RESERVED_DEPTH 4
@@ -45,8 +46,7 @@ enum s3_error s3_bucket_remove(struct s3_op *op)
     char suffix[16];
     random_text(suffix, sizeof(suffix), "0123456789abcdef");
     struct str reserved = arena_printf(op->arena, "%.*s/" S3_RESERVED_DIR, STR_ARG(op->req.bucket));
-    struct str aside =
-        arena_printf(op->arena, S3_RESERVED_DIR "/" ASIDE_PREFIX "%.*s", (int)sizeof(suffix), suffix);
+    struct str aside = arena_printf(op->arena, S3_RESERVED_DIR "/" ASIDE_PREFIX "%.*s", (int)sizeof(suffix), suffix);
     int moved = vfs_rename(root, reserved, aside, NULL, VFS_RENAME_NOREPLACE);
     if (moved < 0 && moved != -ENOENT)
         return s3_fail_errno(op, moved, S3_FOR_BUCKET);

@@ -50,8 +50,8 @@ void s3_fail_extra(struct s3_op *op, const char *element, struct str value)
         (struct s3_error_extra){.element = element, .value = arena_dup(op->arena, value)};
 }
 
-/* What a volume's refusal means, by what was looked up. A FIFO, socket or device (ENXIO) is no object, as listings do not
- * show it either, but a write may not replace it. ENOENT while writing: the bucket itself has gone. */
+/* What a volume's refusal means, by what was looked up. A FIFO, socket or device (ENXIO) is no object, as listings do
+ * not show it either, but a write may not replace it. ENOENT while writing: the bucket itself has gone. */
 static const struct {
     int number;
     enum s3_error error[S3_FOR_WRITE + 1];

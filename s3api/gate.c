@@ -17,9 +17,10 @@ static const struct {
     [AUTH_HEADER_MALFORMED] = {S3_AUTH_HEADER_MALFORMED, NULL},
     [AUTH_QUERY_MALFORMED] = {S3_AUTH_QUERY_ERROR, NULL},
     [AUTH_URI_MALFORMED] = {S3_INVALID_URI, NULL},
-    [AUTH_TWO_MECHANISMS] = {S3_INVALID_ARGUMENT,
-                             "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query "
-                             "string parameter or the Authorization header should be specified"},
+    [AUTH_TWO_MECHANISMS] =
+        {S3_INVALID_ARGUMENT,
+         "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query "
+         "string parameter or the Authorization header should be specified"},
     [AUTH_SCHEME_UNSUPPORTED] = {S3_INVALID_REQUEST, "The authorization mechanism you have provided is not supported. "
                                                      "Please use AWS4-HMAC-SHA256."},
     [AUTH_DATE_MISSING] = {S3_ACCESS_DENIED, "AWS authentication requires a valid Date or x-amz-date header"},

@@ -1,5 +1,5 @@
-/* The fixed order of checks that every request passes before its operation sees it: names, authentication, authorisation,
- * existence of the bucket. A later check never shows through an earlier one's answer. Thread: worker. */
+/* The fixed order of checks that every request passes before its operation sees it: names, authentication,
+ * authorisation, existence of the bucket. A later check never shows through an earlier one's answer. Thread: worker. */
 #ifndef S3API_GATE_H
 #define S3API_GATE_H
 

@@ -58,8 +58,9 @@ bool s3_bucket_name_is_valid(struct str name)
 
 /* Reserved names */
 
-/* The name as a filesystem that folds case may see it (ext4's casefold: without case, U+017F as "s", ignorable code points
- * gone): its ASCII characters in lower case. Other characters only make a name reserved that resembles one of ours. */
+/* The name as a filesystem that folds case may see it (ext4's casefold: without case, U+017F as "s", ignorable code
+ * points gone): its ASCII characters in lower case. Other characters only make a name reserved that resembles one of
+ * ours. */
 static struct str ascii_skeleton(struct str name, char out[LIMIT_KEY_SEGMENT_BYTES])
 {
     size_t len = 0;
@@ -79,9 +80,9 @@ bool s3_name_is_reserved(struct str segment, bool at_bucket_root)
 {
     /* .sys and .trash are directories of JuiceFS gateways and volumes, .minio.sys of MinIO, the rest JuiceFS's virtual
      * files; all of them at the root only. */
-    static const char *const root_names[] = {".sys",     ".trash", ".minio.sys",     ".accesslog", ".control",
-                                             ".config",  ".stats", ".jfs.accesslog", ".jfs.control",
-                                             ".jfs.config", ".jfs.stats"};
+    static const char *const root_names[] = {".sys",         ".trash",      ".minio.sys", ".accesslog",
+                                             ".control",     ".config",     ".stats",     ".jfs.accesslog",
+                                             ".jfs.control", ".jfs.config", ".jfs.stats"};
     char skeleton_bytes[LIMIT_KEY_SEGMENT_BYTES];
     if (segment.len == 0 || (segment.ptr[0] != '.' && (unsigned char)segment.ptr[0] < 0x80))
         return false;

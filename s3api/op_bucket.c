@@ -11,7 +11,7 @@
 #include "s3api/tags.h"
 #include "s3api/xml.h"
 
-/* CreateBucket -------------------------------------------------------------------------------------------------------- */
+/* CreateBucket */
 
 static enum s3_error check_ownership_header(struct s3_op *op)
 {
@@ -132,7 +132,7 @@ enum s3_error s3_create_bucket_finish(struct s3_op *op)
     return s3_reply_empty(op, 200);
 }
 
-/* DeleteBucket -------------------------------------------------------------------------------------------------------- */
+/* DeleteBucket */
 
 enum s3_error s3_delete_bucket_begin(struct s3_op *op)
 {
@@ -149,7 +149,7 @@ enum s3_error s3_delete_bucket_begin(struct s3_op *op)
     return error == S3_OK ? s3_reply_empty(op, 204) : error;
 }
 
-/* HeadBucket, GetBucketLocation --------------------------------------------------------------------------------------- */
+/* HeadBucket, GetBucketLocation */
 
 enum s3_error s3_head_bucket_begin(struct s3_op *op)
 {

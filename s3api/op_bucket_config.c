@@ -7,7 +7,7 @@
 
 /* What sluice does not configure has the answer that AWS gives for a bucket where it was never configured. */
 
-/* Configurations that are absent -------------------------------------------------------------------------------------- */
+/* Configurations that are absent */
 
 static const struct {
     const char *query;
@@ -44,7 +44,7 @@ enum s3_error s3_delete_absent_config_begin(struct s3_op *op)
     return s3_reply_empty(op, 204);
 }
 
-/* Configurations that have a default ---------------------------------------------------------------------------------- */
+/* Configurations that have a default */
 
 static const struct {
     const char *query;
@@ -55,8 +55,7 @@ static const struct {
     {"accelerate", "AccelerateConfiguration", ""},
     {"logging", "BucketLoggingStatus", ""},
     {"requestPayment", "RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>"},
-    {"ownershipControls", "OwnershipControls",
-     "<Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule>"},
+    {"ownershipControls", "OwnershipControls", "<Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule>"},
     {"analytics", "ListBucketAnalyticsConfigurationResult", "<IsTruncated>false</IsTruncated>"},
     {"intelligent-tiering", "ListBucketIntelligentTieringConfigurationsOutput", "<IsTruncated>false</IsTruncated>"},
     {"inventory", "ListInventoryConfigurationsResult", "<IsTruncated>false</IsTruncated>"},
@@ -83,7 +82,7 @@ enum s3_error s3_object_lock_missing_begin(struct s3_op *op)
     return s3_fail(op, S3_INVALID_REQUEST, "Bucket is missing Object Lock Configuration");
 }
 
-/* Access control lists ------------------------------------------------------------------------------------------------ */
+/* Access control lists */
 
 enum s3_error s3_get_bucket_acl_begin(struct s3_op *op)
 {
@@ -101,7 +100,7 @@ enum s3_error s3_put_bucket_acl_finish(struct s3_op *op)
     return error == S3_OK ? s3_reply_empty(op, 200) : error;
 }
 
-/* Tags ---------------------------------------------------------------------------------------------------------------- */
+/* Tags */
 
 #define TAGGING "tagging"
 

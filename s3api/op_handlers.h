@@ -1,5 +1,6 @@
-/* The handlers that rows of op_table.c name, by operation: s3_<operation>_begin, _sink, _finish, _produce, _end; what each
- * must do stands at struct s3_op_row. Grouped by the file that defines them. Included by op_table.c and op_*.c only. */
+/* The handlers that rows of op_table.c name, by operation: s3_<operation>_begin, _sink, _finish, _produce, _end; what
+ * each must do stands at struct s3_op_row. Grouped by the file that defines them. Included by op_table.c and op_*.c
+ * only. */
 #ifndef S3API_OP_HANDLERS_H
 #define S3API_OP_HANDLERS_H
 

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-/* Operations that there are only to say so ---------------------------------------------------------------------------- */
+/* Operations that there are only to say so */
 
 enum s3_error s3_not_implemented_begin(struct s3_op *op)
 {
@@ -21,7 +21,7 @@ enum s3_error s3_preflight_begin(struct s3_op *op)
     return S3_ACCESS_FORBIDDEN;
 }
 
-/* ListBuckets --------------------------------------------------------------------------------------------------------- */
+/* ListBuckets */
 
 #define MAX_BUCKETS 10000 /* AWS's largest page */
 
@@ -33,7 +33,7 @@ struct bucket_names {
 struct bucket_query {
     struct str prefix, after;
     size_t max;
-    bool is_paged; /* such requests are told regions, too */
+    bool is_paged;     /* such requests are told regions, too */
     bool is_elsewhere; /* bucket-region names another region */
 };
 
@@ -85,7 +85,8 @@ static enum s3_error collect_names(struct s3_op *op, const struct bucket_query *
         return S3_OK;
     if (single.len == 0)
         return scan_names(op, q, names);
-    if (str_starts(single, q->prefix) && str_cmp(single, q->after) > 0 && auth_user_may(op->auth.user, AUTH_READ, single))
+    if (str_starts(single, q->prefix) && str_cmp(single, q->after) > 0 &&
+        auth_user_may(op->auth.user, AUTH_READ, single))
         add_name(op, names, single);
     return S3_OK;
 }

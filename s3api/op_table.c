@@ -2,8 +2,9 @@
 
 #include "base/limits.h"
 
-/* One row per operation of AWS's model (2026), also of those that only say what sluice does not have: routing finds the row
- * whose sub-resources and header fit best, and a sub-resource that has rows but none for the method is a 405. */
+/* One row per operation of AWS's model (2026), also of those that only say what sluice does not have: routing finds the
+ * row whose sub-resources and header fit best, and a sub-resource that has rows but none for the method is a 405. */
+/* clang-format off */
 const struct s3_op_row s3_op_rows[] = {
     /* Service */
     {.name = "ListBuckets", .level = S3_LEVEL_SERVICE, .method = "GET",
@@ -261,5 +262,6 @@ const struct s3_op_row s3_op_rows[] = {
     {.name = "UpdateObjectEncryption", .level = S3_LEVEL_OBJECT, .method = "PUT", .query = "encryption",
      .flags = S3_OP_WRITE, .begin = s3_not_implemented_begin},
 };
+/* clang-format on */
 
 const size_t s3_op_row_count = ARRAY_SIZE(s3_op_rows);

@@ -69,14 +69,15 @@ void s3_reply_start(struct s3_op *op)
     s3_reply_header(op, "x-amz-id-2", op->in.host_id);
 }
 
-/* Errors -------------------------------------------------------------------------------------------------------------- */
+/* Errors */
 
 /* Names that the answer repeats, filled in here so that no operation has to. */
 static void complete_detail(struct s3_op *op, enum s3_error error)
 {
     struct s3_error_detail *d = &op->detail;
-    bool is_about_bucket = error == S3_NO_SUCH_BUCKET || error == S3_INVALID_BUCKET_NAME || error == S3_BUCKET_NOT_EMPTY ||
-                           error == S3_BUCKET_EXISTS || error == S3_BUCKET_OWNED || error == S3_NO_SUCH_TAG_SET;
+    bool is_about_bucket = error == S3_NO_SUCH_BUCKET || error == S3_INVALID_BUCKET_NAME ||
+                           error == S3_BUCKET_NOT_EMPTY || error == S3_BUCKET_EXISTS || error == S3_BUCKET_OWNED ||
+                           error == S3_NO_SUCH_TAG_SET;
     if (is_about_bucket && d->bucket_name.len == 0)
         d->bucket_name = op->req.bucket;
     if (error == S3_NO_SUCH_KEY && d->key.len == 0)
@@ -169,10 +170,8 @@ void s3_reply_error(struct s3_op *op, enum s3_error error)
     op->error = error;
     /* 304 carries the validators that the operation has set already; all others start anew. */
     size_t kept = status == 304 ? op->reply.header_count : 0;
-    op->reply = (struct s3_reply){.headers = op->reply_headers,
-                                  .header_count = kept,
-                                  .status = status,
-                                  .close = is_worth_closing(op)};
+    op->reply = (struct s3_reply){
+        .headers = op->reply_headers, .header_count = kept, .status = status, .close = is_worth_closing(op)};
     if (status == 304)
         return;
     s3_reply_start(op);

@@ -3,8 +3,8 @@
 #include "auth/query.h"
 #include "base/encode.h"
 
-/* The bucket comes from the Host header, which is signed, also when the target is in absolute form: that form's authority
- * is not, so that it may not choose the bucket. */
+/* The bucket comes from the Host header, which is signed, also when the target is in absolute form: that form's
+ * authority is not, so that it may not choose the bucket. */
 
 static bool decode(struct str raw, struct arena *arena, struct str *out)
 {
@@ -84,7 +84,8 @@ static bool parse_params(struct s3_request *r, struct str query, struct arena *a
     return true;
 }
 
-enum s3_error s3_request_parse(struct s3_request *r, const struct http_head *head, struct str domain, struct arena *arena)
+enum s3_error s3_request_parse(struct s3_request *r, const struct http_head *head, struct str domain,
+                               struct arena *arena)
 {
     *r = (struct s3_request){.head = head};
     struct str path;

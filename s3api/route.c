@@ -162,7 +162,8 @@ void s3_route_methods(const struct s3_request *r, struct buf *out)
         bool found = false;
         for (size_t i = 0; i < s3_op_row_count && !found; i++) {
             const struct s3_op_row *row = &s3_op_rows[i];
-            bool same_resource = route.sub_resource ? row->query && strcmp(row->query, route.sub_resource) == 0 : !row->query;
+            bool same_resource =
+                route.sub_resource ? row->query && strcmp(row->query, route.sub_resource) == 0 : !row->query;
             found = row->level == level && same_resource && strcmp(row->method, methods[m]) == 0;
         }
         if (found)

@@ -6,12 +6,12 @@
 
 enum s3_route_verdict {
     S3_ROUTE_FOUND,
-    S3_ROUTE_METHOD,        /* the resource is known, the method not for it */
-    S3_ROUTE_CONFLICT,      /* two sub-resources at once */
-    S3_ROUTE_NOT_FOR_KEY,   /* a sub-resource of buckets with a key … */
-    S3_ROUTE_KEY_UNWANTED,  /* … which with another method objects have, too */
-    S3_ROUTE_KEY_MISSING,   /* a sub-resource of objects without a key */
-    S3_ROUTE_PARAM_MISSING  /* a sub-resource that needs a second one (uploadId without partNumber, or the reverse) */
+    S3_ROUTE_METHOD,       /* the resource is known, the method not for it */
+    S3_ROUTE_CONFLICT,     /* two sub-resources at once */
+    S3_ROUTE_NOT_FOR_KEY,  /* a sub-resource of buckets with a key … */
+    S3_ROUTE_KEY_UNWANTED, /* … which with another method objects have, too */
+    S3_ROUTE_KEY_MISSING,  /* a sub-resource of objects without a key */
+    S3_ROUTE_PARAM_MISSING /* a sub-resource that needs a second one (uploadId without partNumber, or the reverse) */
 };
 
 struct s3_route {

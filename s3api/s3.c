@@ -13,7 +13,7 @@
 #include "s3api/op.h"
 #include "s3api/service.h"
 
-/* Service ------------------------------------------------------------------------------------------------------------- */
+/* Service */
 
 int s3_service_new(const struct s3_service_options *options, struct s3_service **out)
 {
@@ -50,7 +50,7 @@ bool s3_service_housekeep(struct s3_service *s)
     return s3_multipart_housekeep(s) || has_more_buckets;
 }
 
-/* The five verbs ------------------------------------------------------------------------------------------------------ */
+/* The five verbs */
 
 static enum s3_state reply_with(struct s3_op *op, enum s3_error error)
 {
@@ -174,7 +174,7 @@ void s3_end(struct s3_op *op)
     op->identities = NULL;
 }
 
-/* Early answers ------------------------------------------------------------------------------------------------------- */
+/* Early answers */
 
 #define XML_DECLARATION "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
 
@@ -205,7 +205,7 @@ struct str s3_late_bytes(struct s3_op *op)
     return str_starts(bytes, STR(XML_DECLARATION)) ? str_from(bytes, strlen(XML_DECLARATION)) : bytes;
 }
 
-/* Description --------------------------------------------------------------------------------------------------------- */
+/* Description */
 
 static const char *auth_text(enum auth_scheme scheme)
 {

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 
-/* Reading ----------------------------------------------------------------------------------------------------------- */
+/* Reading */
 
 struct open_element {
     struct xml_node *node;
@@ -123,8 +123,8 @@ static bool parse(struct reader *r, struct str bytes)
     CHECK(pthread_once(&once, init_library) == 0);
     r->parser = xmlCreatePushParserCtxt(&handlers, r, NULL, 0, NULL);
     CHECK(r->parser != NULL); /* out of memory */
-    xmlCtxtUseOptions(r->parser,
-                      XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_IGNORE_ENC | XML_PARSE_NOCDATA);
+    xmlCtxtUseOptions(r->parser, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_IGNORE_ENC |
+                                     XML_PARSE_NOCDATA);
     int error = xmlParseChunk(r->parser, bytes.ptr, (int)bytes.len, 1);
     bool ok = error == XML_ERR_OK && r->parser->wellFormed && !r->failed && r->root && r->depth == 0;
     xmlFreeParserCtxt(r->parser);
@@ -179,7 +179,7 @@ size_t xml_child_count(const struct xml_node *n, const char *name)
     return count;
 }
 
-/* Writing ----------------------------------------------------------------------------------------------------------- */
+/* Writing */
 
 void xml_begin(struct buf *b)
 {

@@ -29,7 +29,8 @@ struct s3_engine {
     bool is_caller; /* of another engine's service */
 };
 
-/* Life ------------------------------------------------------------------------------------------------------------------ */
+/* Life
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 struct s3_engine *s3_engine_new(const struct s3_engine_options *options)
 {
@@ -47,7 +48,8 @@ struct s3_engine *s3_engine_new(const struct s3_engine_options *options)
     CHECK(mkdir(e->root, 0755) == 0);
 
     const char *error = NULL;
-    struct vfs_options volume_options = {.sync = VFS_SYNC_NONE, .xattr = o->sidecar ? VFS_XATTR_SIDECAR : VFS_XATTR_AUTO};
+    struct vfs_options volume_options = {.sync = VFS_SYNC_NONE,
+                                         .xattr = o->sidecar ? VFS_XATTR_SIDECAR : VFS_XATTR_AUTO};
     CHECK(vfs_open_volume(e->root, &volume_options, &e->volume, &error) == 0);
     CHECK(auth_live_start(e->state, STR(S3_ENGINE_ACCESS_KEY), STR(S3_ENGINE_SECRET), &e->identities) == 0);
     struct s3_service_options service_options = {
@@ -143,7 +145,8 @@ void s3_engine_add_posix_user(struct s3_engine *e, const char *name, uint32_t ui
     add_user(e, &(struct auth_user_spec){.name = str_z(name), .posix = {.set = true, .uid = uid, .gid = gid}});
 }
 
-/* Signing --------------------------------------------------------------------------------------------------------------- */
+/* Signing
+ * --------------------------------------------------------------------------------------------------------------- */
 
 struct wire {
     struct s3_engine *e;
@@ -223,10 +226,11 @@ static void sign_query(struct wire *w)
     struct str canonical;
     const char *access_key = w->call->access_key ? w->call->access_key : S3_ENGINE_ACCESS_KEY;
     struct str target = arena_printf(
-        a, "%s%cX-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=%s%%2F%.*s%%2F%.*s%%2Fs3%%2Faws4_request&X-Amz-Date=%.*s"
-           "&X-Amz-Expires=600&X-Amz-SignedHeaders=host",
-        w->call->target, strchr(w->call->target, '?') ? '&' : '?', access_key, 8, w->amz_date.ptr, STR_ARG(w->e->region),
-        STR_ARG(w->amz_date));
+        a,
+        "%s%cX-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=%s%%2F%.*s%%2F%.*s%%2Fs3%%2Faws4_request&X-Amz-Date=%.*s"
+        "&X-Amz-Expires=600&X-Amz-SignedHeaders=host",
+        w->call->target, strchr(w->call->target, '?') ? '&' : '?', access_key, 8, w->amz_date.ptr,
+        STR_ARG(w->e->region), STR_ARG(w->amz_date));
     http_split_target(target, &path, &raw_query);
     CHECK(auth_query_parse(raw_query, a, &query));
     struct sigv4_message message = {
@@ -248,7 +252,8 @@ static void sign_query(struct wire *w)
     w->head.target = arena_printf(a, "%.*s&X-Amz-Signature=%.*s", STR_ARG(target), (int)sizeof(signature), signature);
 }
 
-/* Bodies ---------------------------------------------------------------------------------------------------------------- */
+/* Bodies
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static void add_chunk_signature(struct wire *w, const char *algorithm, const char *first_hash, struct str data_sha256)
 {
@@ -329,7 +334,8 @@ static size_t wire_size(const struct wire *w)
     return size;
 }
 
-/* The head -------------------------------------------------------------------------------------------------------------- */
+/* The head
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static void add_own_headers(struct wire *w)
 {
@@ -337,7 +343,8 @@ static void add_own_headers(struct wire *w)
         struct str line = str_z(w->call->headers[i]);
         ptrdiff_t colon = str_find_char(line, ':');
         CHECK(colon > 0);
-        add_header(w, arena_dupz(w->e->arena, str_first(line, (size_t)colon)), str_trim(str_from(line, (size_t)colon + 1)));
+        add_header(w, arena_dupz(w->e->arena, str_first(line, (size_t)colon)),
+                   str_trim(str_from(line, (size_t)colon + 1)));
     }
 }
 
@@ -381,7 +388,8 @@ static void write_head(struct wire *w)
     }
 }
 
-/* Driving --------------------------------------------------------------------------------------------------------------- */
+/* Driving
+ * --------------------------------------------------------------------------------------------------------------- */
 
 static void read_file(struct s3_answer *a, const struct s3_reply *reply, struct buf *out)
 {
@@ -470,7 +478,8 @@ static void collect(struct s3_engine *e, struct s3_op *op, struct s3_answer *a)
     a->code = str_z(a->info.error_code);
 }
 
-static void drive(struct s3_engine *e, struct s3_op *op, const struct s3_call *call, struct str body, struct s3_answer *a)
+static void drive(struct s3_engine *e, struct s3_op *op, const struct s3_call *call, struct str body,
+                  struct s3_answer *a)
 {
     a->answered_by_begin = s3_state(op) == S3_REPLY;
     size_t feed_size = call->feed_size ? call->feed_size : body.len;
@@ -525,7 +534,8 @@ struct s3_answer *s3_do(struct s3_engine *e, const char *method, const char *tar
     return s3_call(e, &call);
 }
 
-/* Looking at answers ---------------------------------------------------------------------------------------------------- */
+/* Looking at answers
+ * ---------------------------------------------------------------------------------------------------- */
 
 struct str s3_answer_header(const struct s3_answer *a, const char *name)
 {
@@ -571,7 +581,8 @@ size_t s3_answer_count(const struct s3_answer *a, const char *name)
     return count;
 }
 
-/* Fingerprint ----------------------------------------------------------------------------------------------------------- */
+/* Fingerprint
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static _Thread_local struct buf *fingerprint;
 

@@ -1,6 +1,6 @@
-/* The whole engine in one process, over a real directory volume and a real identity store, without a socket: a call is signed
- * as a client signs it, its body goes in pieces through the five verbs, the answer is collected. What fails here that a client
- * cannot cause stops the test by CHECK. Thread: one at a time; several engines may live side by side. */
+/* The whole engine in one process, over a real directory volume and a real identity store, without a socket: a call is
+ * signed as a client signs it, its body goes in pieces through the five verbs, the answer is collected. What fails here
+ * that a client cannot cause stops the test by CHECK. Thread: one at a time; several engines may live side by side. */
 #ifndef TESTS_SUPPORT_S3_ENGINE_H
 #define TESTS_SUPPORT_S3_ENGINE_H
 
@@ -32,7 +32,8 @@ const char *s3_engine_root(const struct s3_engine *e);
 struct s3_service *s3_engine_service(const struct s3_engine *e);
 /* Everything that calls return lives here, until s3_engine_free. */
 struct arena *s3_engine_arena(const struct s3_engine *e);
-/* A user beside the administrator, whose access key is `name` and whose secret is "secret-of-" + name. bucket NULL: all. */
+/* A user beside the administrator, whose access key is `name` and whose secret is "secret-of-" + name. bucket NULL:
+ * all. */
 void s3_engine_add_user(struct s3_engine *e, const char *name, const char *bucket, bool read_only);
 /* As above, with a POSIX identity. */
 void s3_engine_add_posix_user(struct s3_engine *e, const char *name, uint32_t uid, uint32_t gid);
@@ -41,7 +42,7 @@ enum s3_call_auth {
     S3_CALL_SIGNED,    /* Authorization header */
     S3_CALL_PRESIGNED, /* query */
     S3_CALL_ANONYMOUS,
-    S3_CALL_FORGED,    /* header with a known access key and a wrong signature */
+    S3_CALL_FORGED, /* header with a known access key and a wrong signature */
     S3_CALL_FORGED_QUERY
 };
 
@@ -56,19 +57,19 @@ enum s3_call_wire {
 #define S3_CALL_HEADERS_MAX 32
 
 struct s3_call {
-    const char *method, *target; /* target as on the wire */
+    const char *method, *target;              /* target as on the wire */
     const char *headers[S3_CALL_HEADERS_MAX]; /* "Name: value", NULL behind the last; signed with the rest */
-    struct str body;             /* plain; ptr NULL: the request has none */
+    struct str body;                          /* plain; ptr NULL: the request has none */
     enum s3_call_auth auth;
     enum s3_call_wire wire;
-    const char *access_key;      /* NULL: the administrator; else that of a user added above */
-    const char *host;            /* NULL: S3_ENGINE_HOST */
+    const char *access_key;        /* NULL: the administrator; else that of a user added above */
+    const char *host;              /* NULL: S3_ENGINE_HOST */
     enum s3_checksum_kind trailer; /* trailer wires: which checksum follows */
-    size_t chunk_size;           /* of aws-chunked; 0: 64 KiB */
-    size_t feed_size;            /* bytes per s3_feed; 0: all at once */
-    int64_t age_s;               /* how long ago it was signed */
-    bool no_length;              /* no Content-Length, as with chunked transfer coding */
-    bool early;                  /* takes the early answer of a slow operation as soon as there may be one */
+    size_t chunk_size;             /* of aws-chunked; 0: 64 KiB */
+    size_t feed_size;              /* bytes per s3_feed; 0: all at once */
+    int64_t age_s;                 /* how long ago it was signed */
+    bool no_length;                /* no Content-Length, as with chunked transfer coding */
+    bool early;                    /* takes the early answer of a slow operation as soon as there may be one */
     /* Changes what goes over the wire after it was signed. May be NULL. */
     void (*tamper)(struct buf *wire_body);
 };
@@ -78,13 +79,13 @@ struct s3_answer {
     const struct http_header *headers;
     size_t header_count;
     struct str body;
-    struct str code;          /* of an error document; empty otherwise */
-    int64_t length;           /* as announced */
-    bool answered_by_begin;   /* no body byte was asked for */
-    bool answered_early;      /* status, headers and the body's beginning were known before the result */
+    struct str code;        /* of an error document; empty otherwise */
+    int64_t length;         /* as announced */
+    bool answered_by_begin; /* no body byte was asked for */
+    bool answered_early;    /* status, headers and the body's beginning were known before the result */
     bool close;
-    size_t steps;             /* calls of s3_finish */
-    struct s3_op_info info;   /* texts copied */
+    size_t steps;           /* calls of s3_finish */
+    struct s3_op_info info; /* texts copied */
 };
 
 struct s3_answer *s3_call(struct s3_engine *e, const struct s3_call *call);

@@ -2,8 +2,8 @@
 
 #include "s3api/body_aws_chunked.h"
 
-/* What a body decodes to, as text: "[size;signature]" data "|" for a chunk's end, "{name=value}", "$" for the empty line, "!" for a
- * framing error, "~" when the body may not end here. */
+/* What a body decodes to, as text: "[size;signature]" data "|" for a chunk's end, "{name=value}", "$" for the empty
+ * line, "!" for a framing error, "~" when the body may not end here. */
 static void decode(struct str body, size_t piece_len, char *out, size_t out_size)
 {
     struct aws_chunked d;

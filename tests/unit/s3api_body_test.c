@@ -96,7 +96,8 @@ static void assert_error(enum s3_error actual, enum s3_error expected, const str
                  STR_ARG(op->detail.message), expected > S3_AGAIN ? s3_error_code(expected) : "OK");
 }
 
-/* Plain bodies ---------------------------------------------------------------------------------------------------------- */
+/* Plain bodies
+ * ---------------------------------------------------------------------------------------------------------- */
 
 #define HELLO_MD5 "XUFAKrxLKna5cZ2REBfFkg=="
 #define HELLO_CRC32 "NhCmhg=="
@@ -111,7 +112,8 @@ static const struct {
     {"Content-Length: 5\nContent-MD5: " HELLO_MD5, "hello", S3_OK, NULL},
     {"Content-Length: 5\nx-amz-checksum-crc32: " HELLO_CRC32, "hello", S3_OK, NULL},
     {"Content-Length: 5\nx-amz-checksum-crc32: " HELLO_CRC32 "\nContent-MD5: " HELLO_MD5, "hello", S3_OK, NULL},
-    {"Content-Length: 5\nx-amz-sdk-checksum-algorithm: CRC32\nx-amz-checksum-crc32: " HELLO_CRC32, "hello", S3_OK, NULL},
+    {"Content-Length: 5\nx-amz-sdk-checksum-algorithm: CRC32\nx-amz-checksum-crc32: " HELLO_CRC32, "hello", S3_OK,
+     NULL},
     {"Transfer-Encoding: chunked\nx-amz-decoded-content-length: 5", "hello", S3_OK, NULL},
     /* Lengths */
     {"", "", S3_MISSING_CONTENT_LENGTH, NULL},
@@ -135,13 +137,14 @@ static const struct {
     {"Content-Length: 5\nx-amz-checksum-crc32:", "hello", S3_INVALID_REQUEST, NULL},
     {"Content-Length: 5\nx-amz-checksum-crc33: AAAAAA==", "hello", S3_INVALID_REQUEST,
      "The algorithm type you specified in x-amz-checksum- header is invalid."},
-    {"Content-Length: 5\nx-amz-checksum-crc32: " HELLO_CRC32 "\nx-amz-checksum-crc32c: AAAAAA==", "hello", S3_INVALID_REQUEST,
-     "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."},
+    {"Content-Length: 5\nx-amz-checksum-crc32: " HELLO_CRC32 "\nx-amz-checksum-crc32c: AAAAAA==", "hello",
+     S3_INVALID_REQUEST, "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."},
     {"Content-Length: 5\nx-amz-sdk-checksum-algorithm: CRC33", "hello", S3_INVALID_REQUEST, NULL},
     {"Content-Length: 5\nx-amz-sdk-checksum-algorithm: CRC32", "hello", S3_INVALID_REQUEST,
-     "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found."},
-    {"Content-Length: 5\nx-amz-sdk-checksum-algorithm: SHA1\nx-amz-checksum-crc32: " HELLO_CRC32, "hello", S3_INVALID_REQUEST,
-     "Value for x-amz-sdk-checksum-algorithm header is invalid."},
+     "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were "
+     "found."},
+    {"Content-Length: 5\nx-amz-sdk-checksum-algorithm: SHA1\nx-amz-checksum-crc32: " HELLO_CRC32, "hello",
+     S3_INVALID_REQUEST, "Value for x-amz-sdk-checksum-algorithm header is invalid."},
     {"Content-Length: 5\nx-amz-checksum-type: FULL_OBJECT\nx-amz-checksum-algorithm: CRC32", "hello", S3_OK, NULL},
     /* A trailer needs a body that can have one */
     {"Content-Length: 5\nx-amz-trailer: x-amz-checksum-crc32", "hello", S3_INVALID_REQUEST, NULL},
@@ -192,8 +195,9 @@ static void test_payload_hash(void **state)
 static void test_payload_hash_and_sha256_checksum(void **state)
 {
     (void)state;
-    struct s3_op *op = make_op(&stream_row, AUTH_PAYLOAD_SHA256,
-                               "Content-Length: 5\nx-amz-checksum-sha256: LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=");
+    struct s3_op *op =
+        make_op(&stream_row, AUTH_PAYLOAD_SHA256,
+                "Content-Length: 5\nx-amz-checksum-sha256: LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=");
     set_payload_sha256(op, STR("hello"));
     assert_error(run(op, STR("hello"), 3), S3_OK, op, "both");
     assert_int_equal(s3_body_checksum(op).kind, S3_CHECKSUM_SHA256);
@@ -246,7 +250,8 @@ static void test_announced_wins_over_wanted(void **state)
     s3_body_close(op);
 }
 
-/* Presigned URLs -------------------------------------------------------------------------------------------------------- */
+/* Presigned URLs
+ * -------------------------------------------------------------------------------------------------------- */
 
 static void test_checksum_in_presigned_url(void **state)
 {
@@ -281,7 +286,8 @@ static void test_checksum_in_presigned_url(void **state)
     }
 }
 
-/* Small documents ------------------------------------------------------------------------------------------------------- */
+/* Small documents
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void test_small(void **state)
 {
@@ -311,7 +317,8 @@ static void test_small(void **state)
     }
 }
 
-/* aws-chunked, unsigned ------------------------------------------------------------------------------------------------- */
+/* aws-chunked, unsigned
+ * ------------------------------------------------------------------------------------------------- */
 
 #define UNSIGNED_TRAILER "Transfer-Encoding: chunked\nContent-Encoding: aws-chunked\nx-amz-decoded-content-length: "
 #define CRC32_TRAILER "\nx-amz-trailer: x-amz-checksum-crc32"
@@ -339,7 +346,8 @@ static const struct {
     /* The trailer is not what was announced */
     {UNSIGNED_TRAILER "5" CRC32_TRAILER, "5\r\nhello\r\n0\r\n\r\n", S3_MALFORMED_TRAILER},
     {UNSIGNED_TRAILER "5", "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:" HELLO_CRC32 "\r\n\r\n", S3_MALFORMED_TRAILER},
-    {UNSIGNED_TRAILER "5" CRC32_TRAILER, "5\r\nhello\r\n0\r\nx-amz-checksum-crc32c:AAAAAA==\r\n\r\n", S3_MALFORMED_TRAILER},
+    {UNSIGNED_TRAILER "5" CRC32_TRAILER, "5\r\nhello\r\n0\r\nx-amz-checksum-crc32c:AAAAAA==\r\n\r\n",
+     S3_MALFORMED_TRAILER},
     {UNSIGNED_TRAILER "5" CRC32_TRAILER,
      "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:" HELLO_CRC32 "\r\nx-amz-meta-a:b\r\n\r\n", S3_MALFORMED_TRAILER},
     {UNSIGNED_TRAILER "5" CRC32_TRAILER,
@@ -347,7 +355,8 @@ static const struct {
      S3_MALFORMED_TRAILER},
     {UNSIGNED_TRAILER "5" CRC32_TRAILER, "5\r\nhello\r\n0\r\n\r\nx-amz-checksum-crc32:" HELLO_CRC32 "\r\n\r\n",
      S3_MALFORMED_TRAILER},
-    {UNSIGNED_TRAILER "5" CRC32_TRAILER, "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:" HELLO_CRC32 "\r\nx-amz-trailer-signature:aa\r\n\r\n",
+    {UNSIGNED_TRAILER "5" CRC32_TRAILER,
+     "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:" HELLO_CRC32 "\r\nx-amz-trailer-signature:aa\r\n\r\n",
      S3_MALFORMED_TRAILER},
     {UNSIGNED_TRAILER "5" CRC32_TRAILER, "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:AAAA\r\n\r\n", S3_INVALID_REQUEST},
     {UNSIGNED_TRAILER "5" CRC32_TRAILER, "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n", S3_BAD_DIGEST},
@@ -356,7 +365,8 @@ static const struct {
     {UNSIGNED_TRAILER "6", "5\r\nhello\r\n0\r\n\r\n", S3_INCOMPLETE_BODY},
     {UNSIGNED_TRAILER "5", "5\r\nhello\r\n", S3_INCOMPLETE_BODY},
     {UNSIGNED_TRAILER "5", "5\r\nhello\r\n0\r\n", S3_INCOMPLETE_BODY},
-    {UNSIGNED_TRAILER "5" CRC32_TRAILER, "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:" HELLO_CRC32 "\r\n", S3_INCOMPLETE_BODY},
+    {UNSIGNED_TRAILER "5" CRC32_TRAILER, "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:" HELLO_CRC32 "\r\n",
+     S3_INCOMPLETE_BODY},
     {UNSIGNED_TRAILER "5", "hello", S3_INCOMPLETE_BODY},
     {UNSIGNED_TRAILER "5", "hello\r\n", S3_INCOMPLETE_BODY},
     {UNSIGNED_TRAILER "0", "", S3_INCOMPLETE_BODY},
@@ -411,7 +421,8 @@ static void test_chunk_size_minimum(void **state)
     }
 }
 
-/* aws-chunked, signed: AWS's own examples ------------------------------------------------------------------------------- */
+/* aws-chunked, signed: AWS's own examples
+ * ------------------------------------------------------------------------------- */
 
 #define EXAMPLE_SIZE 66560 /* of 'a', in chunks of 64 KiB and the rest */
 
@@ -502,11 +513,13 @@ static void test_signed_trailers(void **state)
         {"x-amz-checksum-crc32c:sOO8/Q==\n\r\nx-amz-trailer-signature:" TRAILER_SIGNATURE "\r\n\r\n", S3_OK},
         {"x-amz-checksum-crc32c:sOO8/Q==\r\nx-amz-trailer-signature:" EXAMPLE_SEED "\r\n\r\n", S3_SIGNATURE_MISMATCH},
         {"x-amz-checksum-crc32c:sOO8/Q==\r\nx-amz-trailer-signature:x\r\n\r\n", S3_SIGNATURE_MISMATCH},
-        {"x-amz-checksum-crc32c:AAAAAA==\r\nx-amz-trailer-signature:" TRAILER_SIGNATURE "\r\n\r\n", S3_SIGNATURE_MISMATCH},
+        {"x-amz-checksum-crc32c:AAAAAA==\r\nx-amz-trailer-signature:" TRAILER_SIGNATURE "\r\n\r\n",
+         S3_SIGNATURE_MISMATCH},
         {"x-amz-checksum-crc32c:sOO8/Q==\r\n\r\n", S3_MALFORMED_TRAILER},
         {"\r\n", S3_MALFORMED_TRAILER},
         {"x-amz-trailer-signature:" TRAILER_SIGNATURE "\r\n\r\n", S3_SIGNATURE_MISMATCH},
-        {"x-amz-trailer-signature:" TRAILER_SIGNATURE "\r\nx-amz-checksum-crc32c:sOO8/Q==\r\n\r\n", S3_SIGNATURE_MISMATCH},
+        {"x-amz-trailer-signature:" TRAILER_SIGNATURE "\r\nx-amz-checksum-crc32c:sOO8/Q==\r\n\r\n",
+         S3_SIGNATURE_MISMATCH},
         {"x-amz-checksum-crc32c:sOO8/Q==\r\nx-amz-trailer-signature:" TRAILER_SIGNATURE
          "\r\nx-amz-trailer-signature:" TRAILER_SIGNATURE "\r\n\r\n",
          S3_MALFORMED_TRAILER},
@@ -522,7 +535,8 @@ static void test_signed_trailers(void **state)
     }
 }
 
-/* Content-Encoding ------------------------------------------------------------------------------------------------------ */
+/* Content-Encoding
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void test_stored_content_encoding(void **state)
 {

@@ -45,7 +45,8 @@ static void make_bucket(const char *name)
     assert_answer(s3_do(engine, "PUT", arena_printf(s3_engine_arena(engine), "/%s", name).ptr, NULL), 200, NULL);
 }
 
-/* CreateBucket ---------------------------------------------------------------------------------------------------------- */
+/* CreateBucket
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void test_create(void **state)
 {
@@ -116,8 +117,10 @@ static void test_location_constraints(void **state)
         {"<?xml version=\"1.0\"?><CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\n"
          "<LocationConstraint> us-east-1 </LocationConstraint></CreateBucketConfiguration>",
          200, NULL},
-        {CONFIGURATION("<LocationConstraint>eu-west-1</LocationConstraint>"), 400, "IllegalLocationConstraintException"},
-        {CONFIGURATION("<LocationConstraint>us-gov-west-1</LocationConstraint>"), 400, "IllegalLocationConstraintException"},
+        {CONFIGURATION("<LocationConstraint>eu-west-1</LocationConstraint>"), 400,
+         "IllegalLocationConstraintException"},
+        {CONFIGURATION("<LocationConstraint>us-gov-west-1</LocationConstraint>"), 400,
+         "IllegalLocationConstraintException"},
         {CONFIGURATION("<LocationConstraint>nowhere</LocationConstraint>"), 400, "InvalidLocationConstraint"},
         {CONFIGURATION("<LocationConstraint>eu-west</LocationConstraint>"), 400, "InvalidLocationConstraint"},
         {CONFIGURATION("<LocationConstraint>-1</LocationConstraint>"), 400, "InvalidLocationConstraint"},
@@ -161,7 +164,8 @@ static void test_create_headers(void **state)
     }
 }
 
-/* DeleteBucket ---------------------------------------------------------------------------------------------------------- */
+/* DeleteBucket
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void test_delete(void **state)
 {
@@ -240,7 +244,8 @@ static void test_housekeeping(void **state)
     assert_true(exists("bkt"));
 }
 
-/* HeadBucket, GetBucketLocation ----------------------------------------------------------------------------------------- */
+/* HeadBucket, GetBucketLocation
+ * ----------------------------------------------------------------------------------------- */
 
 static void test_head(void **state)
 {
@@ -267,7 +272,8 @@ static void test_location(void **state)
     s3_engine_free(e);
 }
 
-/* ListBuckets ----------------------------------------------------------------------------------------------------------- */
+/* ListBuckets
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static void test_list(void **state)
 {
@@ -340,7 +346,8 @@ static void test_list_in_pages(void **state)
     }
 }
 
-/* Configurations that were never made ----------------------------------------------------------------------------------- */
+/* Configurations that were never made
+ * ----------------------------------------------------------------------------------- */
 
 static void test_answers_of_an_unconfigured_bucket(void **state)
 {
@@ -444,7 +451,8 @@ static void test_object_lock_of_objects(void **state)
     }
 }
 
-/* Tags ------------------------------------------------------------------------------------------------------------------ */
+/* Tags
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 static void test_tags(void **state)
 {
@@ -455,10 +463,12 @@ static void test_tags(void **state)
     assert_answer(a, 200, NULL);
     assert_str(s3_answer_element(a, "Key"), "k");
     assert_str(s3_answer_element(a, "Value"), "v");
-    assert_answer(put_tags("<Tagging><TagSet><Tag><Key>a&amp;b</Key><Value/></Tag></TagSet></Tagging>"), 400, "InvalidTag");
-    assert_answer(put_tags("<Tagging><TagSet><Tag><Key>k</Key><Value>1</Value></Tag><Tag><Key>k</Key><Value>2</Value></Tag>"
-                           "</TagSet></Tagging>"),
-                  400, "InvalidTag");
+    assert_answer(put_tags("<Tagging><TagSet><Tag><Key>a&amp;b</Key><Value/></Tag></TagSet></Tagging>"), 400,
+                  "InvalidTag");
+    assert_answer(
+        put_tags("<Tagging><TagSet><Tag><Key>k</Key><Value>1</Value></Tag><Tag><Key>k</Key><Value>2</Value></Tag>"
+                 "</TagSet></Tagging>"),
+        400, "InvalidTag");
     assert_answer(put_tags("<Tagging>"), 400, "MalformedXML");
     assert_answer(s3_do(engine, "PUT", "/bkt?tagging", TAGS), 400, "InvalidRequest");
     assert_str(s3_answer_element(s3_do(engine, "GET", "/bkt?tagging", NULL), "Value"), "v");
@@ -484,7 +494,8 @@ static void test_documents_are_out_of_reach(void **state)
     assert_int_equal(s3_answer_count(s3_do(engine, "GET", "/bkt?list-type=2", NULL), "Contents"), 0);
 }
 
-/* Access control lists -------------------------------------------------------------------------------------------------- */
+/* Access control lists
+ * -------------------------------------------------------------------------------------------------- */
 
 static void test_acl(void **state)
 {
@@ -513,10 +524,11 @@ static void test_put_acl(void **state)
     };
     for (size_t i = 0; i < ARRAY_SIZE(documents); i++)
         assert_answer(s3_do(engine, "PUT", "/bkt?acl", documents[i]), 400, "AccessControlListNotSupported");
-    struct str read_only = arena_printf(s3_engine_arena(engine),
-                                        "<AccessControlPolicy><AccessControlList><Grant><Grantee><ID>%.*s</ID></Grantee>"
-                                        "<Permission>READ</Permission></Grant></AccessControlList></AccessControlPolicy>",
-                                        STR_ARG(owner));
+    struct str read_only =
+        arena_printf(s3_engine_arena(engine),
+                     "<AccessControlPolicy><AccessControlList><Grant><Grantee><ID>%.*s</ID></Grantee>"
+                     "<Permission>READ</Permission></Grant></AccessControlList></AccessControlPolicy>",
+                     STR_ARG(owner));
     assert_answer(s3_do(engine, "PUT", "/bkt?acl", read_only.ptr), 400, "AccessControlListNotSupported");
     assert_answer(s3_do(engine, "PUT", "/bkt?acl", "<AccessControlPolicy/>"), 400, "MalformedACLError");
     assert_answer(s3_do(engine, "PUT", "/bkt?acl", "<x"), 400, "MalformedACLError");
@@ -537,7 +549,8 @@ static void test_put_acl(void **state)
     }
 }
 
-/* One bucket only ------------------------------------------------------------------------------------------------------- */
+/* One bucket only
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void test_single_bucket(void **state)
 {

@@ -58,7 +58,7 @@ static void test_bad_values(void **state)
 {
     (void)state;
     struct s3_checksum c = {.kind = S3_CHECKSUM_SHA1};
-    static const char *const values[] = {"",         "y/Q5Jg=",  "y/Q5Jg",     "y/Q5",      "y/Q5JgAA", "y/Q5Jg==-1",
+    static const char *const values[] = {"",          "y/Q5Jg=",  "y/Q5Jg",       "y/Q5",     "y/Q5JgAA", "y/Q5Jg==-1",
                                          " y/Q5Jg==", "y_Q5Jg==", "rosUhgp5mIg=", "y/Q5Jh==", "====",     "y/Q5Jg==\n"};
     for (size_t i = 0; i < ARRAY_SIZE(values); i++)
         if (s3_checksum_parse(S3_CHECKSUM_CRC32, str_z(values[i]), &c))

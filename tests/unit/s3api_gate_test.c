@@ -44,8 +44,9 @@ static struct s3_call call_of(const struct s3_op_row *row, const char *bucket)
     struct str path = row->level == S3_LEVEL_SERVICE  ? STR("/")
                       : row->level == S3_LEVEL_BUCKET ? printable("/%s", bucket)
                                                       : printable("/%s/key", bucket);
-    struct str query = row->query ? printable("?%s=1%s%s", row->query, row->query2 ? "&" : "", row->query2 ? row->query2 : "")
-                                  : STR("");
+    struct str query = row->query
+                           ? printable("?%s=1%s%s", row->query, row->query2 ? "&" : "", row->query2 ? row->query2 : "")
+                           : STR("");
     if (row->query2)
         query = printable("%s=1", query.ptr);
     struct s3_call call = {.method = row->method, .target = printable("%s%s", path.ptr, query.ptr).ptr};
@@ -61,7 +62,8 @@ static bool is_for_anybody(const struct s3_op_row *row)
     return row->flags & S3_OP_ANONYMOUS;
 }
 
-/* Every row × every kind of payload × every way to lie: 403 before a body byte, and nothing on the volume changes. SEC-01. */
+/* Every row × every kind of payload × every way to lie: 403 before a body byte, and nothing on the volume changes.
+ * SEC-01. */
 static void test_forged_signatures_reach_nothing(void **state)
 {
     (void)state;
@@ -182,10 +184,11 @@ static void test_two_mechanisms(void **state)
 static void test_bad_payload_word(void **state)
 {
     (void)state;
-    struct s3_call call = {.method = "GET",
-                           .target = "/bkt/key",
-                           .headers = {"Authorization: AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=c"},
-                           .auth = S3_CALL_ANONYMOUS};
+    struct s3_call call = {
+        .method = "GET",
+        .target = "/bkt/key",
+        .headers = {"Authorization: AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=c"},
+        .auth = S3_CALL_ANONYMOUS};
     assert_answer(s3_call(engine, &call), 400, "AuthorizationHeaderMalformed");
 }
 
@@ -230,10 +233,10 @@ static void test_user_of_one_bucket(void **state)
         const char *method, *target;
         int status;
     } rows[] = {
-        {"PUT", "/own/k", 200},      {"GET", "/own/k", 200},     {"GET", "/own?list-type=2", 200},
-        {"HEAD", "/own", 200},       {"GET", "/bkt/key", 403},   {"HEAD", "/bkt", 403},
+        {"PUT", "/own/k", 200},      {"GET", "/own/k", 200},      {"GET", "/own?list-type=2", 200},
+        {"HEAD", "/own", 200},       {"GET", "/bkt/key", 403},    {"HEAD", "/bkt", 403},
         {"PUT", "/bkt/key", 403},    {"DELETE", "/bkt/key", 403}, {"HEAD", "/absent", 403},
-        {"GET", "/absent/key", 403}, {"PUT", "/newbucket", 403}, {"GET", "/", 200},
+        {"GET", "/absent/key", 403}, {"PUT", "/newbucket", 403},  {"GET", "/", 200},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct s3_call call = {.method = rows[i].method, .target = rows[i].target, .access_key = "limited"};
@@ -284,7 +287,8 @@ static void test_read_only_gateway(void **state)
     struct s3_engine_options options = {.read_only = true};
     engine = s3_engine_new(&options);
     char path[256];
-    snprintf(path, sizeof(path), "mkdir %s/bkt && printf content >%s/bkt/key", s3_engine_root(engine), s3_engine_root(engine));
+    snprintf(path, sizeof(path), "mkdir %s/bkt && printf content >%s/bkt/key", s3_engine_root(engine),
+             s3_engine_root(engine));
     assert_int_equal(system(path), 0);
     refuse_all_writes(NULL);
     s3_engine_free(engine);
@@ -319,8 +323,10 @@ static void test_route_errors(void **state)
         {"PATCH", "/bkt", 405, "MethodNotAllowed", "not allowed"},
         {"PUT", "/", 405, "MethodNotAllowed", "not allowed"},
         {"POST", "/bkt?acl", 405, "MethodNotAllowed", "not allowed"},
-        {"GET", "/bkt/key?uploads", 400, "InvalidRequest", "Key is not expected for the GET method ?uploads subresource"},
-        {"GET", "/bkt/key?versions", 400, "InvalidRequest", "There is no such thing as the ?versions sub-resource for a key"},
+        {"GET", "/bkt/key?uploads", 400, "InvalidRequest",
+         "Key is not expected for the GET method ?uploads subresource"},
+        {"GET", "/bkt/key?versions", 400, "InvalidRequest",
+         "There is no such thing as the ?versions sub-resource for a key"},
         {"PUT", "/bkt?uploadId=x&partNumber=1", 400, "InvalidRequest", "A key must be specified"},
         {"PUT", "/bkt/key?partNumber=1", 400, "InvalidArgument", "does not accept partNumber without uploadId"},
         {"GET", "/bkt?acl&policy", 400, "InvalidArgument", "Conflicting query string parameters"},

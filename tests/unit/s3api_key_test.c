@@ -42,7 +42,9 @@ static const struct {
     {"bucket--x-s3", false},
     {"bucket--table-s3", false},
     {".sluice", false},
-    {"b\xc3\xbc" "cket", false},
+    {"b\xc3\xbc"
+     "cket",
+     false},
 };
 
 static void test_bucket_names(void **state)
@@ -106,7 +108,9 @@ static const struct {
     {"a/.sluice", NULL, false, S3_ACCESS_DENIED},
     {".SLUICE/x", NULL, false, S3_ACCESS_DENIED},
     {".\xc5\xbfluice/x", NULL, false, S3_ACCESS_DENIED},
-    {".slu\xc2\xad" "ice/x", NULL, false, S3_ACCESS_DENIED},
+    {".slu\xc2\xad"
+     "ice/x",
+     NULL, false, S3_ACCESS_DENIED},
     {"\xe2\x80\x8d.sluice/x", NULL, false, S3_ACCESS_DENIED},
     {".sluice-tmp.1", NULL, false, S3_ACCESS_DENIED},
     {"a/.sluice-tmp.1", NULL, false, S3_ACCESS_DENIED},

@@ -131,10 +131,10 @@ static void test_every_row_is_reached(void **state)
         const struct s3_op_row *row = &s3_op_rows[i];
         struct s3_route route;
         struct s3_request r;
-        struct str head = arena_printf(arena, "%s %s%s%s%s%s\n%s%s", row->method, paths[row->level], row->query ? "?" : "",
-                                       row->query ? row->query : "", row->query2 ? "&" : "",
-                                       row->query2 ? row->query2 : "", row->header ? row->header : "",
-                                       row->header ? ": value" : "");
+        struct str head =
+            arena_printf(arena, "%s %s%s%s%s%s\n%s%s", row->method, paths[row->level], row->query ? "?" : "",
+                         row->query ? row->query : "", row->query2 ? "&" : "", row->query2 ? row->query2 : "",
+                         row->header ? row->header : "", row->header ? ": value" : "");
         assert_int_equal(parse(head.ptr, NULL, &r), S3_OK);
         if (s3_route(&r, &route) != S3_ROUTE_FOUND || route.row != row)
             fail_msg("%s: %s", row->name, head.ptr);
@@ -259,12 +259,9 @@ static void test_allowed_methods(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_targets),
-        cmocka_unit_test(test_params),
-        cmocka_unit_test(test_too_many_params),
-        cmocka_unit_test(test_every_row_is_reached),
-        cmocka_unit_test(test_rows_are_sound),
-        cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_targets),         cmocka_unit_test(test_params),
+        cmocka_unit_test(test_too_many_params), cmocka_unit_test(test_every_row_is_reached),
+        cmocka_unit_test(test_rows_are_sound),  cmocka_unit_test(test_requests),
         cmocka_unit_test(test_allowed_methods),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -3,7 +3,8 @@
 
 #include "base/encode.h"
 
-/* The five verbs from end to end: every shape of body that SDKs send, in any split, whole or tampered with; slow answers. */
+/* The five verbs from end to end: every shape of body that SDKs send, in any split, whole or tampered with; slow
+ * answers. */
 
 static struct s3_engine *engine;
 
@@ -50,7 +51,8 @@ static const char *header(const char *name, struct str value)
     return arena_printf(s3_engine_arena(engine), "%s: %.*s", name, STR_ARG(value)).ptr;
 }
 
-/* Shapes ---------------------------------------------------------------------------------------------------------------- */
+/* Shapes
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static const struct shape {
     const char *name;
@@ -138,7 +140,8 @@ static void test_content_encoding(void **state)
     assert_str(s3_answer_header(s3_do(engine, "HEAD", "/bkt/dir/key", NULL), "content-encoding"), "gzip");
 }
 
-/* Tampering ------------------------------------------------------------------------------------------------------------- */
+/* Tampering
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static size_t flipped;
 
@@ -164,7 +167,8 @@ static void assert_old_object(const char *what, size_t at)
         fail_msg("%s, %zu: %d %.*s", what, at, a->status, STR_ARG(str_first(a->body, 100)));
 }
 
-/* No changed, missing or additional byte gets past the digests and signatures; the object that was there stays. SEC-04. */
+/* No changed, missing or additional byte gets past the digests and signatures; the object that was there stays. SEC-04.
+ */
 static void test_tampered_bodies_change_nothing(void **state)
 {
     (void)state;
@@ -263,7 +267,8 @@ static void test_unwanted_body(void **state)
     assert_str(s3_do(engine, "GET", "/bkt/copy", NULL)->body, "x");
 }
 
-/* Slow answers ---------------------------------------------------------------------------------------------------------- */
+/* Slow answers
+ * ---------------------------------------------------------------------------------------------------------- */
 
 #define LARGE_BYTES (64 * 1024 * 1024)
 

@@ -68,8 +68,8 @@ static void test_entities_and_blanks(void **state)
 static void test_type_attribute(void **state)
 {
     (void)state;
-    const struct xml_node *root =
-        xml_parse(STR("<g xmlns:xsi='http://www.w3.org/2001/XMLSchema-instance' a='b' xsi:type='Group'><x/></g>"), arena);
+    const struct xml_node *root = xml_parse(
+        STR("<g xmlns:xsi='http://www.w3.org/2001/XMLSchema-instance' a='b' xsi:type='Group'><x/></g>"), arena);
     assert_non_null(root);
     assert_str(root->type_attribute, "Group");
     assert_str(root->first_child->type_attribute, "");
@@ -99,8 +99,7 @@ static void test_refuses(void **state)
         "<!DOCTYPE a [<!ENTITY e 'x'>]><a>&e;</a>",
         "<!DOCTYPE a [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><a>&e;</a>",
         "<!DOCTYPE a [<!ENTITY % p SYSTEM 'http://127.0.0.1:1/x'> %p;]><a/>",
-        "<!DOCTYPE l [<!ENTITY a '1234567890'><!ENTITY b '&a;&a;&a;&a;&a;&a;&a;&a;'><!ENTITY c '&b;&b;&b;&b;&b;&b;'>]>"
-        "<l>&c;</l>",
+        "<!DOCTYPE l [<!ENTITY a '0123456789'><!ENTITY b '&a;&a;&a;&a;&a;'><!ENTITY c '&b;&b;&b;'>]><l>&c;</l>",
         "<?xml version='1.0' encoding='UTF-16'?><a>\xe2",
     };
     for (size_t i = 0; i < ARRAY_SIZE(documents); i++)
@@ -193,11 +192,12 @@ static void test_writes(void **state)
     xml_open(&b, "O");
     xml_close(&b, "O");
     xml_close(&b, "R");
-    assert_str(buf_str(&b),
-               "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-               "<R xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
-               "<T>a&lt;b&gt;&amp;&quot;c'&#13;\n\t\xef\xbf\xbd\x7f\xef\xbf\xbd\xef\xbf\xbd\xf0\x9f\x98\x80</T>"
-               "<N>18446744073709551615</N><B>true</B><E>&quot;abc-1&quot;</E><D>2009-10-12T17:50:30.123Z</D><O></O></R>");
+    assert_str(
+        buf_str(&b),
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+        "<R xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
+        "<T>a&lt;b&gt;&amp;&quot;c'&#13;\n\t\xef\xbf\xbd\x7f\xef\xbf\xbd\xef\xbf\xbd\xf0\x9f\x98\x80</T>"
+        "<N>18446744073709551615</N><B>true</B><E>&quot;abc-1&quot;</E><D>2009-10-12T17:50:30.123Z</D><O></O></R>");
     buf_done(&b);
 }
 
