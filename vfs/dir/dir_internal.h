@@ -24,8 +24,6 @@
 
 #define DIR_STRIPES 256
 #define DIR_TEMP_NAME_SIZE 32 /* ".sluice-", 22 letters, NUL */
-/* How often a step is tried again that another request's making or pruning of directories got in the way of. */
-#define DIR_RACE_RETRIES 32
 /* Directories made below each other before their names are synced: bounds what one publish has to sync. */
 #define DIR_FRESH_DEPTH_MAX 64
 #define DIR_IMPLICIT_XATTR "user.sluice.implicit"
@@ -100,6 +98,12 @@ static inline int name_errno(void)
 /* Handles (dir.c) */
 struct dir_handle *dir_handle_ref(struct dir_handle *h);
 void dir_handle_unref(struct dir_handle *h);
+
+/* For steps that another request's making or removing of directories can get in the way of: for (unsigned turn = 0;
+ * race_turn(&turn);) tries them again, with growing pauses up to about a second in all. Then the answer is -EBUSY. */
+MUST_USE bool race_turn(unsigned *turn);
+/* An open directory without a name: it takes no new entries, whatever the error says. */
+MUST_USE bool is_removed(int dir_fd);
 
 /* Resolution (resolve.c). All return a descriptor (O_CLOEXEC) or -errno. */
 
@@ -211,6 +215,7 @@ int dir_publish(struct vfs_file *f, struct vfs_dir *d, struct str path, const st
                 const struct vfs_publish *how, struct vfs_attr *out_attr);
 int dir_scan_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, struct str from,
                   struct vfs_scan **out);
+int dir_scan_open_unordered(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, struct vfs_scan **out);
 int dir_scan_next(struct vfs_scan *s, struct vfs_dirent *out);
 int dir_scan_stat(struct vfs_scan *s, struct vfs_attr *out, const char *xattr_name, struct buf *out_value);
 void dir_scan_close(struct vfs_scan *s);

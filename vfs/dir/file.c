@@ -55,7 +55,7 @@ static int open_or_create(struct dir_volume *v, const struct dir_handle *h, stru
                           const struct vfs_cred *cred, unsigned flags, int *out_parent)
 {
     int fd = -ENOENT;
-    for (int i = 0; i < DIR_RACE_RETRIES; i++) {
+    for (unsigned turn = 0; race_turn(&turn);) {
         if (!(flags & VFS_OPEN_EXCLUSIVE))
             fd = open_existing(v, h, path, cred, flags);
         if (fd != -ENOENT || !(flags & VFS_OPEN_CREATE))
@@ -65,7 +65,7 @@ static int open_or_create(struct dir_volume *v, const struct dir_handle *h, stru
             return fd;
         fd = -ENOENT; /* made by somebody else, and possibly removed again: look anew */
     }
-    return fd;
+    return -EBUSY;
 }
 
 int dir_file_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, unsigned flags,

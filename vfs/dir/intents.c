@@ -111,7 +111,7 @@ static void recover_all(int root_fd, int state_fd)
  * more. */
 static bool start_file(struct intents *in)
 {
-    for (int i = 0; i < DIR_RACE_RETRIES; i++) {
+    for (unsigned turn = 0; race_turn(&turn);) {
         memcpy(in->name, NAME_PREFIX, sizeof(NAME_PREFIX) - 1);
         random_text(in->name + sizeof(NAME_PREFIX) - 1, NAME_RANDOM, "0123456789abcdefghijklmnopqrstuvwxyz");
         in->name[NAME_SIZE - 1] = '\0';

@@ -176,13 +176,12 @@ int dir_rename(struct vfs_dir *d, struct str from_path, struct str to_path, cons
                unsigned flags)
 {
     struct dir_volume *v = dir_volume_of(d->volume);
-    int r = -ENOENT;
-    for (int i = 0; i < DIR_RACE_RETRIES && r == -ENOENT; i++) {
+    for (unsigned turn = 0; race_turn(&turn);) {
         CLEANUP(place_done) struct place from = PLACE_INIT;
         CLEANUP(place_done) struct place to = PLACE_INIT;
         struct vfs_attr attr;
         unsigned made = 0;
-        r = place_find(v, dir_handle_of(d), from_path, cred, &from);
+        int r = place_find(v, dir_handle_of(d), from_path, cred, &from);
         if (r == 0)
             r = attr_at(from.parent, from.name, &attr);
         if (r < 0) /* what is to be moved is not there: no race over the target's parents */
@@ -192,6 +191,8 @@ int dir_rename(struct vfs_dir *d, struct str from_path, struct str to_path, cons
             r = rename_places(v, &from, &to, cred, flags);
         if (r < 0 && made > 0)
             prune(v, dir_handle_of(d), vfs_path_parent(to_path), cred);
+        if (r != -ENOENT || is_removed(dir_handle_of(d)->fd))
+            return r;
     }
-    return r;
+    return -EBUSY;
 }

@@ -148,20 +148,23 @@ static int refuse_mkdir(struct vfs_dir *d, struct str path, const struct vfs_cre
 int dir_mkdir(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, unsigned flags)
 {
     struct dir_volume *v = dir_volume_of(d->volume);
-    int r = -ENOENT;
-    for (int i = 0; i < DIR_RACE_RETRIES && r == -ENOENT; i++) {
+    for (unsigned turn = 0; race_turn(&turn);) {
         CLEANUP(place_done) struct place p = PLACE_INIT;
         unsigned made = 0;
-        r = place_make(v, dir_handle_of(d), path, cred, &p, &made);
-        if (r < 0)
+        int r = place_make(v, dir_handle_of(d), path, cred, &p, &made);
+        if (r == 0)
+            r = mkdir_at(v, &p, cred);
+        else if (r == -ENOENT)
             return r;
-        r = mkdir_at(v, &p, cred);
         if (r == 0)
             return finish_mkdir(v, &p, cred, flags);
-        if (r != -ENOENT && made > 0)
+        if (r == -ENOENT && !is_removed(dir_handle_of(d)->fd))
+            continue;
+        if (made > 0)
             prune(v, dir_handle_of(d), vfs_path_parent(path), cred);
+        return r == -EEXIST ? refuse_mkdir(d, path, cred) : r;
     }
-    return r == -EEXIST ? refuse_mkdir(d, path, cred) : r;
+    return -EBUSY;
 }
 
 /* Removing directories */

@@ -94,13 +94,14 @@ static int put_over(const struct publication *p, const struct place *at)
 
 static int put_any(const struct publication *p, const struct place *at)
 {
-    int r = -EAGAIN;
-    for (int i = 0; i < DIR_RACE_RETRIES && r == -EAGAIN; i++) {
-        r = put_new(p, at);
+    for (unsigned turn = 0; race_turn(&turn);) {
+        int r = put_new(p, at);
         if (r == -EEXIST)
             r = put_over(p, at);
+        if (r != -EAGAIN)
+            return r;
     }
-    return r == -EAGAIN ? -EBUSY : r;
+    return -EBUSY;
 }
 
 static int put_if_version(const struct publication *p, const struct place *at)
@@ -160,9 +161,9 @@ static int publish_at(const struct publication *p, const struct place *at)
 /* The name, once the file is ready for it. *at is where it was put. */
 static int put_retrying(const struct publication *p, struct place *at, unsigned *made)
 {
-    for (int i = 0; i < DIR_RACE_RETRIES; i++) {
+    for (unsigned turn = 0; race_turn(&turn);) {
         int r = publish_at(p, at);
-        if (r != -ENOENT || p->how->mode == VFS_PUBLISH_IF_VERSION)
+        if (r != -ENOENT || p->how->mode == VFS_PUBLISH_IF_VERSION || is_removed(p->h->fd))
             return r;
         /* The directory was pruned before the file was in it. */
         place_done(at);

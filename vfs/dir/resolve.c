@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -81,6 +82,31 @@ int reopen_dir(int dir_fd)
 {
     int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
+}
+
+/* Races over directories */
+
+bool is_removed(int dir_fd)
+{
+    struct stat st;
+    return fstat(dir_fd, &st) < 0 || st.st_nlink == 0;
+}
+
+/* A directory that is being removed is there by name, and gone in every other respect, until the remover has finished;
+ * it may have lost its processor in the middle. */
+bool race_turn(unsigned *turn)
+{
+    enum { TURNS = 64, YIELDS = 4, PAUSE_NS = 25000, PAUSE_MAX_NS = 20000000 };
+    if (*turn >= TURNS)
+        return false;
+    if (*turn > YIELDS) {
+        long pause_ns = *turn > 16 ? PAUSE_MAX_NS : (long)PAUSE_NS << (*turn - YIELDS);
+        nanosleep(&(struct timespec){.tv_nsec = pause_ns < PAUSE_MAX_NS ? pause_ns : PAUSE_MAX_NS}, NULL);
+    } else if (*turn > 0) {
+        sched_yield();
+    }
+    (*turn)++;
+    return true;
 }
 
 /* Regular files and directories */
@@ -195,7 +221,19 @@ static mode_t mode_of_new_dir(const struct dir_volume *v, struct str name)
     return str_is(name, VFS_PATH_STATE_NAME) ? 0700 : (mode_t)v->options.dir_mode;
 }
 
-/* Makes one directory and opens it for syncing. -EAGAIN: somebody else was at work here, look again. */
+/* -EAGAIN: somebody else was at work here, look again. */
+static int refuse_make(int parent_fd, const char *name, int error)
+{
+    struct vfs_attr attr;
+    if (error == ENOENT || error == ESTALE)
+        return -EAGAIN;
+    if (error != EEXIST)
+        return -error;
+    /* A link that is there and does not resolve is dangling, and in the way. */
+    return attr_at(parent_fd, name, &attr) == 0 && attr.type == VFS_SYMLINK ? -ENOTDIR : -EAGAIN;
+}
+
+/* Makes one directory and opens it for syncing. -EAGAIN as above. */
 static int make_one(struct dir_volume *v, int parent_fd, struct str name, const struct vfs_cred *cred)
 {
     char text[NAME_MAX + 1];
@@ -207,7 +245,7 @@ static int make_one(struct dir_volume *v, int parent_fd, struct str name, const 
     if (r < 0)
         return r;
     if (mkdirat(parent_fd, text, mode_of_new_dir(v, name)) < 0)
-        return errno == EEXIST || errno == ENOENT || errno == ESTALE ? -EAGAIN : -errno;
+        return refuse_make(parent_fd, text, errno);
     fd = resolve_child(parent_fd, text, O_RDONLY | O_DIRECTORY);
     cred_leave(&scope);
     if (fd < 0)
@@ -245,9 +283,8 @@ static int make_chain(struct dir_volume *v, int base_fd, struct str rest, const 
 int parents_make(struct dir_volume *v, const struct dir_handle *h, struct str path, const struct vfs_cred *cred,
                  unsigned *out_made)
 {
-    int fd = -ENOENT;
-    for (int i = 0; i < DIR_RACE_RETRIES; i++) {
-        fd = resolve_as(v, h, path, O_PATH | O_DIRECTORY, cred);
+    for (unsigned turn = 0; race_turn(&turn);) {
+        int fd = resolve_as(v, h, path, O_PATH | O_DIRECTORY, cred);
         if (fd != -ENOENT)
             return fd;
         struct str prefix = path;
@@ -255,12 +292,13 @@ int parents_make(struct dir_volume *v, const struct dir_handle *h, struct str pa
             prefix = vfs_path_parent(prefix);
             fd = resolve_as(v, h, prefix, O_PATH | O_DIRECTORY, cred);
         }
-        if (fd < 0) /* not even the confining directory */
+        if (fd < 0)
             return fd;
         fd = make_chain(v, fd, str_from(path, prefix.len ? prefix.len + 1 : 0), cred, out_made);
         if (fd != -EAGAIN)
             return fd;
+        if (is_removed(h->fd))
+            return -ENOENT;
     }
-    /* Not a race any more: a name that exists and does not resolve, as a dangling symlink. */
-    return -ENOTDIR;
+    return -EBUSY;
 }

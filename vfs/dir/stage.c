@@ -15,13 +15,6 @@
 
 /* Unnamed */
 
-/* ext4 says EPERM of a directory that was removed, network filesystems ESTALE. */
-static bool is_removed(int dir_fd)
-{
-    struct stat st;
-    return fstat(dir_fd, &st) < 0 || st.st_nlink == 0;
-}
-
 /* ENOENT is what kernels before O_TMPFILE make of it. */
 static bool is_unsupported(int error)
 {
@@ -41,7 +34,7 @@ static int open_unnamed(struct dir_volume *v, const struct place *p, const struc
     if (fd >= 0)
         return fd;
     int error = errno;
-    if (is_removed(p->parent))
+    if (is_removed(p->parent)) /* ext4 says EPERM then, network filesystems ESTALE */
         return -ENOENT;
     return is_unsupported(error) ? -ENOTSUP : -error;
 }
@@ -94,7 +87,7 @@ static int open_named_for(struct dir_volume *v, const struct dir_handle *h, cons
     if (r < 0)
         return r;
     int fd = -ENOENT;
-    for (int i = 0; i < DIR_RACE_RETRIES && fd == -ENOENT; i++)
+    for (unsigned turn = 0; fd == -ENOENT && race_turn(&turn);)
         fd = open_named(v, h, s); /* -ENOENT: the state directory was removed meanwhile */
     if (fd < 0)
         return fd;
@@ -114,6 +107,21 @@ static int open_staged(struct dir_volume *v, const struct dir_handle *h, const s
 {
     int fd = open_unnamed(v, p, cred);
     return fd == -ENOTSUP ? open_named_for(v, h, p, cred, s) : fd;
+}
+
+static int open_staged_retrying(struct dir_volume *v, const struct dir_handle *h, struct str path,
+                                const struct vfs_cred *cred, struct staging *s, unsigned *made)
+{
+    for (unsigned turn = 0; race_turn(&turn);) {
+        CLEANUP(place_done) struct place p = PLACE_INIT;
+        int r = place_make(v, h, path, cred, &p, made);
+        if (r < 0)
+            return r;
+        int fd = open_staged(v, h, &p, cred, s);
+        if (fd != -ENOENT || is_removed(h->fd))
+            return fd;
+    }
+    return -EBUSY;
 }
 
 static int check_space(const struct dir_handle *h, uint64_t size_hint)
@@ -147,14 +155,7 @@ int dir_stage(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, u
         r = check_space(h, size_hint);
     if (r < 0)
         return r;
-    int fd = -ENOENT;
-    for (int i = 0; i < DIR_RACE_RETRIES && fd == -ENOENT; i++) {
-        CLEANUP(place_done) struct place p = PLACE_INIT;
-        fd = place_make(v, h, path, cred, &p, &made);
-        if (fd < 0)
-            break;
-        fd = open_staged(v, h, &p, cred, &s);
-    }
+    int fd = open_staged_retrying(v, h, path, cred, &s, &made);
     if (fd < 0) {
         if (made > 0)
             prune(v, h, vfs_path_parent(path), cred);
