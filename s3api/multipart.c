@@ -16,6 +16,7 @@
 #define RECORD_MAGIC "sluice upload 1"
 /* Key and ids percent-encoded, and metadata that may become as large as the request's head. */
 #define RECORD_BYTES_MAX (2 * LIMIT_HEAD_BYTES)
+#define REMOVE_FILES 1000
 /* The record's metadata describe no file yet, so their validator is that of none. */
 static const struct vfs_attr no_file = {0};
 
@@ -42,33 +43,14 @@ bool s3_upload_id_is_valid(struct str id)
 
 /* Files of the folder */
 
-/* What this cannot remove goes with the folder. */
-static void drop_file(struct vfs_dir *upload, struct str name)
-{
-    int r = vfs_unlink(upload, name, NULL, NULL);
-    (void)r;
-}
-
 int s3_upload_write_file(struct vfs_dir *upload, struct str name, struct str bytes)
 {
-    char temp[24];
-    snprintf(temp, sizeof(temp), "tmp.%016" PRIx64, random_u64());
-    struct vfs_file *f;
-    int r = vfs_open(upload, str_z(temp), NULL, VFS_OPEN_WRITE | VFS_OPEN_CREATE | VFS_OPEN_EXCLUSIVE | VFS_OPEN_PRIVATE,
-                     &f, NULL);
-    if (r < 0)
-        return r;
-    r = vfs_write(f, bytes, 0);
+    const struct vfs_publish replace = {.mode = VFS_PUBLISH_REPLACE};
+    CLEANUP(vfs_closep) struct vfs_file *f = NULL;
+    int r = vfs_stage(upload, name, NULL, bytes.len, &f);
     if (r == 0)
-        r = vfs_sync(f);
-    vfs_close(f);
-    if (r == 0)
-        r = fault_point("multipart.rename");
-    if (r == 0)
-        r = vfs_rename(upload, str_z(temp), name, NULL, 0);
-    if (r < 0)
-        drop_file(upload, str_z(temp));
-    return r;
+        r = vfs_write(f, bytes, 0);
+    return r == 0 ? vfs_publish(f, upload, name, NULL, &replace, NULL) : r;
 }
 
 int s3_upload_read_file(struct vfs_dir *upload, struct str name, struct buf *out)
@@ -267,19 +249,19 @@ int s3_upload_lock(struct vfs_dir *upload, struct vfs_file **out)
     return 0;
 }
 
-/* 1: the budget was used up. */
-static int discard_files(struct vfs_dir *dir, size_t budget)
+static int discard_files(struct vfs_dir *dir, size_t budget, size_t *out_count)
 {
     CLEANUP(vfs_scan_closep) struct vfs_scan *scan = NULL;
     struct vfs_dirent entry;
+    size_t count = 0;
     int r = vfs_scan_open(dir, STR_EMPTY, NULL, STR_EMPTY, &scan);
-    while (r == 0 && (r = vfs_scan_next(scan, &entry)) == 1) {
-        if (budget-- == 0)
-            return 1;
+    while (r == 0 && count < budget && (r = vfs_scan_next(scan, &entry)) == 1) {
         r = vfs_unlink(dir, entry.name, NULL, NULL);
         if (r == -ENOENT)
             r = 0;
+        count++;
     }
+    *out_count = count;
     return r;
 }
 
@@ -293,18 +275,24 @@ int s3_upload_discard(struct vfs_dir *bucket, struct str upload_id, size_t budge
     r = vfs_unlink(dir, STR(RECORD_NAME), NULL, NULL);
     if (r == 0 || r == -ENOENT)
         r = fault_point("multipart.discard");
+    size_t count = 0;
     if (r == 0)
-        r = discard_files(dir, budget);
+        r = discard_files(dir, budget, &count);
+    if (r == 0 && count == budget)
+        return 1;
     if (r == 0)
         r = vfs_rmdir(bucket, upload_path(upload_id, path), NULL);
-    /* A part's upload that is still under way may have made a file meanwhile. */
-    if (r == -ENOTEMPTY)
+    /* A part that is still on its way may have made a file meanwhile. */
+    if (r == -ENOTEMPTY && count > 0)
         return 1;
     return r == -ENOENT ? 0 : r;
 }
 
 enum s3_error s3_upload_remove(struct s3_op *op, struct vfs_dir *bucket, struct str upload_id)
 {
-    int r = s3_upload_discard(bucket, upload_id, SIZE_MAX);
-    return r < 0 ? s3_fail_errno(op, r, S3_FOR_UPLOAD) : S3_OK;
+    int r;
+    do
+        r = s3_upload_discard(bucket, upload_id, REMOVE_FILES);
+    while (r == 1);
+    return r < 0 && r != -ENOTEMPTY ? s3_fail_errno(op, r, S3_FOR_UPLOAD) : S3_OK;
 }

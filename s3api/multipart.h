@@ -7,7 +7,6 @@
  *   part.NNNNN    the part's record: size, ETag, checksums, and where the bytes are; empty: nothing yet, or an upload in
  *                 progress that holds its exclusive vfs_lock and so alone may write to the part's place
  *   aside.*       the bytes of a part that does not get its place (uploaded again, or twice at a time)
- *   tmp.*         a record on its way to its name
  *
  * Rules that keep a published object whole: whoever writes into `data` holds it open with a shared vfs_lock; Complete takes the
  * exclusive one, and when that is refused assembles into a fresh staging file instead. One writer only gets a part's place, and
@@ -57,12 +56,13 @@ enum s3_error s3_upload_remove(struct s3_op *op, struct vfs_dir *bucket, struct 
 
 /* The record's file, locked exclusively: -EAGAIN while somebody else ends the upload, -ENOENT when it is gone. */
 MUST_USE int s3_upload_lock(struct vfs_dir *upload, struct vfs_file **out);
-/* Removes up to `budget` files of an upload, the record first, then the folder. 1: there is more, 0: it is gone. */
+/* Removes up to `budget` files of an upload, the record first, then the folder. 1: there is more; 0: it is gone; -ENOTEMPTY: it
+ * holds what is not ours to remove yet (leavings of a crash, which the volume removes in time). */
 MUST_USE int s3_upload_discard(struct vfs_dir *bucket, struct str upload_id, size_t budget);
 /* The record alone, for listings: strings in the arena, dir NULL. -ENOENT; -EBADMSG: not a record. */
 MUST_USE int s3_upload_read(struct vfs_dir *uploads, struct str upload_id, struct arena *arena, struct s3_upload *out);
 bool s3_upload_id_is_valid(struct str id);
-/* Writes a file of the folder so that it appears whole or not at all, durably. */
+/* Writes or replaces a file of the folder, whole or not at all, durably. */
 MUST_USE int s3_upload_write_file(struct vfs_dir *upload, struct str name, struct str bytes);
 /* A whole small file; -ENOENT, -EBADMSG when it is larger than out's maximum. */
 MUST_USE int s3_upload_read_file(struct vfs_dir *upload, struct str name, struct buf *out);

@@ -595,7 +595,7 @@ static void test_failing_steps_lose_nothing(void **state)
     struct fixture *f = *state;
     static const char *const points[] = {"vfs.create", "vfs.write",     "vfs.rename",           "vfs.clone",
                                          "vfs.read",   "multipart.cut", "multipart.move",       "multipart.part.synced",
-                                         "vfs.unlink", "multipart.rename"};
+                                         "vfs.unlink", "vfs.stage", "vfs.publish.link", "vfs.publish.rename"};
     for (size_t point = 0; point < ARRAY_SIZE(points); point++) {
         for (unsigned pass = 1; pass < 30; pass++) {
             char spec[64];

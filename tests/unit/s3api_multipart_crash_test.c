@@ -17,7 +17,7 @@
 static const char *const points[] = {
     "vfs.create",         "vfs.write",         "vfs.rename",       "vfs.clone",           "vfs.publish.link",
     "vfs.publish.rename", "vfs.unlink",        "vfs.rmdir",        "vfs.mkdir",           "vfs.xattr",
-    "multipart.rename",   "multipart.discard", "multipart.move",   "multipart.cut",       "multipart.publish",
+    "vfs.stage",          "multipart.discard", "multipart.move",   "multipart.cut",       "multipart.publish",
     "multipart.part.synced",
 };
 
