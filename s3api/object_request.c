@@ -35,7 +35,7 @@ static struct str without_aws_chunked(struct str encodings, struct arena *arena)
         token = str_trim(token);
         if (token.len == 0 || str_eq_nocase(token, STR("aws-chunked")))
             continue;
-        kept = kept.len ? arena_printf(arena, "%.*s,%.*s", STR_ARG(kept), STR_ARG(token)) : token;
+        kept = kept.len ? arena_printf(arena, "%.*s, %.*s", STR_ARG(kept), STR_ARG(token)) : token;
     }
     return kept;
 }

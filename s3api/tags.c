@@ -1,5 +1,7 @@
 #include "s3api/tags.h"
 
+#include <stdlib.h>
+
 #include "base/encode.h"
 #include "base/limits.h"
 #include "s3api/xml.h"
@@ -21,10 +23,18 @@ static bool is_tag_text(struct str s, size_t chars_max)
     return chars <= chars_max;
 }
 
-static enum s3_error check_tags(struct s3_op *op, const struct s3_pairs *tags, size_t tags_max)
+static int compare_names(const void *a, const void *b)
+{
+    return str_cmp(((const struct s3_pair *)a)->name, ((const struct s3_pair *)b)->name);
+}
+
+/* Tags are a set: it is kept in the order of its keys, however it was sent. */
+static enum s3_error check_tags(struct s3_op *op, struct s3_pairs *tags, size_t tags_max)
 {
     if (tags->count > tags_max)
         return s3_fail(op, S3_INVALID_TAG, "A tag set cannot have more than %zu tags", tags_max);
+    if (tags->count > 0)
+        qsort(tags->items, tags->count, sizeof(*tags->items), compare_names);
     for (size_t i = 0; i < tags->count; i++) {
         const struct s3_pair *t = &tags->items[i];
         if (t->name.len == 0 || !is_tag_text(t->name, LIMIT_TAG_KEY_CHARS))
@@ -33,9 +43,8 @@ static enum s3_error check_tags(struct s3_op *op, const struct s3_pairs *tags, s
             return s3_fail(op, S3_INVALID_TAG, "The TagValue you have provided is invalid");
         if (str_starts_nocase(t->name, STR("aws:")))
             return s3_fail(op, S3_INVALID_TAG, "System tags cannot be added/updated by requester");
-        for (size_t k = 0; k < i; k++)
-            if (str_eq(t->name, tags->items[k].name))
-                return s3_fail(op, S3_INVALID_TAG, "Cannot provide multiple Tags with the same key");
+        if (i > 0 && str_eq(t->name, tags->items[i - 1].name))
+            return s3_fail(op, S3_INVALID_TAG, "Cannot provide multiple Tags with the same key");
     }
     return S3_OK;
 }

@@ -162,7 +162,7 @@ static void metadata_come_back(void **state UNUSED)
 {
     struct s3_answer *a =
         CALL("PUT", "/bucket/key", TEXT, "Content-Type: text/html; charset=utf-8", "Cache-Control: max-age=5",
-             "Content-Disposition: attachment; filename=\"a\"", "Content-Encoding: aws-chunked, gzip", "Content-Language: de",
+             "Content-Disposition: attachment; filename=\"a\"", "Content-Encoding: aws-chunked, gzip,br", "Content-Language: de",
              "Expires: Thu, 01 Dec 2030 16:00:00 GMT", "x-amz-website-redirect-location: /other", "x-amz-storage-class: STANDARD_IA",
              "X-Amz-Meta-Color: Blue ", "x-amz-meta-list: a", "x-amz-meta-list: b", "x-amz-meta-empty:",
              "x-amz-tagging: k=v&k2=v%202", "x-amz-acl: private");
@@ -171,7 +171,7 @@ static void metadata_come_back(void **state UNUSED)
     assert_header(a, "Content-Type", "text/html; charset=utf-8");
     assert_header(a, "Cache-Control", "max-age=5");
     assert_header(a, "Content-Disposition", "attachment; filename=\"a\"");
-    assert_header(a, "Content-Encoding", "gzip");
+    assert_header(a, "Content-Encoding", "gzip, br");
     assert_header(a, "Content-Language", "de");
     assert_header(a, "Expires", "Thu, 01 Dec 2030 16:00:00 GMT");
     assert_header(a, "x-amz-website-redirect-location", "/other");
