@@ -97,7 +97,8 @@ void s3_fail_extra(struct s3_op *op, const char *element, struct str value);
 enum s3_looked_up { S3_FOR_BUCKET, S3_FOR_KEY, S3_FOR_UPLOAD, S3_FOR_WRITE };
 enum s3_error s3_fail_errno(struct s3_op *op, int negative_errno, enum s3_looked_up what);
 
-/* Reply building (reply.c). Values are copied into the arena; a value with CR, LF or NUL is dropped (SEC-52). */
+/* Reply building (reply.c). Names live as long as the op (literals, or its arena); values are copied into the arena. A name or
+ * value that no header may have (CR, LF, NUL) drops the header (SEC-52). Formatted values are of bounded length. */
 void s3_reply_header(struct s3_op *op, const char *name, struct str value);
 void s3_reply_headerf(struct s3_op *op, const char *name, const char *format, ...) PRINTF(3, 4);
 /* Status without a body. */

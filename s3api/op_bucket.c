@@ -151,8 +151,10 @@ enum s3_error s3_delete_bucket_begin(struct s3_op *op)
 
 /* HeadBucket, GetBucketLocation */
 
+/* pyarrow and others take the region from here. */
 enum s3_error s3_head_bucket_begin(struct s3_op *op)
 {
+    s3_reply_header(op, "x-amz-bucket-region", op->service->region);
     s3_reply_headerf(op, "x-amz-bucket-arn", "arn:aws:s3:::%.*s", STR_ARG(op->req.bucket));
     s3_reply_header(op, "x-amz-access-point-alias", STR("false"));
     s3_reply_header(op, "Content-Type", STR("application/xml"));

@@ -6,38 +6,54 @@
 #include "s3api/xml.h"
 
 #define HEADERS_MIN 24
+/* Formatted values are made of names, numbers and tags of entities; a longer one is none that is worth sending. */
+#define HEADER_FORMATTED_MAX 8192
 
 static bool is_header_text(struct str s)
 {
     return str_find_char(s, '\r') < 0 && str_find_char(s, '\n') < 0 && str_find_char(s, '\0') < 0;
 }
 
+/* Names of user metadata come from stored records, which a file's owner may have written by hand. */
+static bool is_header_name(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.ptr[i] <= ' ' || s.ptr[i] == ':' || s.ptr[i] == 0x7f)
+            return false;
+    return s.len > 0;
+}
+
+static void grow_headers(struct s3_op *op)
+{
+    size_t count = op->reply.header_count;
+    size_t max = count ? 2 * count : HEADERS_MIN;
+    struct http_header *grown = arena_array_of(op->arena, struct http_header, max);
+    if (count > 0)
+        memcpy(grown, op->reply_headers, count * sizeof(*grown));
+    op->reply_headers = grown;
+    op->reply_headers_max = max;
+    op->reply.headers = grown;
+}
+
 void s3_reply_header(struct s3_op *op, const char *name, struct str value)
 {
-    if (!is_header_text(value))
+    if (!is_header_name(str_z(name)) || !is_header_text(value))
         return;
-    size_t count = op->reply.header_count;
-    if (count == op->reply_headers_max) {
-        size_t max = count ? 2 * count : HEADERS_MIN;
-        struct http_header *grown = arena_array_of(op->arena, struct http_header, max);
-        if (count > 0)
-            memcpy(grown, op->reply_headers, count * sizeof(*grown));
-        op->reply_headers = grown;
-        op->reply_headers_max = max;
-        op->reply.headers = grown;
-    }
-    op->reply_headers[count] = (struct http_header){arena_dup(op->arena, str_z(name)), arena_dup(op->arena, value)};
-    op->reply.header_count = count + 1;
+    if (op->reply.header_count == op->reply_headers_max)
+        grow_headers(op);
+    op->reply_headers[op->reply.header_count++] = (struct http_header){str_z(name), arena_dup(op->arena, value)};
 }
 
 void s3_reply_headerf(struct s3_op *op, const char *name, const char *format, ...)
 {
+    char value[HEADER_FORMATTED_MAX];
+    struct buf b = buf_over(value, sizeof(value));
     va_list args;
     va_start(args, format);
-    CLEANUP(buf_done) struct buf value = buf_make(LIMIT_HEAD_BYTES);
-    buf_addv(&value, format, args);
+    buf_addv(&b, format, args);
     va_end(args);
-    s3_reply_header(op, name, buf_str(&value));
+    if (!b.failed)
+        s3_reply_header(op, name, buf_str(&b));
 }
 
 enum s3_error s3_reply_empty(struct s3_op *op, int status)

@@ -86,14 +86,6 @@ static enum s3_error open_body(struct s3_op *op)
     return s3_body_open(op, op->row->sink);
 }
 
-/* Clients look for their bucket's region on what asks about buckets (pyarrow, minio-go). */
-static void name_region(struct s3_op *op)
-{
-    bool is_question = str_is(op->in.head->method, "GET") || str_is(op->in.head->method, "HEAD");
-    if (op->row->level == S3_LEVEL_BUCKET && is_question)
-        s3_reply_header(op, "x-amz-bucket-region", op->service->region);
-}
-
 static enum s3_error begin(struct s3_op *op, enum s3_error parsed)
 {
     if (parsed != S3_OK)
@@ -103,7 +95,6 @@ static enum s3_error begin(struct s3_op *op, enum s3_error parsed)
         error = open_body(op);
     if (error != S3_OK)
         return error;
-    name_region(op);
     op->begun = true;
     return op->row->begin ? op->row->begin(op) : S3_OK;
 }

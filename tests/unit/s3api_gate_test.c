@@ -310,6 +310,32 @@ static void test_expected_owner(void **state)
     assert_answer(s3_do(engine, "HEAD", "/bkt/key", NULL), 200, NULL);
 }
 
+/* No row reaches a reserved name, by no spelling: SEC-24. */
+static void test_reserved_names_by_every_row(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {".sluice/uploads/x", "%2Esluice/config/tagging",
+                                       "a/.sluice/x",       ".SLUICE",
+                                       ".sluice-x",         ".trash/x",
+                                       "a/../.sluice",      "..%2f..%2fetc"};
+    assert_answer(s3_do(engine, "POST", "/bkt/key?uploads", ""), 200, NULL); /* so that .sluice is there */
+    struct str before = s3_engine_fingerprint(engine);
+    for (size_t i = 0; i < s3_op_row_count; i++) {
+        const struct s3_op_row *row = &s3_op_rows[i];
+        if (row->level != S3_LEVEL_OBJECT)
+            continue;
+        for (size_t k = 0; k < ARRAY_SIZE(keys); k++) {
+            struct s3_call call = call_of(row, "bkt");
+            struct str query = str_z(strchr(call.target, '?'));
+            call.target = printable("/bkt/%s%.*s", keys[k], STR_ARG(query)).ptr;
+            const struct s3_answer *a = s3_call(engine, &call);
+            if (a->status < 400)
+                fail_msg("%s %s: %d", row->name, keys[k], a->status);
+        }
+    }
+    assert_true(str_eq(before, s3_engine_fingerprint(engine)));
+}
+
 /* Routing errors of requests that are let in */
 static void test_route_errors(void **state)
 {
@@ -488,6 +514,7 @@ int main(void)
         WITH_ENGINE(test_read_only_user),
         WITH_ENGINE(test_read_only_gateway),
         WITH_ENGINE(test_expected_owner),
+        WITH_ENGINE(test_reserved_names_by_every_row),
         WITH_ENGINE(test_route_errors),
         WITH_ENGINE(test_invalid_uri_needs_no_signature),
         WITH_ENGINE(test_head_errors_have_no_body),
