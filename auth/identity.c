@@ -131,6 +131,7 @@ const struct auth_user *auth_snapshot_add_user(struct auth_snapshot *s, const st
 
 bool auth_snapshot_add_key(struct auth_snapshot *s, const struct auth_key *key)
 {
+    CHECK(key->user != NULL);
     CHECK(auth_snapshot_user(s, key->user->name) == key->user);
     CHECK(key->secret.len > 0);
     CHECK(key->secret.len <= LIMIT_SECRET_KEY_BYTES);

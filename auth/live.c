@@ -5,7 +5,7 @@
 
 #include "auth/store.h"
 #include "auth/store_check.h"
-#include "auth/store_db.h"
+#include "auth/store_internal.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mutex.h"

@@ -6,19 +6,213 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <sqlite3.h>
+
 #include "auth/master_key.h"
-#include "auth/store_check.h"
 #include "auth/store_internal.h"
 #include "base/check.h"
-#include "base/clock.h"
-#include "base/encode.h"
 #include "base/fd.h"
-#include "base/random.h"
 
 #define DATABASE_FILE "identities.db"
 #define SCHEMA_VERSION 1
+#define BUSY_TIMEOUT_MS 5000
+#define BUSY_PAUSE_MS 20
+#define ERROR_SIZE 512
+
+struct store_db {
+    sqlite3 *sqlite;
+    char error[ERROR_SIZE];
+};
+
+/* Errors */
+
+static _Thread_local char last_error[ERROR_SIZE];
+
+int store_db_fail(struct store_db *db, int error, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(last_error, sizeof(last_error), format, args); /* cut off when too long */
+    va_end(args);
+    if (db)
+        memcpy(db->error, last_error, sizeof(db->error));
+    return error;
+}
+
+const char *auth_store_error(const struct auth_store *s)
+{
+    return s && s->db ? s->db->error : last_error;
+}
+
+static int errno_of(int sqlite_code)
+{
+    static const struct {
+        int sqlite_code, error;
+    } rows[] = {
+        {SQLITE_BUSY, -EBUSY},     {SQLITE_LOCKED, -EBUSY},    {SQLITE_CONSTRAINT, -EEXIST},
+        {SQLITE_READONLY, -EROFS}, {SQLITE_FULL, -ENOSPC},     {SQLITE_CANTOPEN, -EACCES},
+        {SQLITE_PERM, -EACCES},    {SQLITE_CORRUPT, -EUCLEAN}, {SQLITE_NOTADB, -EUCLEAN},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        if ((sqlite_code & 0xff) == rows[i].sqlite_code)
+            return rows[i].error;
+    }
+    return -EIO;
+}
+
+static int sqlite_fail(struct store_db *db, const char *doing)
+{
+    int code = sqlite3_errcode(db->sqlite);
+    return store_db_fail(db, errno_of(code), "%s: %s", doing, sqlite3_errmsg(db->sqlite));
+}
+
+/* The connection */
+
+/* SQLite does not wait for others here as it does elsewhere. Where a write-ahead log is impossible the mode stays what
+ * it was, and all still works, only with waiting. */
+static int enable_wal(struct store_db *db, const char *path)
+{
+    const struct timespec pause = {.tv_nsec = BUSY_PAUSE_MS * 1000 * 1000};
+    int rc = store_db_run(db, "PRAGMA journal_mode = WAL", path);
+    for (int tries = 0; rc == -EBUSY && tries < BUSY_TIMEOUT_MS / BUSY_PAUSE_MS; tries++) {
+        (void)nanosleep(&pause, NULL); /* a shorter pause is as good */
+        rc = store_db_run(db, "PRAGMA journal_mode = WAL", path);
+    }
+    return rc;
+}
+
+/* *out is set on failure, too, to be closed. */
+static int open_connection(const char *path, struct store_db **out)
+{
+    struct store_db *db = calloc(1, sizeof(*db));
+    CHECK(db != NULL); /* out of memory */
+    *out = db;
+    /* Made here, since SQLite would make it as readable as the umask allows; its -wal and -shm take the mode over. By
+     * mknod, since closing a descriptor of a database drops the locks of other handles in this process. */
+    if (mknod(path, S_IFREG | 0600, 0) != 0 && errno != EEXIST)
+        return store_db_fail(db, -errno, "cannot make %s: %s", path, strerror(errno));
+    if (sqlite3_open_v2(path, &db->sqlite, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+        return sqlite_fail(db, path);
+    CHECK(sqlite3_busy_timeout(db->sqlite, BUSY_TIMEOUT_MS) == SQLITE_OK);
+    int rc = enable_wal(db, path);
+    if (rc < 0)
+        return rc;
+    /* secure_delete: a removed secret, though sealed, does not linger in free pages. */
+    return store_db_run(db,
+                        "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;"
+                        "PRAGMA trusted_schema = OFF",
+                        path);
+}
+
+static void close_connection(struct store_db *db)
+{
+    if (!db)
+        return;
+    CHECK(sqlite3_close(db->sqlite) == SQLITE_OK);
+    free(db);
+}
+
+int store_db_run(struct store_db *db, const char *sql, const char *doing)
+{
+    return sqlite3_exec(db->sqlite, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : sqlite_fail(db, doing);
+}
+
+void store_db_rollback(struct store_db *db)
+{
+    (void)sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL); /* fails when there is nothing left to undo */
+}
+
+int store_db_changes(const struct store_db *db)
+{
+    return sqlite3_changes(db->sqlite);
+}
+
+/* Queries */
+
+int store_query_init(struct store_query *q, struct store_db *db, const char *sql, const char *doing)
+{
+    *q = (struct store_query){.db = db, .doing = doing};
+    return sqlite3_prepare_v2(db->sqlite, sql, -1, &q->st, NULL) == SQLITE_OK ? 0 : sqlite_fail(db, doing);
+}
+
+void store_query_done(struct store_query *q)
+{
+    (void)sqlite3_finalize(q->st); /* repeats the error of its last step, which was seen there */
+    q->st = NULL;
+}
+
+/* Binding fails for a wrong index and out of memory only. */
+
+void store_query_bind_text(struct store_query *q, int index, struct str text)
+{
+    const char *ptr = text.len > 0 ? text.ptr : ""; /* NULL would bind NULL */
+    CHECK(sqlite3_bind_text(q->st, index, ptr, (int)text.len, SQLITE_STATIC) == SQLITE_OK);
+}
+
+void store_query_bind_blob(struct store_query *q, int index, struct str bytes)
+{
+    CHECK(sqlite3_bind_blob(q->st, index, bytes.ptr, (int)bytes.len, SQLITE_STATIC) == SQLITE_OK);
+}
+
+void store_query_bind_int(struct store_query *q, int index, int64_t value)
+{
+    CHECK(sqlite3_bind_int64(q->st, index, value) == SQLITE_OK);
+}
+
+int store_query_step(struct store_query *q)
+{
+    int code = sqlite3_step(q->st);
+    if (code == SQLITE_ROW)
+        return 1;
+    return code == SQLITE_DONE ? 0 : sqlite_fail(q->db, q->doing);
+}
+
+int store_query_run(struct store_query *q)
+{
+    int rc;
+    while ((rc = store_query_step(q)) > 0)
+        continue;
+    (void)sqlite3_reset(q->st); /* repeats the step's error */
+    return rc;
+}
+
+struct str store_query_bytes(const struct store_query *q, int column)
+{
+    const char *ptr = sqlite3_column_blob(q->st, column);
+    return str_of(ptr, (size_t)sqlite3_column_bytes(q->st, column));
+}
+
+int64_t store_query_int(const struct store_query *q, int column)
+{
+    return sqlite3_column_int64(q->st, column);
+}
+
+bool store_query_is_null(const struct store_query *q, int column)
+{
+    return sqlite3_column_type(q->st, column) == SQLITE_NULL;
+}
+
+/* Changes */
+
+int auth_store_begin_change(struct auth_store *s)
+{
+    return store_db_run(s->db, "BEGIN IMMEDIATE", "starting a change of the identity store");
+}
+
+int auth_store_end_change(struct auth_store *s, int rc)
+{
+    if (rc >= 0)
+        rc = store_db_run(s->db, "UPDATE meta SET value = value + 1 WHERE name = 'version'; COMMIT",
+                          "writing the identity store");
+    if (rc < 0)
+        store_db_rollback(s->db);
+    return rc;
+}
+
+/* The schema */
 
 /* meta: `version` counts changes; `key_check` is a known text under the master key, so that a wrong key is noticed
  * before it seals anything. users: an empty display_name is the name; email, and uid with gid, are NULL when there is
@@ -57,30 +251,6 @@ _Static_assert(SCHEMA_VERSION == 1, "the schema's text ends with its version");
 
 #define KEY_CHECK_ROW "key_check"
 #define KEY_CHECK_TEXT "sluice master key"
-
-const char *auth_store_error(const struct auth_store *s)
-{
-    return store_db_error(s ? s->db : NULL);
-}
-
-/* Changes: each is one transaction that ends by counting the version up. */
-
-static int begin_change(struct auth_store *s)
-{
-    return store_db_run(s->db, "BEGIN IMMEDIATE", "starting a change of the identity store");
-}
-
-static int end_change(struct auth_store *s, int rc)
-{
-    if (rc >= 0)
-        rc = store_db_run(s->db, "UPDATE meta SET value = value + 1 WHERE name = 'version'; COMMIT",
-                          "writing the identity store");
-    if (rc < 0)
-        store_db_rollback(s->db);
-    return rc;
-}
-
-/* Opening */
 
 static int read_schema_version(struct auth_store *s, int64_t *out)
 {
@@ -129,8 +299,8 @@ static int ensure_schema(struct auth_store *s)
         return store_db_fail(s->db, -ENOTSUP, "the identity store has version %d, this sluice knows %d: upgrade it",
                              (int)version, SCHEMA_VERSION);
     }
-    rc = begin_change(s);
-    return rc < 0 ? rc : end_change(s, make_schema(s));
+    rc = auth_store_begin_change(s);
+    return rc < 0 ? rc : auth_store_end_change(s, make_schema(s));
 }
 
 static int check_master_key(struct auth_store *s)
@@ -152,6 +322,8 @@ static int check_master_key(struct auth_store *s)
                          " (or SLUICE_MASTER_KEY) that it was made with");
 }
 
+/* Opening */
+
 static int load_master_key(struct auth_store *s, int dirfd)
 {
     char memory[256];
@@ -168,7 +340,7 @@ static int open_database(struct auth_store *s, const char *state_dir)
     CHECK(len > 0);
     if ((size_t)len >= sizeof(path))
         return store_db_fail(NULL, -ENAMETOOLONG, "the path of the state folder is too long");
-    int rc = store_db_open(path, &s->db);
+    int rc = open_connection(path, &s->db);
     if (rc == 0)
         rc = ensure_schema(s);
     return rc < 0 ? rc : check_master_key(s);
@@ -202,265 +374,7 @@ void auth_store_close(struct auth_store *s)
 {
     if (!s)
         return;
-    store_db_close(s->db);
+    close_connection(s->db);
     secure_zero(s, sizeof(*s));
     free(s);
-}
-
-/* Users */
-
-static struct str now_text(char out[CLOCK_TEXT_MAX])
-{
-    return clock_format_iso8601_ms(clock_wall_ns(), out);
-}
-
-/* Parameters 1 to 7 of the statements that write a user. */
-static void bind_user(struct store_query *q, const struct auth_user_spec *spec)
-{
-    store_query_bind_text(q, 1, spec->name);
-    store_query_bind_text(q, 2, spec->display_name);
-    if (spec->email.len > 0) /* else NULL */
-        store_query_bind_text(q, 3, spec->email);
-    store_query_bind_int(q, 4, spec->admin);
-    store_query_bind_int(q, 5, spec->read_only);
-    if (spec->posix.set) {
-        store_query_bind_int(q, 6, spec->posix.uid);
-        store_query_bind_int(q, 7, spec->posix.gid);
-    }
-}
-
-static int run_user(struct auth_store *s, struct store_query *q)
-{
-    int rc = store_query_run(q);
-    if (rc != -EEXIST)
-        return rc;
-    return store_db_fail(s->db, rc, "the name, the id or the e-mail address is taken by another user");
-}
-
-static int insert_user(struct auth_store *s, const struct auth_user_spec *spec)
-{
-    char id[64], created[CLOCK_TEXT_MAX];
-    uint8_t random[sizeof(id) / 2];
-    random_bytes(random, sizeof(random));
-    hex_encode(random, sizeof(random), id);
-    CLEANUP(store_query_done) struct store_query q = {0};
-    int rc = store_query_init(&q, s->db,
-                              "INSERT INTO users(name, display_name, email, admin, read_only, posix_uid, posix_gid,"
-                              " canonical_id, created) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-                              "adding the user");
-    if (rc < 0)
-        return rc;
-    bind_user(&q, spec);
-    store_query_bind_text(&q, 8, spec->id.len > 0 ? spec->id : str_of(id, sizeof(id)));
-    store_query_bind_text(&q, 9, now_text(created));
-    return run_user(s, &q);
-}
-
-static int update_user(struct auth_store *s, const struct auth_user_spec *spec)
-{
-    CLEANUP(store_query_done) struct store_query q = {0};
-    int rc = store_query_init(&q, s->db,
-                              "UPDATE users SET display_name = ?2, email = ?3, admin = ?4, read_only = ?5,"
-                              " posix_uid = ?6, posix_gid = ?7 WHERE name = ?1",
-                              "changing the user");
-    if (rc < 0)
-        return rc;
-    bind_user(&q, spec);
-    return run_user(s, &q);
-}
-
-static int find_user(struct auth_store *s, struct str name, int64_t *out_user_id)
-{
-    CLEANUP(store_query_done) struct store_query q = {0};
-    int rc = store_query_init(&q, s->db, "SELECT user_id FROM users WHERE name = ?", "finding the user");
-    if (rc < 0)
-        return rc;
-    store_query_bind_text(&q, 1, name);
-    rc = store_query_step(&q);
-    if (rc == 0)
-        return store_db_fail(s->db, -ENOENT, "there is no user %.*s", STR_ARG(name));
-    if (rc > 0)
-        *out_user_id = store_query_int(&q, 0);
-    return rc;
-}
-
-/* A user's lists. The same value twice is once. */
-
-static int write_buckets(struct auth_store *s, int64_t user_id, const struct auth_user_spec *spec)
-{
-    CLEANUP(store_query_done) struct store_query q = {0};
-    int rc = store_query_init(&q, s->db, "INSERT OR IGNORE INTO user_buckets VALUES(?, ?)", "writing the user");
-    for (size_t i = 0; rc >= 0 && i < spec->bucket_count; i++) {
-        store_query_bind_int(&q, 1, user_id);
-        store_query_bind_text(&q, 2, spec->buckets[i]);
-        rc = store_query_run(&q);
-    }
-    return rc;
-}
-
-static int write_groups(struct auth_store *s, int64_t user_id, const struct auth_posix *posix)
-{
-    CLEANUP(store_query_done) struct store_query q = {0};
-    int rc = store_query_init(&q, s->db, "INSERT OR IGNORE INTO user_groups VALUES(?, ?)", "writing the user");
-    for (size_t i = 0; rc >= 0 && posix->set && i < posix->group_count; i++) {
-        store_query_bind_int(&q, 1, user_id);
-        store_query_bind_int(&q, 2, posix->groups[i]);
-        rc = store_query_run(&q);
-    }
-    return rc;
-}
-
-static int delete_of_user(struct auth_store *s, const char *sql, int64_t user_id)
-{
-    CLEANUP(store_query_done) struct store_query q = {0};
-    int rc = store_query_init(&q, s->db, sql, "writing the user");
-    if (rc < 0)
-        return rc;
-    store_query_bind_int(&q, 1, user_id);
-    return store_query_run(&q);
-}
-
-/* In place of the lists that are there. */
-static int replace_lists(struct auth_store *s, const struct auth_user_spec *spec)
-{
-    int64_t user_id = 0;
-    int rc = find_user(s, spec->name, &user_id);
-    if (rc >= 0)
-        rc = delete_of_user(s, "DELETE FROM user_buckets WHERE user_id = ?", user_id);
-    if (rc >= 0)
-        rc = delete_of_user(s, "DELETE FROM user_groups WHERE user_id = ?", user_id);
-    if (rc >= 0)
-        rc = write_buckets(s, user_id, spec);
-    return rc < 0 ? rc : write_groups(s, user_id, &spec->posix);
-}
-
-static int write_user(struct auth_store *s, const struct auth_user_spec *spec,
-                      int (*write)(struct auth_store *s, const struct auth_user_spec *spec))
-{
-    const char *problem = auth_check_user(spec);
-    if (problem)
-        return store_db_fail(s->db, -EINVAL, "%s", problem);
-    int rc = begin_change(s);
-    if (rc < 0)
-        return rc;
-    rc = write(s, spec);
-    if (rc >= 0)
-        rc = replace_lists(s, spec); /* says so when there is no such user */
-    return end_change(s, rc);
-}
-
-int auth_store_user_add(struct auth_store *s, const struct auth_user_spec *spec)
-{
-    return write_user(s, spec, insert_user);
-}
-
-int auth_store_user_update(struct auth_store *s, const struct auth_user_spec *spec)
-{
-    return write_user(s, spec, update_user);
-}
-
-/* A change of the row that ?1 names; -ENOENT when there is none. */
-
-static int run_on_row(struct auth_store *s, struct store_query *q, const char *kind, struct str name)
-{
-    store_query_bind_text(q, 1, name);
-    int rc = store_query_run(q);
-    if (rc == 0 && store_db_changes(s->db) == 0)
-        return store_db_fail(s->db, -ENOENT, "there is no %s %.*s", kind, STR_ARG(name));
-    return rc;
-}
-
-static int delete_row(struct auth_store *s, const char *sql, const char *kind, struct str name)
-{
-    CLEANUP(store_query_done) struct store_query q = {0};
-    int rc = store_query_init(&q, s->db, sql, "removing from the identity store");
-    return rc < 0 ? rc : run_on_row(s, &q, kind, name);
-}
-
-int auth_store_user_remove(struct auth_store *s, struct str name)
-{
-    int rc = begin_change(s);
-    return rc < 0 ? rc : end_change(s, delete_row(s, "DELETE FROM users WHERE name = ?", "user", name));
-}
-
-/* Keys */
-
-static int insert_key(struct auth_store *s, struct str user, struct str access_key, struct str secret)
-{
-    char created[CLOCK_TEXT_MAX], memory[STORE_SEALED_SIZE_MAX];
-    struct buf sealed = buf_over(memory, sizeof(memory));
-    int64_t user_id = 0;
-    CLEANUP(store_query_done) struct store_query q = {0};
-    int rc = find_user(s, user, &user_id);
-    if (rc >= 0)
-        rc = store_query_init(&q, s->db, "INSERT INTO access_keys VALUES(?, ?, ?, 1, ?)", "adding the key");
-    if (rc < 0)
-        return rc;
-    secretbox_seal(s->master_key, access_key, secret, &sealed);
-    CHECK(!sealed.failed);
-    store_query_bind_text(&q, 1, access_key);
-    store_query_bind_int(&q, 2, user_id);
-    store_query_bind_blob(&q, 3, buf_str(&sealed));
-    store_query_bind_text(&q, 4, now_text(created));
-    rc = store_query_run(&q);
-    return rc == -EEXIST ? store_db_fail(s->db, rc, "the access key %.*s is taken", STR_ARG(access_key)) : rc;
-}
-
-/* 20 characters, 90 random bits: unique without asking anybody. */
-static struct str new_access_key(struct arena *arena)
-{
-    char text[20] = "SL";
-    random_text(text + 2, sizeof(text) - 2, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567");
-    return arena_dup(arena, str_of(text, sizeof(text)));
-}
-
-static struct str new_secret(struct arena *arena)
-{
-    char *text = arena_alloc(arena, 40); /* 240 bits */
-    random_text(text, 40, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_");
-    return str_of(text, 40);
-}
-
-int auth_store_key_add(struct auth_store *s, struct str user, struct str access_key, struct str secret,
-                       struct arena *arena, struct str *out_access_key, struct str *out_secret)
-{
-    struct str key = access_key.len > 0 ? arena_dup(arena, access_key) : new_access_key(arena);
-    struct str plain = secret.len > 0 ? arena_dup(arena, secret) : new_secret(arena);
-    const char *problem = auth_check_access_key(key);
-    if (!problem)
-        problem = auth_check_secret(plain);
-    if (problem)
-        return store_db_fail(s->db, -EINVAL, "%s", problem);
-    int rc = begin_change(s);
-    if (rc >= 0)
-        rc = end_change(s, insert_key(s, user, key, plain));
-    if (rc < 0)
-        return rc;
-    *out_access_key = key;
-    *out_secret = plain;
-    return 0;
-}
-
-int auth_store_key_remove(struct auth_store *s, struct str access_key)
-{
-    const char *sql = "DELETE FROM access_keys WHERE access_key = ?";
-    int rc = begin_change(s);
-    return rc < 0 ? rc : end_change(s, delete_row(s, sql, "access key", access_key));
-}
-
-static int update_enabled(struct auth_store *s, struct str access_key, bool enabled)
-{
-    CLEANUP(store_query_done) struct store_query q = {0};
-    int rc =
-        store_query_init(&q, s->db, "UPDATE access_keys SET enabled = ?2 WHERE access_key = ?1", "changing the key");
-    if (rc < 0)
-        return rc;
-    store_query_bind_int(&q, 2, enabled);
-    return run_on_row(s, &q, "access key", access_key);
-}
-
-int auth_store_key_enable(struct auth_store *s, struct str access_key, bool enabled)
-{
-    int rc = begin_change(s);
-    return rc < 0 ? rc : end_change(s, update_enabled(s, access_key, enabled));
 }
