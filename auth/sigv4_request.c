@@ -253,8 +253,6 @@ static enum auth_error take_expires(struct auth_attempt *t, struct sigv4_claim *
         return auth_refuse(t, AUTH_QUERY_MALFORMED, STR("X-Amz-Expires should be a number"));
     if (negative)
         return auth_refuse(t, AUTH_QUERY_MALFORMED, STR("X-Amz-Expires must be non-negative"));
-    if (seconds == 0)
-        return auth_refuse(t, AUTH_QUERY_MALFORMED, STR("X-Amz-Expires must be at least 1 second"));
     if (seconds > LIMIT_PRESIGN_EXPIRES_S) {
         return auth_refuse(t, AUTH_QUERY_MALFORMED,
                            STR("X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires "

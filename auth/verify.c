@@ -102,7 +102,7 @@ static enum auth_error check_header_time(struct auth_attempt *t, const struct si
 static enum auth_error check_query_time(struct auth_attempt *t, const struct sigv4_claim *claim)
 {
     t->out->expires_at_s = claim->signed_at_s + claim->expires_s;
-    if (t->now_s > t->out->expires_at_s)
+    if (t->now_s >= t->out->expires_at_s)
         return auth_refuse(t, AUTH_EXPIRED, STR("Request has expired"));
     if (t->now_s < claim->signed_at_s - LIMIT_CLOCK_SKEW_S)
         return auth_refuse(t, AUTH_NOT_YET_VALID, STR("Request is not valid yet"));

@@ -244,7 +244,8 @@ static bool parse_rfc850(struct str s, int64_t *out_wall_s)
     return civil_to_wall(&c, out_wall_s);
 }
 
-/* A day's name must be one, but need not be the right one: it carries no information. */
+/* A day's name must be one, but need not be the right one: it carries no information. "-0000" is how Python's e-mail package, and
+ * so botocore in a Date header, says UTC (RFC 5322 §3.3). */
 bool clock_parse_http(struct str s, int64_t *out_wall_s)
 {
     for (size_t i = 0; i < ARRAY_SIZE(day_names); i++) {
@@ -255,6 +256,7 @@ bool clock_parse_http(struct str s, int64_t *out_wall_s)
             continue;
         struct str rest = str_from(s, 3);
         return parse_whole(rest, ", dd N yyyy hh:mm:ss GMT", out_wall_s) ||
+               parse_whole(rest, ", dd N yyyy hh:mm:ss -0000", out_wall_s) ||
                parse_whole(rest, " N _d hh:mm:ss yyyy", out_wall_s);
     }
     return false;

@@ -25,7 +25,7 @@ struct str clock_format_http(int64_t wall_s, char out[CLOCK_TEXT_MAX]);
 struct str clock_format_iso8601_ms(int64_t wall_ns, char out[CLOCK_TEXT_MAX]);
 /* "20130524T000000Z": SigV4's x-amz-date. */
 struct str clock_format_amz(int64_t wall_s, char out[CLOCK_TEXT_MAX]);
-/* The three forms of RFC 9110 §5.6.7. */
+/* The three forms of RFC 9110 §5.6.7, and the first with "-0000" for its zone. */
 MUST_USE bool clock_parse_http(struct str s, int64_t *out_wall_s);
 MUST_USE bool clock_parse_amz(struct str s, int64_t *out_wall_s);
 /* ISO 8601 with optional fraction and 'Z' or offset. */

@@ -92,6 +92,7 @@ static void http_forms(void **state)
         const char *text;
         int64_t wall_s;
     } good[] = {
+        {"Sun, 06 Nov 1994 08:49:37 -0000", 784111777},
         {"Sunday, 06-Nov-94 08:49:37 GMT", 784111777}, {"Sun Nov  6 08:49:37 1994", 784111777},
         {"Sun Nov 16 08:49:37 1994", 784975777},       {"Friday, 01-Jan-76 00:00:00 GMT", 3345062400},
         {"Friday, 01-Jan-77 00:00:00 GMT", 220924800}, {"Fri, 31 Dec 1999 23:59:60 GMT", 946684800},
