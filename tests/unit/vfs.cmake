@@ -1,1 +1,2 @@
 # Unit tests of vfs/
+add_unit_test(vfs_path LIB vfs)
