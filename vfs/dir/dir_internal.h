@@ -189,6 +189,7 @@ int dir_is_implicit(struct vfs_dir *d, struct str path, const struct vfs_cred *c
 int dir_set_implicit(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, bool implicit);
 int dir_lookup(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, struct vfs_attr *out);
 int dir_unlink(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, const struct vfs_version *expected);
+int dir_discard(struct vfs_dir *d, struct str path);
 int dir_rename(struct vfs_dir *d, struct str from, struct str to, const struct vfs_cred *cred, unsigned flags);
 int dir_file_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, unsigned flags,
                   struct vfs_file **out, struct vfs_attr *out_attr);

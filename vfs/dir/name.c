@@ -97,18 +97,31 @@ static int unlink_locked(struct dir_volume *v, const struct dir_handle *h, struc
     return 0;
 }
 
-int dir_unlink(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, const struct vfs_version *expected)
+static int unlink_place(struct vfs_dir *d, struct str path, const struct vfs_cred *cred,
+                        const struct vfs_version *expected, struct place *out)
 {
     struct dir_volume *v = dir_volume_of(d->volume);
-    CLEANUP(place_done) struct place p = PLACE_INIT;
-    int r = place_find(v, dir_handle_of(d), path, cred, &p);
+    int r = place_find(v, dir_handle_of(d), path, cred, out);
     if (r < 0)
         return r;
-    struct mutex *stripe = stripe_of(v, &p);
+    struct mutex *stripe = stripe_of(v, out);
     mutex_lock(stripe);
-    r = unlink_locked(v, dir_handle_of(d), path, &p, cred, expected);
+    r = unlink_locked(v, dir_handle_of(d), path, out, cred, expected);
     mutex_unlock(stripe);
-    return r < 0 ? r : sync_names(v, &p.parent, 1);
+    return r;
+}
+
+int dir_unlink(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, const struct vfs_version *expected)
+{
+    CLEANUP(place_done) struct place p = PLACE_INIT;
+    int r = unlink_place(d, path, cred, expected, &p);
+    return r < 0 ? r : sync_names(dir_volume_of(d->volume), &p.parent, 1);
+}
+
+int dir_discard(struct vfs_dir *d, struct str path)
+{
+    CLEANUP(place_done) struct place p = PLACE_INIT;
+    return unlink_place(d, path, NULL, NULL, &p);
 }
 
 /* Rename */
