@@ -254,6 +254,12 @@ int vfs_scan_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cre
     return d->volume->ops->scan_open(d, path, cred, from, out);
 }
 
+int vfs_scan_open_unordered(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, struct vfs_scan **out)
+{
+    REQUIRE_PATH(path);
+    return d->volume->ops->scan_open_unordered(d, path, cred, out);
+}
+
 int vfs_scan_next(struct vfs_scan *s, struct vfs_dirent *out)
 {
     return s->volume->ops->scan_next(s, out);

@@ -212,6 +212,9 @@ struct vfs_dirent {
  * Names that belong to sluice's own work in progress are left out. -ENOENT, -ENOTDIR. */
 MUST_USE int vfs_scan_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, struct str from,
                            struct vfs_scan **out);
+/* All entries, in whatever order they are at hand: for whether there is something, without ordering a large directory. */
+MUST_USE int vfs_scan_open_unordered(struct vfs_dir *d, struct str path, const struct vfs_cred *cred,
+                                     struct vfs_scan **out);
 /* 1: *out is set; 0: the end. */
 MUST_USE int vfs_scan_next(struct vfs_scan *s, struct vfs_dirent *out);
 /* Attributes of the entry last returned and, when xattr_name is not NULL, that attribute's value (appended; nothing when

@@ -74,6 +74,39 @@ static void tells_attributes_and_values(void **state)
     assert_int_equal(vfs_scan_next(s, &e), 0);
 }
 
+static void finds_all_entries_in_any_order(void **state)
+{
+    struct vfs_dir *root = fixture_of(state)->root;
+    CLEANUP(vfs_scan_closep) struct vfs_scan *s = NULL;
+    struct vfs_dirent e;
+    struct vfs_attr attr;
+    bool seen[3000] = {false};
+    size_t count = 0;
+    assert_ok(vfs_mkdir(root, STR("wide/.sluice"), NULL, 0));
+    for (size_t i = 0; i < ARRAY_SIZE(seen); i++) {
+        char path[32];
+        snprintf(path, sizeof(path), "wide/%04zu", i);
+        assert_ok(vfs_mkdir(root, str_z(path), NULL, 0));
+    }
+    assert_ok(vfs_scan_open_unordered(root, STR("wide"), NULL, &s));
+    while (vfs_scan_next(s, &e) == 1) {
+        uint64_t number = 0;
+        assert_true(str_parse_u64_max(e.name, ARRAY_SIZE(seen) - 1, &number));
+        assert_false(seen[number]);
+        assert_int_equal(e.type, VFS_DIRECTORY);
+        assert_ok(vfs_scan_stat(s, &attr, NULL, NULL));
+        assert_int_equal(attr.type, VFS_DIRECTORY);
+        seen[number] = true;
+        count++;
+    }
+    assert_int_equal(count, ARRAY_SIZE(seen));
+    assert_int_equal(vfs_scan_next(s, &e), 0);
+    vfs_scan_closep(&s);
+    assert_fails(vfs_scan_open_unordered(root, STR("wide/0000/none"), NULL, &s), ENOENT);
+    assert_ok(vfs_scan_open_unordered(root, STR("wide/0000"), NULL, &s));
+    assert_int_equal(vfs_scan_next(s, &e), 0);
+}
+
 /* Against a model */
 
 struct model {
@@ -224,6 +257,7 @@ int volume_scan_contract(const struct volume_kind *k)
         VOLUME_TEST(orders_directories_with_a_slash, k),
         VOLUME_TEST(hides_what_is_its_own, k),
         VOLUME_TEST(tells_attributes_and_values, k),
+        VOLUME_TEST(finds_all_entries_in_any_order, k),
         VOLUME_TEST(follows_the_model, k),
         VOLUME_TEST(shows_every_change_at_once, k),
         VOLUME_TEST(pages_through_large_directories, k),

@@ -119,6 +119,7 @@ static const struct vfs_ops dir_ops = {
     .stage = dir_stage,
     .publish = dir_publish,
     .scan_open = dir_scan_open,
+    .scan_open_unordered = dir_scan_open_unordered,
     .scan_next = dir_scan_next,
     .scan_stat = dir_scan_stat,
     .scan_close = dir_scan_close,

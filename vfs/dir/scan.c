@@ -18,6 +18,7 @@ struct dir_scan {
     int fd;
     struct view *view;
     size_t next;
+    bool is_partial; /* unordered: the view is what was read last of the directory */
     struct vfs_dirent current; /* what scan_next returned last */
     enum entry_kind current_kind;
     bool has_cred;
@@ -55,29 +56,56 @@ static void keep_path(struct dir_scan *s, struct str path)
     s->path = str_of(s->text, path.len);
 }
 
-int dir_scan_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, struct str from,
-                  struct vfs_scan **out)
+/* A scan without a view yet. */
+static int open_scan(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, struct dir_scan **out)
 {
     struct dir_volume *v = dir_volume_of(d->volume);
     int r = fault_point("vfs.scan");
     if (r < 0)
         return r;
-    CLEANUP(fd_closep) int fd = resolve_as(v, dir_handle_of(d), path, O_RDONLY | O_DIRECTORY, cred);
+    int fd = resolve_as(v, dir_handle_of(d), path, O_RDONLY | O_DIRECTORY, cred);
     if (fd < 0)
         return fd;
-    struct view *view;
-    r = view_cache_get(v->views, fd, &view);
-    if (r < 0)
-        return r;
     struct dir_scan *s = calloc(1, sizeof(*s));
     CHECK(s != NULL);
     s->base.volume = &v->base;
     s->h = dir_handle_ref(dir_handle_of(d));
-    s->fd = fd_take(&fd);
-    s->view = view;
-    s->next = view_find(view, from);
+    s->fd = fd;
     keep_path(s, path);
     keep_cred(s, cred);
+    *out = s;
+    return 0;
+}
+
+int dir_scan_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, struct str from,
+                  struct vfs_scan **out)
+{
+    struct dir_scan *s;
+    int r = open_scan(d, path, cred, &s);
+    if (r < 0)
+        return r;
+    r = view_cache_get(dir_volume_of(d->volume)->views, s->fd, &s->view);
+    if (r < 0) {
+        dir_scan_close(&s->base);
+        return r;
+    }
+    s->next = view_find(s->view, from);
+    *out = &s->base;
+    return 0;
+}
+
+int dir_scan_open_unordered(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, struct vfs_scan **out)
+{
+    struct dir_scan *s;
+    int r = open_scan(d, path, cred, &s);
+    if (r < 0)
+        return r;
+    r = view_build_some(s->fd, &s->view);
+    if (r < 0) {
+        dir_scan_close(&s->base);
+        return r;
+    }
+    s->is_partial = true;
     *out = &s->base;
     return 0;
 }
@@ -128,9 +156,32 @@ static enum vfs_type type_of(const struct dir_scan *s, enum entry_kind kind, str
     return VFS_OTHER;
 }
 
+/* Reads on where the directory's descriptor stands. */
+static int next_part(struct dir_scan *s)
+{
+    struct view *view;
+    int r = view_build_some(s->fd, &view);
+    if (r < 0)
+        return r;
+    if (view_count(view) == 0) {
+        view_unref(view);
+        s->is_partial = false; /* the last part stays: the entry last returned is in it */
+        return 0;
+    }
+    view_unref(s->view);
+    s->view = view;
+    s->next = 0;
+    return 0;
+}
+
 int dir_scan_next(struct vfs_scan *scan, struct vfs_dirent *out)
 {
     struct dir_scan *s = container_of(scan, struct dir_scan, base);
+    if (s->is_partial && s->next > 0 && s->next == view_count(s->view)) {
+        int r = next_part(s);
+        if (r < 0)
+            return r;
+    }
     if (s->next >= view_count(s->view))
         return 0;
     s->current.name = view_entry(s->view, s->next++, &s->current_kind);

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -56,9 +57,9 @@ static int add_record(struct view *w, enum entry_kind kind, struct str name)
 
 /* Reading */
 
-static enum entry_kind kind_of(int dir_fd, const struct dirent *e)
+static enum entry_kind kind_of(int dir_fd, const char *name, unsigned char type)
 {
-    switch (e->d_type) {
+    switch (type) {
     case DT_REG:
         return ENTRY_FILE;
     case DT_DIR:
@@ -71,25 +72,25 @@ static enum entry_kind kind_of(int dir_fd, const struct dirent *e)
         return ENTRY_OTHER;
     }
     struct vfs_attr attr;
-    if (attr_at(dir_fd, e->d_name, &attr) < 0)
+    if (attr_at(dir_fd, name, &attr) < 0)
         return ENTRY_OTHER; /* gone, most likely */
     if (attr.type == VFS_FILE || attr.type == VFS_DIRECTORY)
         return attr.type == VFS_FILE ? ENTRY_FILE : ENTRY_DIRECTORY;
     return attr.type == VFS_SYMLINK ? ENTRY_LINK : ENTRY_OTHER;
 }
 
-static int add_entry(struct view *w, int dir_fd, const struct dirent *e)
+static int add_entry(struct view *w, int dir_fd, const char *name_z, unsigned char type)
 {
-    struct str name = str_z(e->d_name);
+    struct str name = str_z(name_z);
     if (name.len == 0 || name.len > NAME_MAX || str_is(name, ".") || str_is(name, ".."))
         return 0;
     if (str_is(name, VFS_PATH_STATE_NAME))
         return 0;
     if (str_starts(name, STR(VFS_PATH_TEMP_PREFIX))) {
-        temp_remove_stale(dir_fd, e->d_name);
+        temp_remove_stale(dir_fd, name_z);
         return 0;
     }
-    return add_record(w, kind_of(dir_fd, e), name);
+    return add_record(w, kind_of(dir_fd, name_z, type), name);
 }
 
 static int read_all(struct view *w, int dir_fd)
@@ -110,9 +111,29 @@ static int read_all(struct view *w, int dir_fd)
             r = -errno;
             break;
         }
-        r = add_entry(w, dir_fd, e);
+        r = add_entry(w, dir_fd, e->d_name, e->d_type);
     }
     closedir(dir);
+    return r;
+}
+
+/* So many bytes of entries at a time are enough to find something, and few enough to be read for that alone. */
+#define READ_SOME_BYTES (32 * 1024)
+
+static int read_some(struct view *w, int dir_fd)
+{
+    alignas(struct dirent64) char bytes[READ_SOME_BYTES];
+    int r = 0;
+    while (r == 0 && w->count == 0) {
+        ssize_t size = getdents64(dir_fd, bytes, sizeof(bytes));
+        if (size <= 0)
+            return size < 0 ? -errno : 0;
+        for (ssize_t at = 0; r == 0 && at < size;) {
+            const struct dirent64 *e = (const void *)(bytes + at);
+            r = add_entry(w, dir_fd, e->d_name, e->d_type);
+            at += e->d_reclen;
+        }
+    }
     return r;
 }
 
@@ -171,19 +192,31 @@ static void sort(struct view *w)
 
 /* The view */
 
-int view_build(int dir_fd, struct view **out)
+static int build(int (*read)(struct view *, int), int dir_fd, struct view **out)
 {
     struct view *w = calloc(1, sizeof(*w));
     CHECK(w != NULL);
     atomic_init(&w->refs, 1);
-    int r = read_all(w, dir_fd);
+    int r = read(w, dir_fd);
     if (r < 0) {
         view_unref(w);
         return r;
     }
-    sort(w);
     *out = w;
     return 0;
+}
+
+int view_build(int dir_fd, struct view **out)
+{
+    int r = build(read_all, dir_fd, out);
+    if (r == 0)
+        sort(*out);
+    return r;
+}
+
+int view_build_some(int dir_fd, struct view **out)
+{
+    return build(read_some, dir_fd, out);
 }
 
 struct view *view_ref(struct view *w)

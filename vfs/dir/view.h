@@ -14,6 +14,8 @@ enum entry_kind { ENTRY_FILE, ENTRY_DIRECTORY, ENTRY_LINK, ENTRY_OTHER };
 
 /* Reads all of dir_fd, which must be open for reading and is rewound first. */
 MUST_USE int view_build(int dir_fd, struct view **out);
+/* The entries that one read gives from where dir_fd stands, in no order; none at the end. */
+MUST_USE int view_build_some(int dir_fd, struct view **out);
 struct view *view_ref(struct view *w);
 void view_unref(struct view *w);
 size_t view_count(const struct view *w);
