@@ -256,7 +256,7 @@ static int discard_files(struct vfs_dir *dir, size_t budget, size_t *out_count)
     size_t count = 0;
     int r = vfs_scan_open(dir, STR_EMPTY, NULL, STR_EMPTY, &scan);
     while (r == 0 && count < budget && (r = vfs_scan_next(scan, &entry)) == 1) {
-        r = vfs_unlink(dir, entry.name, NULL, NULL);
+        r = vfs_discard(dir, entry.name);
         if (r == -ENOENT)
             r = 0;
         count++;

@@ -265,7 +265,7 @@ int s3_part_write(struct s3_part_slot *s, struct str bytes)
 
 static void drop_file(struct vfs_dir *upload, const char *name)
 {
-    int r = vfs_unlink(upload, str_z(name), NULL, NULL);
+    int r = vfs_discard(upload, str_z(name));
     (void)r; /* what stays goes with the folder */
 }
 

@@ -119,6 +119,12 @@ int vfs_unlink(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, 
     return path.len == 0 ? -EISDIR : d->volume->ops->unlink(d, path, cred, expected);
 }
 
+int vfs_discard(struct vfs_dir *d, struct str path)
+{
+    REQUIRE_PATH(path);
+    return path.len == 0 ? -EISDIR : d->volume->ops->discard(d, path);
+}
+
 int vfs_rename(struct vfs_dir *d, struct str from, struct str to, const struct vfs_cred *cred, unsigned flags)
 {
     CHECK((flags & ~(unsigned)VFS_RENAME_NOREPLACE) == 0);

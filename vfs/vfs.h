@@ -122,6 +122,9 @@ MUST_USE int vfs_lookup(struct vfs_dir *d, struct str path, const struct vfs_cre
  * directories. Durable as the sync mode says. */
 MUST_USE int vfs_unlink(struct vfs_dir *d, struct str path, const struct vfs_cred *cred,
                         const struct vfs_version *expected);
+/* As vfs_unlink of whatever is there, by the process itself, but not durable on its own: for many leavings of ours, which would be
+ * found and removed again after a power loss. */
+MUST_USE int vfs_discard(struct vfs_dir *d, struct str path);
 enum { VFS_RENAME_NOREPLACE = 1 };
 /* Within one volume. Missing parents of the target are made implicitly. */
 MUST_USE int vfs_rename(struct vfs_dir *d, struct str from, struct str to, const struct vfs_cred *cred, unsigned flags);

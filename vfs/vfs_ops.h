@@ -34,6 +34,7 @@ struct vfs_ops {
 
     int (*lookup)(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, struct vfs_attr *out);
     int (*unlink)(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, const struct vfs_version *expected);
+    int (*discard)(struct vfs_dir *d, struct str path);
     int (*rename)(struct vfs_dir *d, struct str from, struct str to, const struct vfs_cred *cred, unsigned flags);
 
     int (*open)(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, unsigned flags, struct vfs_file **out,

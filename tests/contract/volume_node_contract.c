@@ -154,6 +154,17 @@ static void prunes_only_what_is_implicit_and_empty(void **state)
     assert_true(is_there(root, "b")); /* the confining directory itself never goes */
 }
 
+static void discards(void **state)
+{
+    struct vfs_dir *root = fixture_of(state)->root;
+    put(root, "f", "one");
+    assert_ok(vfs_discard(root, STR("f")));
+    assert_missing(root, "f");
+    assert_fails(vfs_discard(root, STR("f")), ENOENT);
+    assert_fails(vfs_discard(root, STR_EMPTY), EISDIR);
+    assert_fails(vfs_discard(root, STR("a//b")), EINVAL);
+}
+
 static void unlinks_the_expected_version_only(void **state)
 {
     struct vfs_dir *root = fixture_of(state)->root;
@@ -249,6 +260,7 @@ int volume_node_contract(const struct volume_kind *k)
         VOLUME_TEST(removes_directories, k),
         VOLUME_TEST(own_state_does_not_keep_a_directory, k),
         VOLUME_TEST(prunes_only_what_is_implicit_and_empty, k),
+        VOLUME_TEST(discards, k),
         VOLUME_TEST(unlinks_the_expected_version_only, k),
         VOLUME_TEST(renames, k),
         VOLUME_TEST(handles_confine_and_outlive_renames, k),

@@ -101,6 +101,7 @@ static const struct vfs_ops dir_ops = {
     .set_implicit = dir_set_implicit,
     .lookup = dir_lookup,
     .unlink = dir_unlink,
+    .discard = dir_discard,
     .rename = dir_rename,
     .open = dir_file_open,
     .close = dir_file_close,
