@@ -18,7 +18,6 @@ static const struct gw_fault_row rows[GW_FAULT_COUNT] = {
                                  "Your request header section exceeds the maximum allowed size."},
     [GW_FAULT_TARGET_TOO_LONG] = {414, "URITooLong", "The request target exceeds the maximum allowed size."},
     [GW_FAULT_VERSION] = {505, "HTTPVersionNotSupported", "This server speaks HTTP/1.1 and HTTP/1.0."},
-    [GW_FAULT_EXPECT] = {417, "ExpectationFailed", "The only expectation that can be met is 100-continue."},
     [GW_FAULT_CHUNKED] = {400, "BadRequest", "The chunked transfer coding of the body is malformed."},
     [GW_FAULT_INCOMPLETE] = {400, "IncompleteBody",
                              "You did not provide the number of bytes specified by the Content-Length HTTP header."},

@@ -98,15 +98,11 @@ static enum gw_fault parse_framing(struct gw_parsed *p)
     return GW_FAULT_NONE;
 }
 
-static enum gw_fault parse_expect(struct gw_parsed *p)
+/* RFC 9110 §10.1.1: an HTTP/1.0 client cannot take an interim answer, its expectation is ignored. So is any other than
+ * 100-continue, as S3 does. */
+static void parse_expect(struct gw_parsed *p)
 {
-    /* RFC 9110 §10.1.1: an HTTP/1.0 client cannot take an interim answer, its expectation is ignored. */
-    size_t count = p->head.minor_version > 0 ? http_count(&p->head, "expect") : 0;
-    p->expect_continue = count > 0;
-    if (count == 0)
-        return GW_FAULT_NONE;
-    return count == 1 && str_eq_nocase(http_get(&p->head, "expect"), STR("100-continue")) ? GW_FAULT_NONE
-                                                                                           : GW_FAULT_EXPECT;
+    p->expect_continue = p->head.minor_version > 0 && str_eq_nocase(http_get(&p->head, "expect"), STR("100-continue"));
 }
 
 static void parse_connection(struct gw_parsed *p)
@@ -200,9 +196,6 @@ static enum gw_fault check_partial(const char *bytes, size_t len)
 
 static enum gw_fault validate(const char *bytes, struct gw_parsed *p)
 {
-    typedef enum gw_fault (*check_fn)(struct gw_parsed *);
-    static const check_fn checks[] = {parse_framing, parse_expect};
-
     if (p->size > LIMIT_HEAD_BYTES)
         return GW_FAULT_HEAD_TOO_LARGE;
     if (has_bare_line_end(bytes, p->size))
@@ -212,8 +205,9 @@ static enum gw_fault validate(const char *bytes, struct gw_parsed *p)
         fault = check_host(&p->head);
     if (!fault)
         fault = check_request_line(&p->head);
-    for (size_t i = 0; !fault && i < ARRAY_SIZE(checks); i++)
-        fault = checks[i](p);
+    if (!fault)
+        fault = parse_framing(p);
+    parse_expect(p);
     parse_connection(p);
     return fault;
 }

@@ -270,9 +270,15 @@ static void pause_accepting(struct gw_acceptor *a, const char *why)
     gw_timer_start(a->loop, &a->pause, PAUSE_MS);
 }
 
-static bool has_room(struct gw_acceptor *a)
+static bool is_full(const struct gw_acceptor *a)
 {
-    return atomic_load(a->count) < a->connections_max || gw_conns_shed(a->conns);
+    return atomic_load(a->count) >= a->connections_max;
+}
+
+/* An idle connection goes when one waits. */
+static bool make_room(struct gw_acceptor *a)
+{
+    return !is_full(a) || gw_conns_shed(a->conns);
 }
 
 /* 0, or the negative errno that says why there is no connection. */
@@ -300,11 +306,12 @@ static void on_connection(h2o_socket_t *h, const char *err)
 {
     struct gw_acceptor *a = h->data;
     (void)err;
-    for (int i = 0; i < ACCEPT_TURN; i++) {
-        if (!has_room(a)) {
-            pause_accepting(a, "as many connections as --connections-max allows are open");
-            return;
-        }
+    if (!make_room(a)) {
+        pause_accepting(a, "as many connections as --connections allows are open");
+        return;
+    }
+    /* Room is made for the one that is known to wait only: making it for another would drop the one just taken. */
+    for (int i = 0; i < ACCEPT_TURN && !is_full(a); i++) {
         int rc = accept_one(a);
         /* A connection that was reset while it waited is not the listener's trouble. */
         if (rc == -ECONNABORTED || rc == -EINTR)
@@ -348,7 +355,7 @@ void gw_acceptor_free(struct gw_acceptor *a)
         return;
     CHECK(gw_loop_is_current(a->loop));
     /* Closing the socket would reset those who connected and were not taken yet. */
-    while (has_room(a) && accept_one(a) == 0)
+    while (!is_full(a) && accept_one(a) == 0)
         continue;
     gw_timer_stop(&a->pause);
     h2o_socket_close(a->h2o);

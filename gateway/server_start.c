@@ -293,16 +293,15 @@ static void open_loops(struct gw_server *s)
 static void *keeper_main(void *arg)
 {
     struct gw_server *s = arg;
-    for (;;) {
+    for (bool stopping = false; !stopping;) {
+        bool more = s3_service_housekeep(s->bridge.s3);
         mutex_lock(&s->lock);
-        if (!s->keeper_stopping)
+        if (!s->keeper_stopping && !more)
             (void)cond_wait_ms(&s->wake, &s->lock, HOUSEKEEPING_MS); /* an interval; stop ends it */
-        bool stopping = s->keeper_stopping;
+        stopping = s->keeper_stopping;
         mutex_unlock(&s->lock);
-        if (stopping)
-            return NULL;
-        (void)s3_service_housekeep(s->bridge.s3); /* what is left is done next time */
     }
+    return NULL;
 }
 
 bool gw_server_open(struct gw_server *s, const struct gw_config *config)

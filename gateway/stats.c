@@ -13,7 +13,7 @@
 
 /* Status codes with a series of their own; the last row stands for all others. */
 static const int statuses[] = {0,   200, 204, 206, 301, 304, 307, 400, 403, 404, 405, 408, 409,
-                               411, 412, 413, 414, 416, 417, 431, 500, 501, 503, 505, -1};
+                               411, 412, 413, 414, 416, 431, 500, 501, 503, 505, -1};
 #define STATUS_COUNT ARRAY_SIZE(statuses)
 
 /* Made when first needed: most operations and combinations never occur, and every series is read at each scrape. */
