@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "s3api/acl.h"
+#include "s3api/body.h"
 
 #define META_PREFIX "x-amz-meta-"
 
@@ -25,19 +26,6 @@ static enum s3_error storage_class_of(struct s3_op *op, struct str *out)
             return S3_OK;
         }
     return S3_INVALID_STORAGE_CLASS;
-}
-
-/* The transport's own coding is no property of the object. */
-static struct str without_aws_chunked(struct str encodings, struct arena *arena)
-{
-    struct str kept = STR_EMPTY, token;
-    while (str_split(&encodings, ',', &token)) {
-        token = str_trim(token);
-        if (token.len == 0 || str_eq_nocase(token, STR("aws-chunked")))
-            continue;
-        kept = kept.len ? arena_printf(arena, "%.*s, %.*s", STR_ARG(kept), STR_ARG(token)) : token;
-    }
-    return kept;
 }
 
 /* Repeated headers of one name are one value, joined by commas (RFC 9110 §5.3). */
@@ -93,7 +81,7 @@ enum s3_error s3_object_meta_from_request(struct s3_op *op, struct s3_objmeta *o
         .content_type = s3_header(r, "content-type"),
         .cache_control = s3_header(r, "cache-control"),
         .content_disposition = s3_header(r, "content-disposition"),
-        .content_encoding = without_aws_chunked(s3_header(r, "content-encoding"), op->arena),
+        .content_encoding = s3_stored_content_encoding(op),
         .content_language = s3_header(r, "content-language"),
         .expires = s3_header(r, "expires"),
     };

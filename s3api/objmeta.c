@@ -322,6 +322,17 @@ static void drop_stale(struct s3_objmeta *m)
     m->modified_ns = 0;
 }
 
+/* Reads by part number trust the sizes. */
+static bool parts_cover(const struct s3_objmeta *m, uint64_t size)
+{
+    for (size_t i = 0; i < m->part_count; i++) {
+        if (m->parts[i].size > size)
+            return false;
+        size -= m->parts[i].size;
+    }
+    return size == 0;
+}
+
 static struct str etag_default(const struct vfs_attr *attr, struct arena *arena)
 {
     return attr->type == VFS_DIRECTORY ? STR(EMPTY_ETAG) : s3_etag_derive(attr, arena);
@@ -341,7 +352,9 @@ void s3_objmeta_decode(struct str record, const struct vfs_attr *attr, struct st
     out->fresh = readable && validator_fits(&d, attr);
     if (!out->fresh)
         drop_stale(out);
-    if (!out->content_type.ptr)
+    if (!parts_cover(out, attr->size))
+        out->part_count = 0;
+    if (out->content_type.len == 0)
         out->content_type = str_z(readable ? type_default(attr) : s3_content_type_of(key));
     if (out->etag.len == 0)
         out->etag = etag_default(attr, arena);

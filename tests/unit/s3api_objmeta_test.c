@@ -218,6 +218,16 @@ static struct s3_part_info *make_parts(size_t count, uint64_t size, uint64_t ste
     return parts;
 }
 
+/* A file of as many bytes as the parts have. */
+static struct vfs_attr file_of(const struct s3_objmeta *m)
+{
+    struct vfs_attr attr = file;
+    attr.size = 0;
+    for (size_t i = 0; i < m->part_count; i++)
+        attr.size += m->parts[i].size;
+    return attr;
+}
+
 static void parts_come_back(void **state UNUSED)
 {
     const struct {
@@ -234,9 +244,10 @@ static void parts_come_back(void **state UNUSED)
     for (size_t r = 0; r < ARRAY_SIZE(rows); r++) {
         struct s3_objmeta in = {.etag = STR(MD5 "-7"), .part_count = rows[r].count};
         in.parts = make_parts(rows[r].count, 5 << 20, rows[r].step, rows[r].gap, rows[r].kind);
-        struct str record = encode(&in, &file);
+        struct vfs_attr attr = file_of(&in);
+        struct str record = encode(&in, &attr);
         assert_in_range(record.len, 1, rows[r].size_max);
-        struct s3_objmeta m = decode(record, &file);
+        struct s3_objmeta m = decode(record, &attr);
         assert_int_equal(m.part_count, rows[r].count);
         for (size_t i = 0; i < m.part_count; i++) {
             assert_int_equal(m.parts[i].number, in.parts[i].number);
@@ -257,16 +268,31 @@ static void the_largest_record_fits_the_limit(void **state UNUSED)
         in.parts[i] = (struct s3_part_info){
             .number = (uint32_t)i + 2, .size = LIMIT_PART_BYTES_MAX - i, .checksum = {.kind = S3_CHECKSUM_SHA256}};
     in.content_disposition = str_of(memset(arena_alloc(arena, LIMIT_HEAD_BYTES), 'x', LIMIT_HEAD_BYTES), LIMIT_HEAD_BYTES);
-    assert_int_equal(decode(encode(&in, &file), &file).part_count, LIMIT_PARTS);
+    struct vfs_attr attr = file_of(&in);
+    assert_int_equal(decode(encode(&in, &attr), &attr).part_count, LIMIT_PARTS);
 }
 
 static void checksums_of_parts_are_all_of_a_kind(void **state UNUSED)
 {
     struct s3_part_info parts[] = {{.number = 1, .size = 9, .checksum = {.kind = S3_CHECKSUM_CRC32}}, {.number = 2, .size = 1}};
     struct s3_objmeta in = {.etag = STR(MD5 "-2"), .parts = parts, .part_count = 2};
-    struct s3_objmeta m = decode(encode(&in, &file), &file);
+    struct vfs_attr attr = file_of(&in);
+    struct s3_objmeta m = decode(encode(&in, &attr), &attr);
     assert_int_equal(m.part_count, 2);
     assert_int_equal(m.parts[0].checksum.kind, S3_CHECKSUM_NONE);
+}
+
+/* A forged record must not make reads by part number leave the file. */
+static void parts_that_do_not_cover_the_file_are_none(void **state UNUSED)
+{
+    struct s3_part_info parts[] = {{.number = 1, .size = 20}, {.number = 2, .size = 5}};
+    struct s3_objmeta in = {.etag = STR(MD5 "-2"), .parts = parts, .part_count = 2};
+    assert_int_equal(decode(encode(&in, &file), &file).part_count, 2);
+    const uint64_t wrong[] = {4, 6, UINT64_MAX - 19, UINT64_MAX};
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+        parts[1].size = wrong[i];
+        assert_int_equal(decode(encode(&in, &file), &file).part_count, 0);
+    }
 }
 
 /* Briefly -------------------------------------------------------------------------------------------------------- */
@@ -374,6 +400,7 @@ int main(void)
         TEST(parts_come_back),
         TEST(the_largest_record_fits_the_limit),
         TEST(checksums_of_parts_are_all_of_a_kind),
+        TEST(parts_that_do_not_cover_the_file_are_none),
         TEST(the_brief_says_the_same),
         TEST(any_bytes_are_survived),
         TEST(damage_is_survived),
