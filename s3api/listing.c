@@ -147,8 +147,9 @@ static int visit_directory(struct s3_list *l, struct str key)
         if (!is_pending)
             give_key(l, key, &attr);
     }
+    /* In a group, all that matters is whether there is a key. */
     if (!l->is_done)
-        s3_walk_enter(&l->walk, is_pending);
+        s3_walk_enter(&l->walk, group.len > 0 ? S3_WALK_UNORDERED : is_pending ? S3_WALK_NOTE : 0);
     return 0;
 }
 
@@ -227,7 +228,7 @@ static int visit_base(struct s3_list *l, struct str base)
     if (result == 0)
         result = vfs_xattr_get(file, S3_OBJMETA_XATTR, &l->record);
     if (result == -ENODATA)
-        s3_walk_note_base(&l->walk);
+        s3_walk_mark_base(&l->walk, S3_WALK_NOTE);
     if (result == 0)
         give_key(l, base, &attr);
     return result;
@@ -304,10 +305,11 @@ static int find_content(struct s3_op *op, struct vfs_dir *bucket, bool prune, bo
     struct s3_walk_node node;
     bool found = !s3_walk_start(w, bucket, op->cred, STR_EMPTY, STR_EMPTY);
     int result = 0;
+    s3_walk_mark_base(w, S3_WALK_UNORDERED);
     while (!found && (result = s3_walk_next(w, &node)) > 0) {
         struct str path = str_first(node.key, node.key.len - (node.key.len > 0));
         if (node.kind == S3_WALK_DIRECTORY && s3_directory_is_object(bucket, path, op->cred) == 0)
-            s3_walk_enter(w, false);
+            s3_walk_enter(w, S3_WALK_UNORDERED);
         else if (node.kind != S3_WALK_LEFT)
             found = true;
         else if (prune)

@@ -5,8 +5,8 @@
  * What is a key: a file, by its path; a directory that S3 made for its own sake, as "path/"; a directory made through POSIX, as
  * "path/", while nothing is listed below it, so that it can be seen at all. A directory made on the way to an object is no
  * key, and no common prefix either while nothing is listed below it. Not listed are symlinks to directories, devices and
- * the like, names that are not UTF-8, paths of more than LIMIT_KEY_BYTES, reserved names, and what lies below a directory that
- * the identity may not read. A prefix that names a symlink to a directory inside the bucket lists that directory.
+ * the like, names that are not UTF-8, paths of more than LIMIT_KEY_BYTES, reserved names, and directories that the identity
+ * may not read with all that is in them. A prefix that names a symlink to a directory inside the bucket lists that directory.
  * Thread: worker. */
 #ifndef S3API_LISTING_H
 #define S3API_LISTING_H

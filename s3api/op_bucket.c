@@ -144,6 +144,7 @@ enum s3_error s3_delete_bucket_begin(struct s3_op *op)
         return error;
     if (!is_empty)
         return S3_BUCKET_NOT_EMPTY;
+    s3_bucket_sweep(op, op->bucket);
     vfs_dir_closep(&op->bucket);
     error = s3_bucket_remove(op);
     return error == S3_OK ? s3_reply_empty(op, 204) : error;

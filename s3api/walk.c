@@ -22,12 +22,21 @@ static bool segment_is_visible(struct str segment, bool at_root)
     return segment.len > 0 && str_is_utf8(segment) && !s3_name_is_reserved(segment, at_root);
 }
 
-static void push(struct s3_walk *w, size_t dir_len, bool note)
+static void mark(struct s3_walk_level *level, unsigned flags)
+{
+    level->note = flags & S3_WALK_NOTE;
+    level->unordered = flags & S3_WALK_UNORDERED;
+}
+
+static void push(struct s3_walk *w, size_t dir_len, unsigned flags)
 {
     CHECK(w->depth < S3_WALK_LEVELS);
     if (w->depth >= OPEN_OUTER + OPEN_INNER)
         vfs_scan_closep(&w->levels[w->depth - OPEN_INNER].scan);
-    w->levels[w->depth++] = (struct s3_walk_level){.dir_len = (uint16_t)dir_len, .note = note};
+    w->levels[w->depth] = (struct s3_walk_level){.dir_len = (uint16_t)dir_len};
+    /* A scan without an order has no place to come back to, so that it may not be among those that are given back. */
+    mark(&w->levels[w->depth], w->depth < OPEN_OUTER ? flags : flags & ~(unsigned)S3_WALK_UNORDERED);
+    w->depth++;
 }
 
 /* Start and end */
@@ -59,7 +68,7 @@ bool s3_walk_start(struct s3_walk *w, struct vfs_dir *bucket, const struct vfs_c
         return false;
     memcpy(w->key, from.ptr ? from.ptr : "", from.len);
     w->key_len = from.len;
-    push(w, base.len, false);
+    push(w, base.len, 0);
     /* A directory that `from` names without anything behind the '/' is itself still to come, so it is not entered here. */
     for (size_t i = base.len; i + 1 < from.len; i++) {
         size_t dir_len = top(w)->dir_len;
@@ -67,14 +76,14 @@ bool s3_walk_start(struct s3_walk *w, struct vfs_dir *bucket, const struct vfs_c
             continue;
         if (i >= LIMIT_KEY_BYTES || !segment_is_visible(str_of(from.ptr + dir_len, i - dir_len), dir_len == 0))
             break;
-        push(w, i + 1, false);
+        push(w, i + 1, 0);
     }
     return true;
 }
 
-void s3_walk_note_base(struct s3_walk *w)
+void s3_walk_mark_base(struct s3_walk *w, unsigned flags)
 {
-    w->levels[0].note = true;
+    mark(&w->levels[0], flags);
 }
 
 void s3_walk_done(struct s3_walk *w)
@@ -95,8 +104,11 @@ static int open_top(struct s3_walk *w)
     if (w->is_past)
         w->key[w->key_len - 1] = '/' + 1;
     w->is_past = false;
-    return vfs_scan_open(w->bucket, str_of(w->key, dir_len > 0 ? dir_len - 1 : 0), w->cred,
-                         str_of(w->key + dir_len, w->key_len - dir_len), &level->scan);
+    struct str path = str_of(w->key, dir_len > 0 ? dir_len - 1 : 0);
+    struct str from = str_of(w->key + dir_len, w->key_len - dir_len);
+    CHECK(!level->unordered || from.len == 0);
+    return level->unordered ? vfs_scan_open_unordered(w->bucket, path, w->cred, &level->scan)
+                            : vfs_scan_open(w->bucket, path, w->cred, from, &level->scan);
 }
 
 /* A directory that is gone, became a file, has a name that no path can have, or keeps its entries to others: there is
@@ -172,10 +184,10 @@ int s3_walk_stat(struct s3_walk *w, struct vfs_attr *out, const char *xattr_name
 
 /* Moves */
 
-void s3_walk_enter(struct s3_walk *w, bool note)
+void s3_walk_enter(struct s3_walk *w, unsigned flags)
 {
     CHECK(w->key_len > top(w)->dir_len && w->key[w->key_len - 1] == '/');
-    push(w, w->key_len, note);
+    push(w, w->key_len, flags);
 }
 
 void s3_walk_see(struct s3_walk *w)

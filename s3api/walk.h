@@ -25,13 +25,13 @@ struct s3_walk_node {
     enum s3_walk_kind kind;
     struct str key;      /* of directories with the '/'; valid until the next step; FOREIGN's may be too long */
     bool was_seen_below; /* LEFT: s3_walk_see was called since it was entered */
-    bool note;           /* LEFT: as given when it was entered */
+    bool note;           /* LEFT: S3_WALK_NOTE was given when it was entered */
 };
 
 struct s3_walk_level {
     struct vfs_scan *scan; /* NULL: to be opened at the position */
     uint16_t dir_len;      /* the bytes of the key that name the directory: "", "a/", "a/b/" */
-    bool is_seen, note;
+    bool is_seen, note, unordered;
 };
 
 struct s3_walk {
@@ -53,10 +53,14 @@ bool s3_walk_start(struct s3_walk *w, struct vfs_dir *bucket, const struct vfs_c
 MUST_USE int s3_walk_next(struct s3_walk *w, struct s3_walk_node *out);
 /* Attributes and, appended, the named xattr of the FILE or DIRECTORY returned last, not entered. -ENOENT when it has gone. */
 MUST_USE int s3_walk_stat(struct s3_walk *w, struct vfs_attr *out, const char *xattr_name, struct buf *out_value);
-/* Before the first step: notes something for the base's LEFT. */
-void s3_walk_note_base(struct s3_walk *w);
+enum {
+    S3_WALK_NOTE = 1,     /* for LEFT */
+    S3_WALK_UNORDERED = 2 /* its nodes come in any order, which saves the ordering of a large directory; no walk seeks in it */
+};
+/* Before the first step: what to know of the base. */
+void s3_walk_mark_base(struct s3_walk *w, unsigned flags);
 /* Into the DIRECTORY returned last. */
-void s3_walk_enter(struct s3_walk *w, bool note);
+void s3_walk_enter(struct s3_walk *w, unsigned flags);
 /* Notes for LEFT, in every directory that the walk is in, that there is something below. */
 void s3_walk_see(struct s3_walk *w);
 /* Out of the directories whose keys start with the first `len` bytes of the position. */
