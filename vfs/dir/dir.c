@@ -85,6 +85,7 @@ static void dir_volume_close(struct vfs *base)
     for (size_t i = 0; i < DIR_STRIPES; i++)
         mutex_done(&v->stripes[i]);
     identity_done(&v->self);
+    fd_closep(&v->state_fd);
     fd_closep(&v->root.fd);
     free(v);
 }
@@ -133,7 +134,7 @@ static struct dir_volume *volume_new(const struct vfs_options *options)
     v->base.ops = &dir_ops;
     v->base.root = &v->root.base;
     v->root.base.volume = &v->base;
-    v->root.fd = -1;
+    v->root.fd = v->state_fd = -1;
     atomic_init(&v->root.refs, 1);
     v->options = *options;
     if (v->options.file_mode == 0)
@@ -193,12 +194,13 @@ static int open_state(struct dir_volume *v, const char **out_error)
 {
     unsigned made = 0;
     bool needs_sidecar = v->options.xattr == VFS_XATTR_SIDECAR || !xattr_supported(v->root.fd);
-    CLEANUP(fd_closep) int state_fd = parents_make(v, &v->root, STR(VFS_PATH_STATE_NAME), NULL, &made);
-    if (state_fd >= 0)
-        v->intents = intents_open(v->root.fd, state_fd);
+    v->state_fd = parents_make(v, &v->root, STR(VFS_PATH_STATE_NAME), NULL, &made);
+    if (v->state_fd >= 0)
+        v->intents = intents_open(v->root.fd, v->state_fd);
+    v->views = view_cache_new(v->is_private_fs, v->state_fd);
     if (!needs_sidecar)
         return 0;
-    int r = state_fd < 0 ? state_fd : open_sidecar(v, state_fd);
+    int r = v->state_fd < 0 ? v->state_fd : open_sidecar(v, v->state_fd);
     if (r < 0)
         *out_error = "the filesystem has no extended attributes, and .sluice/xattrs.db cannot be opened in their place";
     return r;
@@ -219,7 +221,6 @@ static int volume_start(struct dir_volume *v, const char *path, const char **out
     }
     v->umask = read_umask();
     v->is_private_fs = is_private_fs(v->root.fd);
-    v->views = view_cache_new(v->is_private_fs);
     v->syncer = syncer_new(v->root.fd);
     if (v->options.sync == VFS_SYNC_ALWAYS)
         v->fresh = fresh_new();

@@ -43,6 +43,7 @@ struct dir_handle {
 struct dir_volume {
     struct vfs base;
     struct dir_handle root;
+    int state_fd; /* <root>/.sluice, O_PATH; -1 when the root cannot be written */
     struct vfs_options options;
     struct identity self;
     uint32_t umask;

@@ -3,31 +3,19 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdalign.h>
-#include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "vfs/dir/dir_internal.h"
+#include "vfs/dir/view_internal.h"
 #include "vfs/path.h"
 
-/* One record: kind, length of the name, the name, '/' for a directory. */
-#define RECORD_HEAD 2
+/* So many bytes of entries at a time are enough to find something, and few enough to be read for that alone. */
+#define READ_BYTES (32 * 1024)
 
-struct view {
-    atomic_uint refs;
-    char *records;
-    size_t records_size, records_capacity;
-    uint32_t *offsets; /* in order */
-    size_t count, capacity;
-};
-
-/* Records */
-
-static struct str extended_name(const struct view *w, uint32_t offset)
-{
-    const unsigned char *r = (const unsigned char *)w->records + offset;
-    return str_of((const char *)r + RECORD_HEAD, (size_t)r[1] + (r[0] == ENTRY_DIRECTORY));
-}
+/* Reading */
 
 static int add_record(struct view *w, enum entry_kind kind, struct str name)
 {
@@ -54,8 +42,6 @@ static int add_record(struct view *w, enum entry_kind kind, struct str name)
     w->records_size += size;
     return 0;
 }
-
-/* Reading */
 
 static enum entry_kind kind_of(int dir_fd, const char *name, unsigned char type)
 {
@@ -93,131 +79,98 @@ static int add_entry(struct view *w, int dir_fd, const char *name_z, unsigned ch
     return add_record(w, kind_of(dir_fd, name_z, type), name);
 }
 
-static int read_all(struct view *w, int dir_fd)
+/* 1: there may be more; 0: the end. */
+static int read_step(struct view *w, int dir_fd)
 {
-    int fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 0);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir) {
-        int error = -errno;
-        fd_closep(&fd);
-        return error;
-    }
-    rewinddir(dir);
+    alignas(struct dirent64) char bytes[READ_BYTES];
+    ssize_t size = getdents64(dir_fd, bytes, sizeof(bytes));
+    if (size < 0)
+        return name_errno();
     int r = 0;
-    while (r == 0) {
-        errno = 0;
-        const struct dirent *e = readdir(dir);
-        if (!e) {
-            r = -errno;
-            break;
-        }
+    for (ssize_t at = 0; r == 0 && at < size;) {
+        const struct dirent64 *e = (const void *)(bytes + at);
         r = add_entry(w, dir_fd, e->d_name, e->d_type);
+        at += e->d_reclen;
     }
-    closedir(dir);
-    return r;
+    return r < 0 ? r : size > 0;
 }
 
-/* So many bytes of entries at a time are enough to find something, and few enough to be read for that alone. */
-#define READ_SOME_BYTES (32 * 1024)
+/* Building */
 
-static int read_some(struct view *w, int dir_fd)
-{
-    alignas(struct dirent64) char bytes[READ_SOME_BYTES];
-    int r = 0;
-    while (r == 0 && w->count == 0) {
-        ssize_t size = getdents64(dir_fd, bytes, sizeof(bytes));
-        if (size <= 0)
-            return size < 0 ? -errno : 0;
-        for (ssize_t at = 0; r == 0 && at < size;) {
-            const struct dirent64 *e = (const void *)(bytes + at);
-            r = add_entry(w, dir_fd, e->d_name, e->d_type);
-            at += e->d_reclen;
-        }
-    }
-    return r;
-}
-
-/* Sorting: by the eight bytes behind what all names have in common, as one number; names are looked at only when those
- * are equal. */
-
-struct sort_item {
-    uint64_t key;
-    uint32_t offset;
-};
-
-static size_t common_prefix(const struct view *w)
-{
-    struct str first = extended_name(w, w->offsets[0]);
-    size_t common = first.len;
-    for (size_t i = 1; i < w->count && common > 0; i++) {
-        struct str name = extended_name(w, w->offsets[i]);
-        size_t same = 0;
-        while (same < common && same < name.len && name.ptr[same] == first.ptr[same])
-            same++;
-        common = same;
-    }
-    return common;
-}
-
-static uint64_t key_of(struct str name)
-{
-    uint64_t key = 0;
-    for (size_t i = 0; i < sizeof(key); i++)
-        key = key << 8 | (i < name.len ? (unsigned char)name.ptr[i] : 0);
-    return key;
-}
-
-static int compare_items(const void *a, const void *b, void *view)
-{
-    const struct sort_item *x = a, *y = b;
-    if (x->key != y->key)
-        return x->key < y->key ? -1 : 1;
-    return str_cmp(extended_name(view, x->offset), extended_name(view, y->offset));
-}
-
-static void sort(struct view *w)
-{
-    if (w->count < 2)
-        return;
-    struct sort_item *items = reallocarray(NULL, w->count, sizeof(*items));
-    CHECK(items != NULL);
-    size_t common = common_prefix(w);
-    for (size_t i = 0; i < w->count; i++)
-        items[i] = (struct sort_item){key_of(str_from(extended_name(w, w->offsets[i]), common)), w->offsets[i]};
-    qsort_r(items, w->count, sizeof(*items), compare_items, w);
-    for (size_t i = 0; i < w->count; i++)
-        w->offsets[i] = items[i].offset;
-    free(items);
-}
-
-/* The view */
-
-static int build(int (*read)(struct view *, int), int dir_fd, struct view **out)
+static struct view *view_new(void)
 {
     struct view *w = calloc(1, sizeof(*w));
     CHECK(w != NULL);
     atomic_init(&w->refs, 1);
-    int r = read(w, dir_fd);
-    if (r < 0) {
-        view_unref(w);
-        return r;
-    }
-    *out = w;
-    return 0;
+    return w;
 }
 
-int view_build(int dir_fd, struct view **out)
+static void view_unrefp(struct view **w)
 {
-    int r = build(read_all, dir_fd, out);
-    if (r == 0)
-        sort(*out);
-    return r;
+    view_unref(*w);
+}
+
+static int spill_part(struct spill **spill, const struct view_room *room, struct view *w)
+{
+    int r = *spill ? 0 : spill_new(room->spill_fd, spill);
+    if (r < 0)
+        return r;
+    view_sort(w);
+    return spill_add(*spill, w);
+}
+
+/* Gives back what growing by doubling took too much. */
+static void trim(struct view *w)
+{
+    if (w->count == 0)
+        return;
+    w->records = realloc(w->records, w->records_size);
+    w->offsets = reallocarray(w->offsets, w->count, sizeof(*w->offsets));
+    CHECK(w->records != NULL && w->offsets != NULL);
+    w->records_capacity = w->records_size;
+    w->capacity = w->count;
+}
+
+int view_build(int dir_fd, const struct view_room *room, struct view **out)
+{
+    CLEANUP(spill_freep) struct spill *spill = NULL;
+    CLEANUP(view_unrefp) struct view *w = view_new();
+    int r = lseek(dir_fd, 0, SEEK_SET) < 0 ? -errno : 1;
+    while (r > 0) {
+        r = read_step(w, dir_fd);
+        bool is_full = w->records_size >= room->memory_max || (r == 0 && spill && w->count > 0);
+        if (r >= 0 && is_full) {
+            int spilled = spill_part(&spill, room, w);
+            r = spilled < 0 ? spilled : r;
+        }
+    }
+    if (r < 0)
+        return r;
+    if (spill) {
+        r = spill_merge(spill, w);
+        if (r < 0)
+            return r;
+    } else {
+        view_sort(w);
+        trim(w);
+    }
+    *out = TAKE(w);
+    return 0;
 }
 
 int view_build_some(int dir_fd, struct view **out)
 {
-    return build(read_some, dir_fd, out);
+    CLEANUP(view_unrefp) struct view *w = view_new();
+    int r = 1;
+    while (r > 0 && w->count == 0)
+        r = read_step(w, dir_fd);
+    if (r < 0)
+        return r;
+    *out = TAKE(w);
+    return 0;
 }
+
+/* The view */
 
 struct view *view_ref(struct view *w)
 {
@@ -225,12 +178,30 @@ struct view *view_ref(struct view *w)
     return w;
 }
 
+/* Pages of the files that a scan has touched count as this process's memory until they are let go; they stay in the page
+ * cache. */
+static void rest(struct view *w)
+{
+    if (!w->is_mapped)
+        return;
+    (void)madvise(w->records, w->records_size, MADV_DONTNEED);
+    (void)madvise(w->offsets, w->count * sizeof(*w->offsets), MADV_DONTNEED);
+}
+
 void view_unref(struct view *w)
 {
-    if (!w || atomic_fetch_sub(&w->refs, 1) > 1)
+    if (!w)
         return;
-    free(w->records);
-    free(w->offsets);
+    rest(w);
+    if (atomic_fetch_sub(&w->refs, 1) > 1)
+        return;
+    if (w->is_mapped) {
+        CHECK(munmap(w->records, w->records_size) == 0);
+        CHECK(munmap(w->offsets, w->count * sizeof(*w->offsets)) == 0);
+    } else {
+        free(w->records);
+        free(w->offsets);
+    }
     free(w);
 }
 
@@ -239,9 +210,19 @@ size_t view_count(const struct view *w)
     return w->count;
 }
 
-size_t view_bytes(const struct view *w)
+static uint64_t content_bytes(const struct view *w)
 {
-    return sizeof(*w) + w->records_capacity + w->capacity * sizeof(*w->offsets);
+    return w->records_capacity + (uint64_t)w->capacity * sizeof(*w->offsets);
+}
+
+uint64_t view_bytes(const struct view *w)
+{
+    return sizeof(*w) + (w->is_mapped ? 0 : content_bytes(w));
+}
+
+uint64_t view_file_bytes(const struct view *w)
+{
+    return w->is_mapped ? content_bytes(w) : 0;
 }
 
 size_t view_find(const struct view *w, struct str from)
@@ -249,7 +230,7 @@ size_t view_find(const struct view *w, struct str from)
     size_t low = 0, high = w->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (str_cmp(extended_name(w, w->offsets[middle]), from) < 0)
+        if (str_cmp(record_extended(w->records + w->offsets[middle]), from) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -260,7 +241,7 @@ size_t view_find(const struct view *w, struct str from)
 struct str view_entry(const struct view *w, size_t index, enum entry_kind *out_kind)
 {
     CHECK(index < w->count);
-    const unsigned char *r = (const unsigned char *)w->records + w->offsets[index];
-    *out_kind = (enum entry_kind)r[0];
-    return str_of((const char *)r + RECORD_HEAD, r[1]);
+    const char *record = w->records + w->offsets[index];
+    *out_kind = (enum entry_kind)record[0];
+    return record_name(record);
 }

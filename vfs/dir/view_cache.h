@@ -9,8 +9,8 @@
 struct view;
 struct view_cache;
 
-/* is_private_fs: times of directories are this machine's, and advance with its clock. */
-struct view_cache *view_cache_new(bool is_private_fs);
+/* is_private_fs: times of directories are this machine's, and advance with its clock. spill_fd: see view_room; borrowed. */
+struct view_cache *view_cache_new(bool is_private_fs, int spill_fd);
 void view_cache_free(struct view_cache *c);
 /* The entries of the directory as they are now. The caller's reference. */
 MUST_USE int view_cache_get(struct view_cache *c, int dir_fd, struct view **out);
