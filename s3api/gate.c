@@ -46,6 +46,15 @@ static struct str time_text(struct s3_op *op, int64_t wall_s)
     return arena_dup(op->arena, clock_format_iso8601_ms(wall_s * 1000000000, text));
 }
 
+/* As the client wrote it, wherever it did. */
+static struct str request_time(const struct s3_op *op)
+{
+    struct str header = s3_header(&op->req, "x-amz-date");
+    if (!header.ptr)
+        header = s3_header(&op->req, "date");
+    return header.ptr ? header : s3_param_value(&op->req, "X-Amz-Date");
+}
+
 /* What each error's document tells besides: enough to find a clock, region or signing mistake by. */
 static void add_auth_detail(struct s3_op *op, enum auth_error error)
 {
@@ -61,8 +70,10 @@ static void add_auth_detail(struct s3_op *op, enum auth_error error)
     }
     if (error == AUTH_TIME_SKEWED || error == AUTH_EXPIRED)
         d->server_time = time_text(op, clock_wall_s());
-    if (error == AUTH_TIME_SKEWED)
+    if (error == AUTH_TIME_SKEWED) {
+        s3_fail_extra(op, "RequestTime", request_time(op));
         s3_fail_extra(op, "MaxAllowedSkewMilliseconds", arena_printf(op->arena, "%d", LIMIT_CLOCK_SKEW_S * 1000));
+    }
     if (error == AUTH_EXPIRED && a->expires_at_s > 0)
         d->expires = time_text(op, a->expires_at_s);
     if (error == AUTH_HEADERS_UNSIGNED)

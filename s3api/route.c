@@ -44,9 +44,9 @@ static void find_sub_resources(const struct s3_request *r, enum s3_level level, 
 /* How well the row fits, -1 when it does not: a sub-resource counts more than a second one, that more than a header. */
 static int fitness(const struct s3_op_row *row, const struct s3_request *r, enum s3_level level)
 {
-    if (row->level != level || !str_is(r->head->method, row->method))
+    if (row->level != level || (row->query && !s3_has_param(r, row->query)))
         return -1;
-    if (row->query && !s3_has_param(r, row->query))
+    if (!str_is(r->head->method, row->method))
         return -1;
     if (row->query2 && !s3_has_param(r, row->query2))
         return -1;
@@ -124,16 +124,9 @@ static bool lacks_first_param(const struct s3_request *r, enum s3_level level, s
     return false;
 }
 
-enum s3_route_verdict s3_route(const struct s3_request *r, struct s3_route *out)
+static enum s3_route_verdict check_params(const struct s3_request *r, enum s3_level level, const struct s3_op_row *best,
+                                          struct s3_route *out)
 {
-    *out = (struct s3_route){0};
-    enum s3_level level = s3_request_level(r);
-    const struct s3_op_row *best = best_row(r, level);
-    /* A preflight asks about another request, whatever that one names. */
-    if (best && str_is(r->head->method, "OPTIONS")) {
-        out->row = best;
-        return S3_ROUTE_FOUND;
-    }
     if (level != S3_LEVEL_SERVICE) {
         enum s3_route_verdict verdict = check_level(r, level, out);
         if (verdict != S3_ROUTE_FOUND)
@@ -146,10 +139,25 @@ enum s3_route_verdict s3_route(const struct s3_request *r, struct s3_route *out)
         return S3_ROUTE_METHOD;
     if (out->sub_resource && !best->query)
         return sub_resource_unused(r, level, out);
-    if (!best->query && lacks_first_param(r, level, out))
-        return S3_ROUTE_PARAM_MISSING;
-    out->row = best;
-    return S3_ROUTE_FOUND;
+    return !best->query && lacks_first_param(r, level, out) ? S3_ROUTE_PARAM_MISSING : S3_ROUTE_FOUND;
+}
+
+enum s3_route_verdict s3_route(const struct s3_request *r, struct s3_route *out)
+{
+    *out = (struct s3_route){0};
+    enum s3_level level = s3_request_level(r);
+    const struct s3_op_row *best = best_row(r, level);
+    /* A preflight asks about another request, whatever that one names. */
+    if (best && str_is(r->head->method, "OPTIONS")) {
+        out->row = best;
+        return S3_ROUTE_FOUND;
+    }
+    enum s3_route_verdict verdict = r->param_count > 0 ? check_params(r, level, best, out) : S3_ROUTE_FOUND;
+    if (verdict == S3_ROUTE_FOUND && !best)
+        verdict = S3_ROUTE_METHOD;
+    if (verdict == S3_ROUTE_FOUND)
+        out->row = best;
+    return verdict;
 }
 
 void s3_route_methods(const struct s3_request *r, struct buf *out)

@@ -154,6 +154,7 @@ static void test_skewed_clock(void **state)
         const struct s3_answer *a = s3_call(engine, &call);
         assert_answer(a, 403, "RequestTimeTooSkewed");
         assert_str(s3_answer_element(a, "MaxAllowedSkewMilliseconds"), "900000");
+        assert_int_equal(s3_answer_element(a, "RequestTime").len, strlen("20130524T000000Z"));
         assert_true(s3_answer_element(a, "ServerTime").len > 0);
     }
 }
