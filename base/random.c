@@ -1,6 +1,7 @@
 #include "base/random.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -27,8 +28,21 @@ static void kernel_random(void *out, size_t size)
     }
 }
 
+/* A child must not draw what its parent draws. */
+static void drop_stock(void)
+{
+    stock.left = 0;
+}
+
+static void watch_forks(void)
+{
+    CHECK(pthread_atfork(NULL, NULL, drop_stock) == 0);
+}
+
 void random_bytes(void *out, size_t size)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    CHECK(pthread_once(&once, watch_forks) == 0);
     if (size == 0)
         return;
     if (size > STOCK_BYTES) {

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "auth/verify.h"
 #include "base/fd.h"
 #include "base/limits.h"
 #include "gateway/args.h"
@@ -426,6 +427,8 @@ static int check_whole(const struct gw_config *c, struct buf *error)
         buf_addz(error, "sluice: no volume given: `sluice serve PATH`, or SLUICE_VOLUME\n");
     if (!c->state_dir)
         buf_addz(error, "sluice: no state folder: neither HOME nor XDG_STATE_HOME is set; give --state DIR\n");
+    if (!c->region || strlen(c->region) > AUTH_REGION_SIZE_MAX)
+        buf_addf(error, "sluice: --region: 1 to %d characters\n", AUTH_REGION_SIZE_MAX);
     if (!c->tls_cert != !c->tls_key)
         buf_addz(error, "sluice: --tls-cert and --tls-key go together\n");
     if (!c->root_access_key != !c->root_secret_key)

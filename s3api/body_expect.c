@@ -18,7 +18,8 @@ static enum s3_error read_decoded_length(struct s3_op *op, struct s3_body_expect
     return S3_OK;
 }
 
-/* Objects need their length in advance, as in AWS; small documents do not. */
+/* An upload says how long it is, or that it comes in chunks whose end shows (what cannot do without the length refuses
+ * that); a small document need not. */
 static enum s3_error read_length(struct s3_op *op, struct s3_body_expect *out)
 {
     if (out->aws_chunked)
@@ -26,7 +27,7 @@ static enum s3_error read_length(struct s3_op *op, struct s3_body_expect *out)
     bool has_length = op->in.content_length >= 0 || http_find(op->req.head, "content-length");
     if (!has_length && http_find(op->req.head, "x-amz-decoded-content-length"))
         return read_decoded_length(op, out);
-    if (!has_length && op->row->body == S3_BODY_KIND_STREAM)
+    if (!has_length && !op->in.has_body && op->row->body == S3_BODY_KIND_STREAM)
         return S3_MISSING_CONTENT_LENGTH;
     out->length = op->in.has_body ? op->in.content_length : 0;
     return S3_OK;

@@ -1,5 +1,8 @@
 #include "tests/support/unit.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <pthread.h>
 
 #include "base/mutex.h"
@@ -63,9 +66,30 @@ static void text_uses_the_alphabet_evenly(void **state)
         assert_in_range(counts[i], 9000, 11000); /* 12 standard deviations */
 }
 
+static void a_child_draws_its_own(void **state)
+{
+    (void)state;
+    int ends[2];
+    uint64_t theirs, ours = random_u64(); /* fills the stock that both have */
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        theirs = random_u64();
+        _exit(write(ends[1], &theirs, sizeof theirs) == sizeof theirs ? 0 : 1);
+    }
+    ours = random_u64();
+    assert_int_equal(read(ends[0], &theirs, sizeof theirs), sizeof theirs);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_true(ours != theirs);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_child_draws_its_own),
         cmocka_unit_test(fills_exactly),
         cmocka_unit_test(numbers_differ),
         cmocka_unit_test(text_uses_the_alphabet_evenly),
