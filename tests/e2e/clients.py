@@ -18,6 +18,10 @@ TOP = HERE.parents[1]
 MIB = 1024 * 1024
 
 
+def files_in(folder):
+    return [p for p in pathlib.Path(folder).rglob("*") if p.is_file()]
+
+
 class Client:
     """name: in test ids. Folders and files are local paths; a prefix ends in '/'."""
 
@@ -42,6 +46,10 @@ class Client:
             f"{self.name}: {words} ended with {done.returncode}:\n{done.stdout.decode()[-2000:]}{done.stderr.decode()[-3000:]}"
         )
         return done.stdout.decode()
+
+    def put_tree(self, bucket, prefix, folder):
+        for path in files_in(folder):
+            self.put(bucket, prefix + str(path.relative_to(folder)), path)
 
     @property
     def ca(self):
@@ -116,6 +124,9 @@ class Driver(Client):
 
     def get(self, bucket, key, path):
         self.op("get", bucket=bucket, key=key, file=str(path))
+
+    def put_tree(self, bucket, prefix, folder):
+        self.op("put_tree", bucket=bucket, prefix=prefix, folder=str(folder))
 
     def get_tree(self, bucket, prefix, folder):
         self.op("get_tree", bucket=bucket, prefix=prefix, folder=str(folder))
@@ -203,6 +214,9 @@ class AwsCli(Client):
     def move(self, bucket, key, to):
         self.aws("s3", "mv", f"s3://{bucket}/{key}", f"s3://{bucket}/{to}")
 
+    def put_tree(self, bucket, prefix, folder):
+        self.cp("--recursive", folder, f"s3://{bucket}/{prefix}")
+
     def sync_up(self, folder, bucket, prefix):
         return self.aws("s3", "sync", "--no-progress", folder, f"s3://{bucket}/{prefix}")
 
@@ -268,6 +282,9 @@ class Rclone(Client):
     def move(self, bucket, key, to):
         self.rclone("moveto", f"sl:{bucket}/{key}", f"sl:{bucket}/{to}")
 
+    def put_tree(self, bucket, prefix, folder):
+        self.rclone("copy", folder, f"sl:{bucket}/{prefix}")
+
     def sync_up(self, folder, bucket, prefix):
         return self.rclone("sync", "-v", folder, f"sl:{bucket}/{prefix}")
 
@@ -319,6 +336,9 @@ max_retries = 1
 
     def move(self, bucket, key, to):
         self.s3cmd("mv", f"s3://{bucket}/{key}", f"s3://{bucket}/{to}")
+
+    def put_tree(self, bucket, prefix, folder):
+        self.s3cmd("put", "--recursive", f"{folder}/", f"s3://{bucket}/{prefix}")
 
     def sync_up(self, folder, bucket, prefix):
         return self.s3cmd("sync", f"{folder}/", f"s3://{bucket}/{prefix}")

@@ -2,6 +2,7 @@
 
 import datetime
 import random
+import re
 
 import pytest
 
@@ -52,6 +53,7 @@ OPERATIONS = [
     ("POST", "/{b}/k", [("select", "")]),
     ("GET", "/{b}/k", [("torrent", "")]),
 ]
+STREAMING = (STREAMING_SIGNED, STREAMING_SIGNED_TRAILER, STREAMING_UNSIGNED_TRAILER)
 MODES = [None, UNSIGNED, STREAMING_SIGNED, STREAMING_SIGNED_TRAILER, STREAMING_UNSIGNED_TRAILER]
 
 
@@ -72,7 +74,8 @@ def test_random_signatures_open_nothing(wire, bucket, folder, stored, mode, wher
         else:
             request = wire.anonymous(method, wire.request(method, path, query).target, headers)
         answer = wire.send(request)
-        assert answer.status == 403, (method, path, query, answer)
+        # A streaming mode where it has no place may be said before the signature is looked at.
+        assert answer.status == 403 or (answer.status == 400 and mode in STREAMING), (method, path, query, answer)
     assert [p.name for p in folder.iterdir() if p.name != ".sluice"] == ["k"]
     assert (folder / "k").read_bytes() == b"stored"
     assert not (folder.parent / f"{bucket}-new").exists()
@@ -270,11 +273,8 @@ def test_first_start_prints_a_pair_once(private_server):
     """SEC-10: no default credentials."""
     server = private_server("first", root=None)
     assert Wire(server, Credentials("minioadmin", "minioadmin")).call("GET", "/").status == 403
-    text = server.stderr()
-    words = text.split()
-    access = next(w.strip('",') for i, w in enumerate(words) if words[i - 2 : i] == ["access", "key"] or w.startswith("access_key="))
-    secret = next(w.strip('",') for i, w in enumerate(words) if words[i - 2 : i] == ["secret", "key"] or w.startswith("secret_key="))
-    made = Credentials(access.removeprefix("access_key="), secret.removeprefix("secret_key="))
+    printed = dict(re.findall(r"export (AWS_\w+_KEY\w*)=(\S+)", server.stderr()))
+    made = Credentials(printed["AWS_ACCESS_KEY_ID"], printed["AWS_SECRET_ACCESS_KEY"])
     assert len(made.secret_key) >= 22
     assert Wire(server, made).call("GET", "/").status == 200
     server.stop()

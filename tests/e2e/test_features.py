@@ -278,3 +278,31 @@ def test_delete_and_put_race_in_one_directory(server, s3, bucket):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         assert list(pool.map(churn, range(8))) == [200] * 8
     assert keys(s3, bucket) == [f"d/e/{i}" for i in range(8)]
+
+
+# RenameObject.
+
+
+def rename(wire, bucket, source, target, headers=()):
+    return wire.call("PUT", f"/{bucket}/{target}", [("renameObject", "")], headers=[("x-amz-rename-source", source), *headers])
+
+
+def test_rename(s3, wire, bucket, folder):
+    etag = s3.put_object(Bucket=bucket, Key="d/a b", Body=b"moved", Metadata={"m": "1"})["ETag"]
+    inode = (folder / "d/a b").stat().st_ino
+    assert rename(wire, bucket, "d/a%20b", "e/f/new").status == 200
+    assert keys(s3, bucket) == ["e/f/new"]
+    head = s3.head_object(Bucket=bucket, Key="e/f/new")
+    assert (head["ETag"], head["Metadata"]) == (etag, {"m": "1"})
+    assert (folder / "e/f/new").stat().st_ino == inode, "no copy"
+    assert not (folder / "d").exists()
+
+
+def test_rename_conditions(s3, wire, bucket):
+    put_all(s3, bucket, ["a", "b"])
+    assert rename(wire, bucket, "a", "b", [("If-None-Match", "*")]).status == 412
+    assert rename(wire, bucket, "a", "c", [("x-amz-rename-source-if-match", '"0"')]).status == 412
+    assert rename(wire, bucket, "none", "c").code == "NoSuchKey"
+    assert rename(wire, bucket, "", "c").status == 400
+    assert rename(wire, bucket, "../x", "c").status in (400, 404)
+    assert keys(s3, bucket) == ["a", "b"]

@@ -398,19 +398,26 @@ def test_slow_but_steady_body_is_taken(hasty):
 
 
 def test_connections_beyond_the_limit_wait(private_server):
+    """Idle ones make room; while all are busy, the next one waits."""
     server = private_server("narrow", options=["--connections", "8"])
     wire = Wire(server)
     assert wire.call("PUT", "/narrow").status == 200
-    held = [wire.connect() for _ in range(8)]
-    for c in held:
-        c.send(wire.request("GET", "/narrow").encode())
-        assert c.response().status == 200
+    idle, busy = [], []
+    for _ in range(12):
+        idle.append(wire.connect())
+        idle[-1].send(wire.request("HEAD", "/narrow").encode())
+        assert idle[-1].response("HEAD").status == 200
+    for _ in range(8):
+        busy.append(wire.connect())
+        busy[-1].send(wire.request("PUT", "/narrow/k", headers=[("Expect", "100-continue")], body=b"slow").head())
+        assert busy[-1].response(interim=True).status == 100
     ninth = wire.connect()
-    ninth.send(wire.request("GET", "/narrow").encode())
-    held.pop().close()
-    answer = ninth.response()
-    assert answer.status in (200, 503)
-    for c in [*held, ninth]:
+    ninth.send(wire.request("HEAD", "/narrow").encode())
+    assert ninth.is_silent(0.5)
+    busy[0].send(b"slow")
+    assert busy[0].response().status == 200
+    assert ninth.response("HEAD").status == 200
+    for c in [*idle, *busy, ninth]:
         c.close()
 
 

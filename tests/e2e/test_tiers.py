@@ -71,7 +71,6 @@ OBJECT = {
     ("GET", "torrent"): NOT_IMPLEMENTED,
     ("GET", "annotation"): NOT_IMPLEMENTED,
     ("PUT", "annotation"): NOT_IMPLEMENTED,
-    ("PUT", "renameObject"): NOT_IMPLEMENTED,
     ("PUT", "encryption"): NOT_IMPLEMENTED,
     ("POST", "restore"): NOT_IMPLEMENTED,
     ("POST", "select"): NOT_IMPLEMENTED,
@@ -154,12 +153,11 @@ def test_public_acls_are_refused_not_ignored(wire, s3, bucket, acl):
         [("x-amz-server-side-encryption-customer-algorithm", "AES256")],
         [("x-amz-object-lock-mode", "GOVERNANCE"), ("x-amz-object-lock-retain-until-date", "2040-01-01T00:00:00Z")],
         [("x-amz-object-lock-legal-hold", "ON")],
-        [("x-amz-website-redirect-location", "/x")],
     ],
     ids=lambda h: h[0][0],
 )
 def test_promises_that_cannot_be_kept_are_refused(wire, bucket, folder, headers):
-    """Never claim encryption, retention or redirects and store plain bytes."""
+    """Never claim encryption or retention and store plain bytes."""
     answer = wire.call("PUT", f"/{bucket}/k", headers=headers, body=b"x")
     assert answer.status in (400, 501) and answer.code, answer
     assert not (folder / "k").exists()

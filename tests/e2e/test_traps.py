@@ -318,26 +318,26 @@ def test_trap_37_early_errors_keep_or_close_cleanly(wire, bucket):
 
 def test_trap_39_read_only_gateway(private_server):
     server = private_server("readonly", options=["--read-only", "on"])
-    (server.volume / "ro").mkdir()
-    (server.volume / "ro/k").write_bytes(b"x")
+    (server.volume / "sealed").mkdir()
+    (server.volume / "sealed/k").write_bytes(b"x")
     s3 = connect(server)
-    assert read(s3, "ro", "k") == b"x"
+    assert read(s3, "sealed", "k") == b"x"
     refused = [
-        lambda: s3.put_object(Bucket="ro", Key="n", Body=b""),
-        lambda: s3.delete_object(Bucket="ro", Key="k"),
+        lambda: s3.put_object(Bucket="sealed", Key="n", Body=b""),
+        lambda: s3.delete_object(Bucket="sealed", Key="k"),
         lambda: s3.create_bucket(Bucket="new-bucket"),
-        lambda: s3.delete_bucket(Bucket="ro"),
-        lambda: s3.put_object_tagging(Bucket="ro", Key="k", Tagging={"TagSet": []}),
-        lambda: s3.delete_object_tagging(Bucket="ro", Key="k"),
-        lambda: s3.create_multipart_upload(Bucket="ro", Key="n"),
-        lambda: s3.copy_object(Bucket="ro", Key="n", CopySource={"Bucket": "ro", "Key": "k"}),
-        lambda: s3.put_bucket_tagging(Bucket="ro", Tagging={"TagSet": []}),
-        lambda: s3.delete_objects(Bucket="ro", Delete={"Objects": [{"Key": "k"}]}),
+        lambda: s3.delete_bucket(Bucket="sealed"),
+        lambda: s3.put_object_tagging(Bucket="sealed", Key="k", Tagging={"TagSet": []}),
+        lambda: s3.delete_object_tagging(Bucket="sealed", Key="k"),
+        lambda: s3.create_multipart_upload(Bucket="sealed", Key="n"),
+        lambda: s3.copy_object(Bucket="sealed", Key="n", CopySource={"Bucket": "sealed", "Key": "k"}),
+        lambda: s3.put_bucket_tagging(Bucket="sealed", Tagging={"TagSet": []}),
+        lambda: s3.delete_objects(Bucket="sealed", Delete={"Objects": [{"Key": "k"}]}),
     ]
     for call in refused:
         with fails("AccessDenied", 403):
             call()
-    assert sorted(p.name for p in (server.volume / "ro").iterdir()) == ["k"]
+    assert sorted(p.name for p in (server.volume / "sealed").iterdir()) == ["k"]
 
 
 def test_trap_40_storage_class(s3, bucket):

@@ -44,6 +44,13 @@ const ops = {
     await upload.done();
     return { milliseconds: Date.now() - started };
   },
+  async put_tree({ bucket, prefix, folder }) {
+    for (const entry of fs.readdirSync(folder, { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile()) continue;
+      const file = path.join(entry.parentPath || entry.path, entry.name);
+      await ops.put({ bucket, key: prefix + path.relative(folder, file), file, metadata: {} });
+    }
+  },
   async get({ bucket, key, file }) {
     const object = await s3.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
     fs.mkdirSync(path.dirname(file), { recursive: true });

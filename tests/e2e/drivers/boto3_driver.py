@@ -28,6 +28,12 @@ def put(bucket, key, file, content_type=None, metadata=None):
     s3.upload_file(file, bucket, key, ExtraArgs={**extra, "Metadata": metadata or {}})
 
 
+def put_tree(bucket, prefix, folder):
+    for path in pathlib.Path(folder).rglob("*"):
+        if path.is_file():
+            put(bucket, prefix + str(path.relative_to(folder)), str(path))
+
+
 def get(bucket, key, file):
     pathlib.Path(file).parent.mkdir(parents=True, exist_ok=True)
     s3.download_file(bucket, key, file)

@@ -34,6 +34,13 @@ const ops = {
     await client.fPutObject(bucket, key, file, {});
     return { milliseconds: Date.now() - started };
   },
+  async put_tree({ bucket, prefix, folder }) {
+    for (const entry of fs.readdirSync(folder, { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile()) continue;
+      const file = path.join(entry.parentPath || entry.path, entry.name);
+      await ops.put({ bucket, key: prefix + path.relative(folder, file), file, metadata: {} });
+    }
+  },
   async get({ bucket, key, file }) {
     fs.mkdirSync(path.dirname(file), { recursive: true });
     const stream = await client.getObject(bucket, key);
