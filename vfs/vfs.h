@@ -7,8 +7,9 @@
  * Paths are relative to a directory handle, segments separated by single '/', no leading or trailing '/', no empty, "."
  * or ".." segment, no NUL, each segment at most 255 bytes and none that starts with ".sluice-" (names of work in progress);
  * anything else is -EINVAL. The empty path is the directory itself. Resolution never leaves the handle's directory: not by
- * "..", not by a symlink, not by a race (-EXDEV when a link points out, as every absolute one does). Symlinks that stay inside are followed, except as the last component of unlink, rename and publish, which
- * act on the name. Only regular files and directories are ever opened (-ENXIO for FIFOs, sockets and devices).
+ * "..", not by a symlink, not by a race (-EXDEV when a link points out, as every absolute one does). Symlinks that stay
+ * inside are followed, except as the last component of unlink, rename and publish, which act on the name. Only regular files
+ * and directories are ever opened (-ENXIO for FIFOs, sockets and devices).
  *
  * cred: on whose behalf; NULL is the process itself. The volume applies the permissions that POSIX gives that identity.
  * Errors: negative errno, outputs untouched. ENOSPC, EDQUOT, EROFS, EACCES, EPERM, EIO can come from anywhere, and EBUSY
@@ -122,8 +123,8 @@ MUST_USE int vfs_lookup(struct vfs_dir *d, struct str path, const struct vfs_cre
  * directories. Durable as the sync mode says. */
 MUST_USE int vfs_unlink(struct vfs_dir *d, struct str path, const struct vfs_cred *cred,
                         const struct vfs_version *expected);
-/* As vfs_unlink of whatever is there, by the process itself, but not durable on its own: for many leavings of ours, which would be
- * found and removed again after a power loss. */
+/* As vfs_unlink of whatever is there, by the process itself, but not durable on its own: for many leavings of ours, which
+ * would be found and removed again after a power loss. */
 MUST_USE int vfs_discard(struct vfs_dir *d, struct str path);
 enum { VFS_RENAME_NOREPLACE = 1 };
 /* Within one volume. Missing parents of the target are made implicitly. */

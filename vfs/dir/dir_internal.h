@@ -72,6 +72,7 @@ struct dir_file {
     int fd;
     int parent_fd;      /* of a file made by vfs_open: to be synced with it the first time; else -1 */
     unsigned chosen;    /* VFS_SET_* that the caller decided: publishing leaves them alone */
+    atomic_uint_least64_t unflushed; /* bytes written since writeback was last started */
     bool is_staging;
     struct staging staging;
 };

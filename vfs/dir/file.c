@@ -7,6 +7,8 @@
 #include "base/fault.h"
 #include "vfs/dir/dir_internal.h"
 
+#define WRITEBACK_BYTES (8u * 1024 * 1024)
+
 struct dir_file *dir_file_new(struct dir_volume *v, int fd)
 {
     struct dir_file *f = calloc(1, sizeof(*f));
@@ -112,10 +114,24 @@ ssize_t dir_file_read(struct vfs_file *f, void *out, size_t size, uint64_t offse
     return r < 0 ? r : fd_pread_full(dir_file_of(f)->fd, out, size, offset);
 }
 
-int dir_file_write(struct vfs_file *f, struct str bytes, uint64_t offset)
+/* What will have to be on the disk when the file is published goes there while the rest still arrives. */
+static void start_writeback(struct dir_file *f, size_t written)
 {
+    if (atomic_fetch_add(&f->unflushed, written) + written < WRITEBACK_BYTES)
+        return;
+    atomic_store(&f->unflushed, 0);
+    (void)sync_file_range(f->fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* a head start only: the sync tells of errors */
+}
+
+int dir_file_write(struct vfs_file *file, struct str bytes, uint64_t offset)
+{
+    struct dir_file *f = dir_file_of(file);
     int r = fault_point("vfs.write");
-    return r < 0 ? r : fd_pwrite_all(dir_file_of(f)->fd, bytes.ptr, bytes.len, offset);
+    if (r == 0)
+        r = fd_pwrite_all(f->fd, bytes.ptr, bytes.len, offset);
+    if (r == 0 && dir_volume_of(file->volume)->fresh)
+        start_writeback(f, bytes.len);
+    return r;
 }
 
 int dir_file_truncate(struct vfs_file *f, uint64_t size)

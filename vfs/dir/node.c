@@ -105,6 +105,8 @@ int dir_set_implicit(struct vfs_dir *d, struct str path, const struct vfs_cred *
     if (dir_is_marked(v, fd) == implicit)
         return 0;
     int r = dir_mark(v, fd, cred, implicit);
+    if (r == 0)
+        r = sync_file(v, fd); /* the mark may be in the sidecar */
     return r < 0 ? r : sync_names(v, &fd, 1);
 }
 

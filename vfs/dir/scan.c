@@ -199,14 +199,14 @@ static int open_entry(const struct dir_scan *s)
     char text[NAME_MAX + 1];
     memcpy(text, name.ptr, name.len);
     text[name.len] = '\0';
-    struct dir_handle here = {.base = {s->base.volume}, .fd = s->fd};
     CLEANUP(cred_leave) struct cred_scope scope = CRED_SCOPE_INIT;
     int r = cred_enter(&scope, &dir_volume_of(s->base.volume)->self, cred_of(s));
     if (r < 0)
         return r;
     if (s->current_kind == ENTRY_DIRECTORY)
-        return resolve_child(here.fd, text, O_RDONLY | O_DIRECTORY);
-    return resolve_regular(&here, name, O_RDONLY, true);
+        return resolve_child(s->fd, text, O_RDONLY | O_DIRECTORY);
+    /* It was a file when the directory was read; whatever took its name since is opened without effect, at worst. */
+    return resolve_child(s->fd, text, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 }
 
 static int stat_entry(const struct dir_scan *s, struct vfs_attr *out)
@@ -238,12 +238,16 @@ int dir_scan_stat(struct vfs_scan *scan, struct vfs_attr *out, const char *xattr
         return stat_entry(s, out);
     CLEANUP(fd_closep) int fd = open_entry(s);
     /* Not readable for this identity, or something else by now: what there is to say of it is still said. */
-    if (fd == -EACCES || fd == -EPERM || fd == -ENXIO || fd == -ELOOP || fd == -ENOTDIR)
+    if (fd == -EACCES || fd == -EPERM || fd == -ENXIO || fd == -ELOOP || fd == -ENOTDIR || fd == -EWOULDBLOCK)
         return stat_entry(s, out);
     if (fd < 0)
         return fd;
     struct vfs_attr attr;
     int r = attr_of_fd(fd, &attr);
+    if (r == 0 && attr.type != VFS_FILE && attr.type != VFS_DIRECTORY) {
+        *out = attr;
+        return 0;
+    }
     if (r < 0)
         return r;
     r = xattr_read(dir_volume_of(scan->volume), fd, xattr_name, out_value);

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/fault.h"
+#include "base/log.h"
 #include "vfs/dir/dir_internal.h"
 #include "vfs/dir/intents.h"
 #include "vfs/path.h"
@@ -187,6 +188,14 @@ void staging_done(struct dir_file *f)
     f->is_staging = false;
 }
 
+/* Directories that could not be pruned have got other entries: they are synced, so as not to be remembered for ever. */
+static void settle_parents(struct dir_volume *v, const struct staging *s)
+{
+    CLEANUP(fd_closep) int fd = v->fresh ? resolve(s->dir, s->parent, O_PATH | O_DIRECTORY) : -1;
+    if (fd >= 0 && sync_names(v, &fd, 1) < 0)
+        log_debug("parents_not_synced", "path=%.*s", STR_ARG(s->parent));
+}
+
 void staging_abandon(struct dir_file *f)
 {
     struct dir_volume *v = dir_volume_of(f->base.volume);
@@ -194,7 +203,9 @@ void staging_abandon(struct dir_file *f)
     if (v->sidecar && attr_of_fd(f->fd, &attr) == 0)
         xattr_forget(v, &attr);
     /* The parents are empty implicit directories of ours, so that removing them is nobody's act but our own. */
-    if (f->staging.dir)
+    if (f->staging.dir) {
         prune(v, f->staging.dir, f->staging.parent, NULL);
+        settle_parents(v, &f->staging);
+    }
     staging_done(f);
 }

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/list.h"
+#include "base/metrics.h"
 #include "base/mutex.h"
 
 #ifndef XFS_SUPER_MAGIC
@@ -45,6 +46,7 @@ struct request {
 struct syncer {
     dev_t bulk_dev;
     bool can_bulk; /* syncfs is known to be as good as fsync on bulk_dev */
+    struct metric *requests_total, *batches_total;
     struct mutex lock;
     struct cond changed;
     struct list queue;  /* guarded by lock */
@@ -66,6 +68,10 @@ struct syncer *syncer_new(int root_fd)
 {
     struct syncer *s = calloc(1, sizeof(*s));
     CHECK(s != NULL);
+    s->requests_total = metric_get(METRIC_COUNTER, "sluice_dir_sync_requests_total", "",
+                                   "Requests to bring files or directories to stable storage.");
+    s->batches_total = metric_get(METRIC_COUNTER, "sluice_dir_sync_batches_total", "",
+                                  "Groups in which those requests were served.");
     mutex_init(&s->lock);
     cond_init(&s->changed);
     list_init(&s->queue);
@@ -231,6 +237,7 @@ static void lead(struct syncer *s)
     s->has_leader = true;
     take_batch(s, &batch);
     mutex_unlock(&s->lock);
+    metric_add(s->batches_total, 1);
     sync_batch(s, &batch);
     mutex_lock(&s->lock);
     s->has_leader = false;
@@ -264,6 +271,7 @@ int syncer_run(struct syncer *s, const int *fds, size_t count)
         r = flush_large(fds, count);
     if (r < 0)
         return r;
+    metric_add(s->requests_total, 1);
     struct request q = {.fds = fds, .count = count};
     mutex_lock(&s->lock);
     list_push_back(&s->queue, &q.link);
