@@ -1,6 +1,7 @@
 # Unit tests of s3api/
 add_unit_test(s3api_key LIB s3api)
-add_unit_test(s3api_listing LIB s3api)
+add_unit_test(s3api_listing LIB test_listing_model)
+add_unit_test(s3api_listing_random LIB test_listing_model)
 add_unit_test(s3api_list LIB test_s3_engine)
 add_unit_test(s3api_xml LIB s3api)
 add_unit_test(s3api_route LIB s3api)
