@@ -115,37 +115,35 @@ static ssize_t decode(struct gw_conn *c, char *bytes, size_t size)
     return (ssize_t)len;
 }
 
-static void body_failed(struct gw_conn *c, ssize_t error)
+/* One piece of the body into the chunk. False when there will be no more for now. */
+static bool receive(struct gw_conn *c, struct chunk *chunk)
 {
-    if (error == 0)
+    ssize_t got = take(c, chunk->data, CHUNK_SIZE);
+    ssize_t len = got > 0 ? decode(c, chunk->data, (size_t)got) : 0;
+    if (len > 0)
+        chunk->end = (uint32_t)len;
+    c->outcome.bytes_in += chunk_len(chunk);
+    gw_exchange_in_give(c->x, chunk);
+    if (got == 0)
         gw_conn_fault(c, GW_FAULT_INCOMPLETE); /* half-closed: the peer may still read */
-    else
+    else if (got < 0 && got != -EAGAIN)
         gw_conn_die(c);
+    else if (len < 0)
+        gw_conn_fault(c, GW_FAULT_CHUNKED);
+    return got > 0 && len >= 0;
 }
 
 void gw_conn_input_body(struct gw_conn *c)
 {
     while (c->receive == GW_RECEIVE_BODY) {
+        /* A chunk is taken when there is something to put into it. */
+        c->blocked = false;
+        if (!c->readable && gw_inbuf_len(&c->in) == 0)
+            return;
         struct chunk *chunk = gw_exchange_in_chunk(c->x);
         c->blocked = !chunk;
-        if (!chunk)
+        if (!chunk || !receive(c, chunk))
             return;
-        ssize_t got = take(c, chunk->data, CHUNK_SIZE);
-        if (got == -EAGAIN)
-            return;
-        if (got <= 0) {
-            body_failed(c, got);
-            return;
-        }
-        ssize_t len = decode(c, chunk->data, (size_t)got);
-        if (len < 0) {
-            gw_conn_fault(c, GW_FAULT_CHUNKED);
-            return;
-        }
-        chunk->end = (uint32_t)len;
-        c->outcome.bytes_in += (uint64_t)len;
-        if (len > 0)
-            gw_exchange_in_give(c->x, chunk);
     }
     gw_exchange_in_end(c->x);
 }

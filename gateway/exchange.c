@@ -221,18 +221,20 @@ struct chunk *gw_exchange_in_chunk(struct gw_exchange *x)
     mutex_unlock(&x->lock);
     if (full)
         return NULL;
-    if (!x->in_spare) {
-        x->in_spare = gw_chunks_get(x->bridge->chunks, &x->in_waiter);
-        x->in_waiting = !x->in_spare;
-    }
-    return x->in_spare;
+    struct chunk *c = x->in_spare;
+    x->in_spare = NULL;
+    if (!c)
+        c = gw_chunks_get(x->bridge->chunks, &x->in_waiter);
+    x->in_waiting = !c;
+    return c;
 }
 
 void gw_exchange_in_give(struct gw_exchange *x, struct chunk *c)
 {
-    CHECK(c == x->in_spare);
-    CHECK(chunk_len(c) > 0);
-    x->in_spare = NULL;
+    if (chunk_len(c) == 0) {
+        gw_chunks_put(x->bridge->chunks, c);
+        return;
+    }
     mutex_lock(&x->lock);
     CHECK(!x->in_end);
     list_push_back(&x->in, &c->link);

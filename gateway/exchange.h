@@ -60,9 +60,9 @@ enum gw_stage gw_exchange_stage(struct gw_exchange *x);
 
 /* The request's body -------------------------------------------------------------------------------------------------- */
 
-/* An empty chunk to fill, or NULL: the queue or the pool is full; progress will tell. The same one until it is given. */
+/* An empty chunk to fill at once, or NULL: the queue is full, or the pool empty; progress will tell. */
 struct chunk *gw_exchange_in_chunk(struct gw_exchange *x);
-/* Gives it, filled. */
+/* Gives it; one that is still empty goes back to the pool, since a peer that is slow to send shall not hold it. */
 void gw_exchange_in_give(struct gw_exchange *x, struct chunk *c);
 /* The body has ended. */
 void gw_exchange_in_end(struct gw_exchange *x);

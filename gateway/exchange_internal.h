@@ -36,7 +36,7 @@ struct gw_exchange {
     /* The loop's. */
     void (*progress)(void *owner);
     void *owner;
-    struct chunk *in_spare;
+    struct chunk *in_spare; /* came for in_waiter */
     bool in_waiting; /* in_waiter is with the pool */
     struct gw_outcome outcome;
     uint64_t total_ns;

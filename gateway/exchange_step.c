@@ -273,8 +273,9 @@ void gw_exchange_step(struct gw_job *job, uint64_t waited_ns)
     uint64_t until_ns = clock_mono_ns() + STEP_NS;
     size_t bytes = 0;
     for (enum todo todo; !leave(x, &todo);) {
-        /* Others wait too. An operation that is over is ended at once: that frees what others may wait for. */
-        if (todo != TODO_END && (bytes >= LIMIT_STEP_BYTES || clock_mono_ns() >= until_ns)) {
+        /* Others wait too; but what is decided is said, and what is over is ended, before they have their turn. */
+        bool quick = todo == TODO_PUBLISH || todo == TODO_END;
+        if (!quick && (bytes >= LIMIT_STEP_BYTES || clock_mono_ns() >= until_ns)) {
             gw_workers_submit(x->bridge->workers, &x->job);
             return;
         }

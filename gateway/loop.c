@@ -31,8 +31,12 @@ struct gw_loop {
     h2o_multithread_queue_t *queue;
     h2o_multithread_receiver_t receiver;
     pthread_t thread;
-    bool started, stopping;
+    bool stopping;
     struct gw_message stop_message;
+
+    struct mutex lock;
+    struct cond change;
+    bool running; /* guarded by lock */
 
     struct timer_class classes[TIMER_CLASSES];
     size_t class_count;
@@ -146,11 +150,41 @@ static void on_lag_timer(struct gw_timer *t)
 
 /* The thread */
 
+/* libh2o keeps buffers in thread-local lists that it does not lock: all of it is made and destroyed on the thread that uses
+ * it. */
+static void open_backend(struct gw_loop *l)
+{
+    l->backend = h2o_evloop_create();
+    l->queue = h2o_multithread_create_queue(l->backend);
+    h2o_multithread_register_receiver(l->queue, &l->receiver, on_messages);
+}
+
+static void close_backend(struct gw_loop *l)
+{
+    h2o_multithread_unregister_receiver(l->queue, &l->receiver);
+    h2o_multithread_destroy_queue(l->queue);
+    free(l->queue); /* libh2o 2.2.5 forgets it with an epoll loop */
+    h2o_evloop_destroy(l->backend);
+    h2o_mem_recycle_t *kept = &h2o_socket_buffer_prototype.allocator;
+    while (kept->cnt > 0)
+        free(h2o_mem_alloc_recycle(kept, 1)); /* the size is that of the kept one */
+}
+
+static void set_running(struct gw_loop *l)
+{
+    mutex_lock(&l->lock);
+    l->running = true;
+    cond_signal(&l->change);
+    mutex_unlock(&l->lock);
+}
+
 static void *loop_main(void *arg)
 {
     struct gw_loop *l = arg;
     current = l;
+    open_backend(l);
     gw_timer_start(l, &l->lag_timer, WAIT_MAX_MS);
+    set_running(l);
     while (!l->stopping) {
         atomic_store_explicit(&l->beat_ms, clock_mono_ms(), memory_order_relaxed);
         /* EINTR is the only failure of epoll_wait that can happen; the next round tries again. */
@@ -158,30 +192,29 @@ static void *loop_main(void *arg)
         run_timers(l);
     }
     gw_timer_stop(&l->lag_timer);
+    close_backend(l);
     current = NULL;
     return NULL;
 }
 
-struct gw_loop *gw_loop_new(unsigned index)
+struct gw_loop *gw_loop_start(unsigned index)
 {
     struct gw_loop *l = calloc(1, sizeof(*l));
     CHECK(l != NULL); /* out of memory */
     l->index = index;
-    l->backend = h2o_evloop_create();
-    l->queue = h2o_multithread_create_queue(l->backend);
-    h2o_multithread_register_receiver(l->queue, &l->receiver, on_messages);
     l->lag_timer.fn = on_lag_timer;
     l->lag = metric_get(METRIC_HISTOGRAM, "sluice_loop_lag_seconds", "", "Lateness of a timer of each event loop.");
     atomic_store_explicit(&l->beat_ms, clock_mono_ms(), memory_order_relaxed);
-    return l;
-}
-
-void gw_loop_start(struct gw_loop *l)
-{
+    mutex_init(&l->lock);
+    cond_init(&l->change);
     char name[16];
-    (void)snprintf(name, sizeof(name), "loop-%u", l->index % 1000);
+    (void)snprintf(name, sizeof(name), "loop-%u", index % 1000);
     thread_start(&l->thread, name, loop_main, l);
-    l->started = true;
+    mutex_lock(&l->lock);
+    while (!l->running)
+        cond_wait(&l->change, &l->lock);
+    mutex_unlock(&l->lock);
+    return l;
 }
 
 static void on_stop(struct gw_message *m)
@@ -191,24 +224,13 @@ static void on_stop(struct gw_message *m)
 
 void gw_loop_stop(struct gw_loop *l)
 {
-    if (!l->started)
+    if (!l)
         return;
     l->stop_message.run = on_stop;
     gw_post(l, &l->stop_message);
     CHECK(pthread_join(l->thread, NULL) == 0);
-    l->started = false;
-}
-
-void gw_loop_free(struct gw_loop *l)
-{
-    if (!l)
-        return;
-    CHECK(!l->started);
-    h2o_multithread_unregister_receiver(l->queue, &l->receiver);
-    h2o_multithread_destroy_queue(l->queue);
-    /* libh2o 2.2.5 forgets the queue itself with its epoll loop. */
-    free(l->queue);
-    h2o_evloop_destroy(l->backend);
+    cond_done(&l->change);
+    mutex_done(&l->lock);
     free(l);
 }
 

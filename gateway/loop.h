@@ -26,13 +26,11 @@ struct gw_timer {
     void (*fn)(struct gw_timer *t);
 };
 
-/* Thread: main. */
-struct gw_loop *gw_loop_new(unsigned index);
-void gw_loop_start(struct gw_loop *l);
-/* Ends the thread after the messages posted so far, and waits for it. */
+/* Takes messages when it returns. Thread: main. */
+struct gw_loop *gw_loop_start(unsigned index);
+/* Ends the thread after the messages posted so far, and frees the loop. Its sockets and timers must have gone, nobody may
+ * post any more. NULL is fine. Thread: main. */
 void gw_loop_stop(struct gw_loop *l);
-/* Before gw_loop_start or after gw_loop_stop; sockets and timers must have gone. */
-void gw_loop_free(struct gw_loop *l);
 
 /* m->run(m) on the loop, later. Thread: any. */
 void gw_post(struct gw_loop *l, struct gw_message *m);

@@ -276,7 +276,7 @@ static void start_accepting(struct gw_serving *v)
 static void open_loops(struct gw_server *s)
 {
     for (size_t i = 0; i < s->loop_count; i++)
-        s->loops[i] = gw_loop_new((unsigned)i);
+        s->loops[i] = gw_loop_start((unsigned)i);
     s->health = gw_health_start(s->volume, s->loops, s->loop_count);
     set_options(s);
     for (size_t i = 0; i < s->loop_count; i++) {
@@ -285,7 +285,6 @@ static void open_loops(struct gw_server *s)
         v->loop = s->loops[i];
         v->s3 = gw_conns_new(v->loop, &s->s3_options);
         v->admin = i == 0 ? gw_conns_new(v->loop, &s->admin_options) : NULL;
-        gw_loop_start(v->loop);
     }
     gw_server_command(s, start_accepting);
 }
@@ -338,13 +337,11 @@ static void stop_keeper(struct gw_server *s)
 
 static void close_loops(struct gw_server *s)
 {
-    for (size_t i = 0; i < s->loop_count && s->loops[i]; i++)
-        gw_loop_stop(s->loops[i]);
     gw_health_stop(s->health);
-    for (size_t i = 0; i < s->loop_count && s->loops[i]; i++) {
+    for (size_t i = 0; i < s->loop_count; i++) {
+        gw_loop_stop(s->loops[i]);
         gw_conns_free(s->serving[i].s3);
         gw_conns_free(s->serving[i].admin);
-        gw_loop_free(s->loops[i]);
     }
 }
 

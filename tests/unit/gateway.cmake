@@ -1,6 +1,12 @@
 # Unit tests of gateway/
 add_unit_test(gateway_access_log LIB gateway)
+add_unit_test(gateway_config LIB gateway)
 add_unit_test(gateway_http_chunked LIB gateway)
 add_unit_test(gateway_http_parse LIB gateway)
 add_unit_test(gateway_http_write LIB gateway)
 add_unit_test(gateway_peer LIB gateway)
+
+# Over real sockets, with the fake engine in place of s3api.
+set(gateway_rig ../support/fake_s3.c ../support/gateway_rig.c)
+add_unit_test(gateway_conn LIB gateway SOURCES ${gateway_rig})
+add_unit_test(gateway_exchange LIB gateway SOURCES ${gateway_rig})
