@@ -114,14 +114,8 @@ static enum s3_error read_checksum(struct s3_op *op, struct s3_body_expect *out)
         if (error != S3_OK)
             return error;
     }
-    if (out->checksum.kind != S3_CHECKSUM_NONE || op->auth.scheme != AUTH_SIGV4_QUERY)
-        return S3_OK;
-    for (size_t i = 0; i < op->req.param_count; i++) {
-        enum s3_error error = add_checksum(op, op->req.params[i].name, op->req.params[i].value, out);
-        if (error != S3_OK)
-            return error;
-    }
-    out->checksum_in_query = out->checksum.kind != S3_CHECKSUM_NONE;
+    out->checksum_in_query = out->checksum.kind != S3_CHECKSUM_NONE &&
+                             !http_find(op->in.head, s3_checksum_header(out->checksum.kind));
     return S3_OK;
 }
 

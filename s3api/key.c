@@ -78,11 +78,9 @@ static struct str ascii_skeleton(struct str name, char out[LIMIT_KEY_SEGMENT_BYT
 
 bool s3_name_is_reserved(struct str segment, bool at_bucket_root)
 {
-    /* .sys and .trash are directories of JuiceFS gateways and volumes, .minio.sys of MinIO, the rest JuiceFS's virtual
-     * files; all of them at the root only. */
-    static const char *const root_names[] = {".sys",         ".trash",      ".minio.sys", ".accesslog",
-                                             ".control",     ".config",     ".stats",     ".jfs.accesslog",
-                                             ".jfs.control", ".jfs.config", ".jfs.stats"};
+    /* .sys and .trash are directories of JuiceFS gateways and volumes, .minio.sys of MinIO; all of them at the root only.
+     * JuiceFS's virtual files are not among them: a home directory has a .config of its own. */
+    static const char *const root_names[] = {".sys", ".trash", ".minio.sys"};
     char skeleton_bytes[LIMIT_KEY_SEGMENT_BYTES];
     if (segment.len == 0 || (segment.ptr[0] != '.' && (unsigned char)segment.ptr[0] < 0x80))
         return false;

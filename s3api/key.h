@@ -18,8 +18,8 @@ struct s3_key {
     bool is_directory; /* the key ends in '/' */
 };
 /* S3_KEY_TOO_LONG, S3_INVALID_ARGUMENT (with the reason in *out_reason: static text), S3_INVALID_URI for bad UTF-8.
- * Reserved: any segment ".sluice" or starting with ".sluice-"; first segments .sys .trash .minio.sys and
- * JuiceFS's virtual files. S3_ACCESS_DENIED for those. */
+ * Reserved: any segment ".sluice" or starting with ".sluice-"; first segments .sys .trash .minio.sys.
+ * S3_ACCESS_DENIED for those. */
 enum s3_error s3_key_parse(struct str key, struct s3_key *out, const char **out_reason);
 /* Is this directory entry ours, not the users'? */
 bool s3_name_is_reserved(struct str segment, bool at_bucket_root);

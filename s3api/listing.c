@@ -12,8 +12,6 @@
 /* So many nodes of a group that was shown already are passed one by one, which costs less than finding its end by a new scan
  * as long as groups are small. */
 #define PASS_NODES 128
-/* Beyond it the metadata of an object cannot be ours. */
-#define RECORD_BYTES_MAX (64 * 1024)
 
 struct s3_list {
     struct s3_op *op;
@@ -255,7 +253,7 @@ struct s3_list *s3_list_open(struct s3_op *op, struct vfs_dir *bucket, const str
     l->context = context;
     l->walk.bucket = bucket;
     l->scratch = arena_new();
-    l->record = buf_make(RECORD_BYTES_MAX);
+    l->record = buf_make(LIMIT_OBJECT_RECORD_BYTES);
     return l;
 }
 

@@ -84,6 +84,43 @@ static bool parse_params(struct s3_request *r, struct str query, struct arena *a
     return true;
 }
 
+/* Parameters of a presigned URL that are headers in all but place. Those of the signature itself stay what they are. */
+static bool is_moved_header(const struct s3_request *r, const struct s3_param *p)
+{
+    static const char *const signature[] = {"x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-expires",
+                                            "x-amz-signedheaders", "x-amz-signature", "x-amz-security-token",
+                                            "x-amz-content-sha256"};
+    bool is_plain = str_eq_nocase(p->name, STR("content-type")) || str_eq_nocase(p->name, STR("content-md5"));
+    if (!is_plain && !str_starts_nocase(p->name, STR("x-amz-")))
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(signature); i++)
+        if (str_eq_nocase(p->name, str_z(signature[i])))
+            return false;
+    for (size_t i = 0; i < r->head->header_count; i++)
+        if (str_eq_nocase(r->head->headers[i].name, p->name))
+            return false;
+    return true;
+}
+
+/* SDKs move what they would send as headers into the URLs that they presign (JS: x-amz-*; botocore with SigV2 the type and the
+ * MD5, too), where the signature covers them; they mean the same there. What the request has as a header, the header says. */
+static void take_moved_headers(struct s3_request *r, struct arena *arena)
+{
+    struct http_head *head = NULL;
+    if (!s3_has_param(r, "X-Amz-Signature") && !s3_has_param(r, "Signature"))
+        return;
+    for (size_t i = 0; i < r->param_count && r->head->header_count < LIMIT_HEADER_COUNT; i++) {
+        if (!is_moved_header(r, &r->params[i]))
+            continue;
+        if (!head) {
+            head = arena_new_of(arena, struct http_head);
+            *head = *r->head;
+            r->head = head;
+        }
+        head->headers[head->header_count++] = (struct http_header){r->params[i].name, str_trim(r->params[i].value)};
+    }
+}
+
 enum s3_error s3_request_parse(struct s3_request *r, const struct http_head *head, struct str domain,
                                struct arena *arena)
 {
@@ -99,6 +136,7 @@ enum s3_error s3_request_parse(struct s3_request *r, const struct http_head *hea
     r->virtual_host = r->bucket.len > 0;
     if (!split_path(r, path, arena) || !parse_params(r, query, arena))
         return S3_INVALID_URI;
+    take_moved_headers(r, arena);
     if (r->key.len > 0)
         r->resource = arena_printf(arena, "/%.*s/%.*s", STR_ARG(r->bucket), STR_ARG(r->key));
     else

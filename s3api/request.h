@@ -13,7 +13,7 @@ struct s3_param {
 };
 
 struct s3_request {
-    const struct http_head *head;
+    const struct http_head *head; /* with what a presigned URL carries of headers in its query */
     struct str bucket; /* empty at the service level */
     struct str key;    /* decoded; empty at the bucket level */
     struct str resource; /* "/bucket/key" decoded, for <Resource> */

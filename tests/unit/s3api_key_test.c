@@ -118,8 +118,7 @@ static const struct {
     {".trash/x", NULL, false, S3_ACCESS_DENIED},
     {".Trash/x", NULL, false, S3_ACCESS_DENIED},
     {".minio.sys/x", NULL, false, S3_ACCESS_DENIED},
-    {".accesslog", NULL, false, S3_ACCESS_DENIED},
-    {".jfs.config", NULL, false, S3_ACCESS_DENIED},
+    {".config/app", ".config/app", false, S3_OK},
 };
 
 static void test_keys(void **state)

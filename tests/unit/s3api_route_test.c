@@ -256,9 +256,28 @@ static void test_allowed_methods(void **state)
     }
 }
 
+/* Presigned URLs carry headers in their query. */
+static void test_moved_headers(void **state)
+{
+    (void)state;
+    struct s3_request r;
+    static const char presigned[] = "PUT /b/k?X-Amz-Signature=0&X-Amz-Date=d&x-amz-meta-a=%201&X-Amz-Tagging=t%3D1&Content-Type=text%2Fplain"
+                                    "&x-amz-acl=private&x=y\nHost: h\nx-amz-acl: public-read";
+    assert_int_equal(parse(presigned, NULL, &r), S3_OK);
+    assert_str(s3_header(&r, "x-amz-meta-a"), "1");
+    assert_str(s3_header(&r, "x-amz-tagging"), "t=1");
+    assert_str(s3_header(&r, "content-type"), "text/plain");
+    assert_str(s3_header(&r, "x-amz-acl"), "public-read"); /* the header itself goes before */
+    assert_null(s3_header(&r, "x-amz-date").ptr);
+    assert_null(s3_header(&r, "x").ptr);
+    assert_int_equal(parse("PUT /b/k?x-amz-tagging=t%3D1\nHost: h", NULL, &r), S3_OK);
+    assert_null(s3_header(&r, "x-amz-tagging").ptr);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_moved_headers),
         cmocka_unit_test(test_targets),         cmocka_unit_test(test_params),
         cmocka_unit_test(test_too_many_params), cmocka_unit_test(test_every_row_is_reached),
         cmocka_unit_test(test_rows_are_sound),  cmocka_unit_test(test_requests),
