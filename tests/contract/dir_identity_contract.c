@@ -2,7 +2,9 @@
 #include "tests/contract/dir_volume_contract.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -137,6 +139,52 @@ static void scans_see_what_the_user_may(void **state)
     assert_int_equal(value.len, 0);
 }
 
+/* A process that is not root */
+
+static void work_as_plain_user(const struct volume_kind *k, bool owns_root)
+{
+    const struct vfs_cred myself = {.uid = alice.uid, .gid = alice.gid};
+    struct vfs_attr attr;
+    struct vfs *v = k->open(k, VFS_SYNC_ALWAYS);
+    struct vfs_dir *root = vfs_root(v);
+    CHECK(vfs_lookup(root, STR("shown/f"), NULL, &attr) == 0);
+    CHECK(vfs_lookup(root, STR("shown/f"), &bob, &attr) == -EPERM);
+    CHECK(open_as(root, "shown/f", &myself, VFS_OPEN_READ) == 0);
+    CHECK(strcmp(listing(root, "shown", ""), "f:f ") == 0);
+    CHECK(put_as(root, "new/f", &bob) == -EPERM);
+    CHECK(put_as(root, "shown/g", NULL) == -EACCES);
+    CHECK(put_as(root, "new/f", NULL) == (owns_root ? 0 : -EACCES));
+    CHECK(put_as(root, "new/f", &myself) == (owns_root ? 0 : -EACCES));
+    vfs_close_volume(v);
+}
+
+static void run_as_plain_user(struct volume_fixture *x, bool owns_root)
+{
+    int status;
+    assert_ok(chown(x->kind->posix_root, owns_root ? alice.uid : 0, 0));
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        CHECK(setgroups(0, NULL) == 0 && setresgid(alice.gid, alice.gid, alice.gid) == 0);
+        CHECK(setresuid(alice.uid, alice.uid, alice.uid) == 0);
+        work_as_plain_user(x->kind, owns_root);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void plain_processes_act_for_themselves_only(void **state)
+{
+    struct volume_fixture *x = fixture_of(state);
+    assert_ok(mkdir(posix(x, "shown"), 0755));
+    put(x->root, "shown/f", "x");
+    if (strcmp(x->kind->name, "sidecar") == 0)
+        skip(); /* needs to write its database */
+    run_as_plain_user(x, false);
+    run_as_plain_user(x, true);
+}
+
 /* Inheritance */
 
 static uint32_t make_named(struct volume_fixture *x, const char *target, const struct vfs_cred *cred,
@@ -262,6 +310,7 @@ int dir_identity_contract(const struct volume_kind *k)
         VOLUME_TEST(sticky_directories_protect_owners, k),
         VOLUME_TEST(attributes_need_the_right, k),
         VOLUME_TEST(scans_see_what_the_user_may, k),
+        VOLUME_TEST(plain_processes_act_for_themselves_only, k),
         VOLUME_TEST(set_gid_directories_pass_on_their_group, k),
         VOLUME_TEST(default_acls_are_passed_on, k),
         VOLUME_TEST(own_state_is_private, k),

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdatomic.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/fd.h"
 
 /* A bucket, and beside it a directory that nothing may reach from the bucket. */
@@ -250,7 +252,17 @@ static void temporary_names_are_hidden_and_old_ones_removed(void **state)
     assert_ok(access(posix(x, path), F_OK)); /* not a name of ours: hidden, and left alone */
     snprintf(path, sizeof(path), "d/%.31s", fresh);
     assert_ok(access(posix(x, path), F_OK)); /* may be somebody's work in progress */
-    assert_ok(unlink(posix(x, path)));
+    clock_set_wall_for_test(clock_wall_ns() + 2 * 3600 * 1000000000ll);
+    CLEANUP(fd_closep) int fd = open(posix(x, path), O_RDONLY | O_CLOEXEC);
+    assert_ok(flock(fd, LOCK_SH));
+    assert_listing(x->root, "d", "", "f:f ");
+    assert_ok(access(posix(x, path), F_OK)); /* is somebody's */
+    fd_closep(&fd);
+    assert_listing(x->root, "d", "", "f:f ");
+    assert_int_equal(access(posix(x, path), F_OK), -1);
+    clock_set_wall_for_test(0);
+    snprintf(path, sizeof(path), "d/%s", users);
+    assert_ok(access(posix(x, path), F_OK));
 }
 
 int dir_security_contract(const struct volume_kind *k)

@@ -63,7 +63,9 @@ static int adopt_mode(const struct dir_volume *v, int fd, int parent_fd)
         return -E2BIG;
     /* One that it got where it was made would go on granting rights. */
     (void)fremovexattr(fd, ACL_ACCESS);
-    return fchmod(fd, v->options.file_mode & ~v->umask) < 0 ? -errno : 0;
+    if (fchmod(fd, v->options.file_mode & ~v->umask) == 0 || errno == EPERM)
+        return 0; /* EPERM: a filesystem without modes */
+    return -errno;
 }
 
 static int adopt_owner(const struct dir_volume *v, int fd, int parent_fd, const struct vfs_cred *cred)
@@ -77,8 +79,9 @@ static int adopt_owner(const struct dir_volume *v, int fd, int parent_fd, const 
         return 0;
     if (fchown(fd, uid, gid) == 0)
         return 0;
-    /* Without the right to give files away, they stay the process's own, as everything else it makes. */
-    return errno == EPERM && v->self.uid != 0 ? 0 : -errno;
+    /* Without the right to give files away (also a root whom a server does not trust), what the process makes for itself
+     * stays with the owner it got. */
+    return errno == EPERM && (!cred || v->self.uid != 0) ? 0 : -errno;
 }
 
 int adopt(struct dir_volume *v, int fd, int parent_fd, const struct vfs_cred *cred, unsigned chosen)

@@ -62,7 +62,7 @@ struct dir_volume {
 struct staging {
     struct dir_handle *dir; /* a reference, with `parent`: set when directories were made on the way */
     struct str parent;
-    int temp_dir; /* -1: the file is unnamed (O_TMPFILE) */
+    int temp_dir; /* O_PATH; -1: the file is unnamed (O_TMPFILE) */
     char temp_name[DIR_TEMP_NAME_SIZE];
     size_t intent;
 };

@@ -18,7 +18,8 @@ struct publication {
     const struct vfs_publish *how;
 };
 
-/* Filesystems without hard links can still move the one name that a named staging file has. */
+/* Filesystems without hard links can still move the one name that a named staging file has. Where identities matter that is
+ * not tried: the refusal may have been meant for this one. */
 static bool must_move(const struct publication *p, int link_result)
 {
     bool no_links = link_result == -EPERM || link_result == -EOPNOTSUPP || link_result == -ENOSYS;

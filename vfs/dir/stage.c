@@ -40,17 +40,8 @@ static int open_unnamed(struct dir_volume *v, const struct place *p, const struc
     return is_unsupported(error) ? -ENOTSUP : -error;
 }
 
-/* Named */
-
-/* What making a file in the directory itself would have found out at once. */
-static int check_may_write(struct dir_volume *v, const struct place *p, const struct vfs_cred *cred)
-{
-    CLEANUP(cred_leave) struct cred_scope scope = CRED_SCOPE_INIT;
-    int r = cred_enter(&scope, &v->self, cred);
-    if (r < 0)
-        return r;
-    return faccessat(p->parent, ".", W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;
-}
+/* Named. On behalf of somebody the file is made in the target's directory, so that the kernel's own checks and inheritance
+ * apply; the process's own files are made aside, where they disturb nobody, and adopted. */
 
 static void drop_temp_name(struct dir_volume *v, struct staging *s)
 {
@@ -61,17 +52,23 @@ static void drop_temp_name(struct dir_volume *v, struct staging *s)
     fd_closep(&s->temp_dir);
 }
 
-static int open_named(struct dir_volume *v, const struct dir_handle *h, struct staging *s)
+static int create_as(struct dir_volume *v, const struct staging *s, const struct vfs_cred *cred, mode_t mode)
 {
-    s->temp_dir = temp_dir_open(v, h);
-    if (s->temp_dir < 0)
-        return s->temp_dir;
-    temp_sweep(v, s->temp_dir);
+    CLEANUP(cred_leave) struct cred_scope scope = CRED_SCOPE_INIT;
+    int r = cred_enter(&scope, &v->self, cred);
+    if (r < 0)
+        return r;
+    int fd = openat(s->temp_dir, s->temp_name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    return fd < 0 ? name_errno() : fd;
+}
+
+/* In s->temp_dir, which is closed on failure. */
+static int create_named(struct dir_volume *v, struct staging *s, const struct vfs_cred *cred, mode_t mode)
+{
     temp_name(s->temp_name);
     s->intent = intents_enter(v->intents, s->temp_dir, s->temp_name);
-    CLEANUP(fd_closep) int fd =
-        openat(s->temp_dir, s->temp_name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    int r = fd < 0 ? -errno : 0;
+    CLEANUP(fd_closep) int fd = create_as(v, s, cred, mode);
+    int r = fd < 0 ? fd : 0;
     /* Held until the file is closed: whoever finds it old sees that somebody is at work on it. */
     if (r == 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK)
         r = -EBUSY;
@@ -81,18 +78,33 @@ static int open_named(struct dir_volume *v, const struct dir_handle *h, struct s
     return r;
 }
 
-static int open_named_for(struct dir_volume *v, const struct dir_handle *h, const struct place *p,
-                          const struct vfs_cred *cred, struct staging *s)
+static int open_in_place(struct dir_volume *v, const struct place *p, const struct vfs_cred *cred, struct staging *s)
 {
-    int r = check_may_write(v, p, cred);
-    if (r < 0)
-        return r;
+    s->temp_dir = fcntl(p->parent, F_DUPFD_CLOEXEC, 0);
+    return s->temp_dir < 0 ? -errno : create_named(v, s, cred, (mode_t)v->options.file_mode);
+}
+
+static int create_aside(struct dir_volume *v, const struct dir_handle *h, struct staging *s)
+{
+    s->temp_dir = temp_dir_open(v, h);
+    if (s->temp_dir < 0)
+        return s->temp_dir;
+    temp_sweep(v, s->temp_dir);
+    return create_named(v, s, NULL, 0600);
+}
+
+static int open_aside(struct dir_volume *v, const struct dir_handle *h, const struct place *p, struct staging *s)
+{
+    if (faccessat(p->parent, ".", W_OK | X_OK, AT_EACCESS) < 0)
+        return name_errno(); /* what making it in the directory itself would have found out */
     int fd = -ENOENT;
     for (unsigned turn = 0; fd == -ENOENT && race_turn(&turn);)
-        fd = open_named(v, h, s); /* -ENOENT: the state directory was removed meanwhile */
+        fd = create_aside(v, h, s); /* -ENOENT: the state directory was removed meanwhile */
+    if (fd == -EACCES) /* the state belongs to somebody else: a gateway that ran as root before */
+        return open_in_place(v, p, NULL, s);
     if (fd < 0)
         return fd;
-    r = adopt(v, fd, p->parent, cred, 0);
+    int r = adopt(v, fd, p->parent, NULL, 0);
     if (r < 0) {
         drop_temp_name(v, s);
         fd_closep(&fd);
@@ -107,7 +119,9 @@ static int open_staged(struct dir_volume *v, const struct dir_handle *h, const s
                        const struct vfs_cred *cred, struct staging *s)
 {
     int fd = open_unnamed(v, p, cred);
-    return fd == -ENOTSUP ? open_named_for(v, h, p, cred, s) : fd;
+    if (fd != -ENOTSUP)
+        return fd;
+    return cred ? open_in_place(v, p, cred, s) : open_aside(v, h, p, s);
 }
 
 static int open_staged_retrying(struct dir_volume *v, const struct dir_handle *h, struct str path,
