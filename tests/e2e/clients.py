@@ -11,7 +11,7 @@ from boto3.s3.transfer import TransferConfig
 
 from aws import connect, keys
 from server import REGION, ROOT
-from wire import encode_query, quote
+from wire import EMPTY_SHA256, UNSIGNED, encode_query, quote
 
 HERE = pathlib.Path(__file__).parent
 TOP = HERE.parents[1]
@@ -351,20 +351,14 @@ max_retries = 1
 
 
 class Curl(Client):
+    """7.88 signs for S3, but leaves the hash of the payload, which S3 wants to be told, to its user."""
+
     name = "curl"
 
-    def curl(self, *words):
-        return self.run(
-            "curl",
-            "-sS",
-            "--fail-with-body",
-            "--aws-sigv4",
-            f"aws:amz:{REGION}:s3",
-            "--user",
-            f"{self.credentials.access_key}:{self.credentials.secret_key}",
-            *(["--cacert", self.ca] if self.ca else []),
-            *words,
-        )
+    def curl(self, *words, payload=EMPTY_SHA256):
+        words = ["-H", f"x-amz-content-sha256: {payload}", *(["--cacert", self.ca] if self.ca else []), *words]
+        user = f"{self.credentials.access_key}:{self.credentials.secret_key}"
+        return self.run("curl", "-sS", "--globoff", "--fail-with-body", "--aws-sigv4", f"aws:amz:{REGION}:s3", "--user", user, *words)
 
     def url(self, bucket, key="", query=()):
         return f"{self.server.endpoint}/{bucket}{'/' + quote(key) if key else ''}{'?' + encode_query(sorted(query)) if query else ''}"
@@ -372,9 +366,7 @@ class Curl(Client):
     def put(self, bucket, key, path, content_type=None, metadata=None):
         headers = [f"Content-Type: {content_type}"] if content_type else []
         headers += [f"x-amz-meta-{k}: {v}" for k, v in (metadata or {}).items()]
-        # curl 7.88 hashes no file that it uploads.
-        headers.append("x-amz-content-sha256: UNSIGNED-PAYLOAD")
-        self.curl("-T", path, *(w for h in headers for w in ("-H", h)), self.url(bucket, key))
+        self.curl("-T", path, *(w for h in headers for w in ("-H", h)), self.url(bucket, key), payload=UNSIGNED)
 
     def get(self, bucket, key, path):
         self.curl("--create-dirs", "-o", path, self.url(bucket, key))

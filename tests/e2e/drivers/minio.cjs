@@ -65,7 +65,7 @@ const ops = {
     if (errors.length) throw new Error(JSON.stringify(errors));
   },
   async copy({ bucket, key, to }) {
-    await client.copyObject(bucket, to, `/${bucket}/${key.split("/").map(encodeURIComponent).join("/")}`);
+    await client.copyObject(bucket, to, `/${bucket}/${key}`);
   },
   async presign({ bucket, key, method }) {
     return method === "put" ? client.presignedPutObject(bucket, key, 300) : client.presignedGetObject(bucket, key, 300);
