@@ -156,6 +156,22 @@ static enum s3_error read_part(struct s3_op *op, const struct xml_node *part, st
     return e == S3_OK ? read_part_checksum(op, part, &out->checksum) : e;
 }
 
+/* A part may be listed twice by a client that sent it twice and noted both answers: the later one counts. */
+static enum s3_error append_part(struct s3_op *op, struct s3_completion *c, const struct s3_listed_part *part)
+{
+    struct s3_listed_part *last = c->count > 0 ? &c->listed[c->count - 1] : NULL;
+    bool is_again = last && last->number == part->number && !str_eq(last->etag, part->etag);
+    if (last && part->number <= last->number && !is_again) {
+        op->detail.upload_id = s3_param_value(&op->req, "uploadId");
+        return S3_INVALID_PART_ORDER;
+    }
+    if (is_again)
+        *last = *part;
+    else
+        c->listed[c->count++] = *part;
+    return S3_OK;
+}
+
 enum s3_error s3_completion_read_list(struct s3_op *op, struct s3_completion *c)
 {
     const struct xml_node *root = xml_parse(buf_str(&op->body_bytes), op->arena);
@@ -170,16 +186,13 @@ enum s3_error s3_completion_read_list(struct s3_op *op, struct s3_completion *c)
         if (!str_is(n->name, "Part"))
             continue;
         CHECK(c->count < count);
-        enum s3_error e = read_part(op, n, &c->listed[c->count]);
+        struct s3_listed_part part = {0};
+        enum s3_error e = read_part(op, n, &part);
+        if (e == S3_OK)
+            e = append_part(op, c, &part);
         if (e != S3_OK)
             return e;
-        c->count++;
     }
-    for (size_t i = 1; i < count; i++)
-        if (c->listed[i].number <= c->listed[i - 1].number) {
-            op->detail.upload_id = s3_param_value(&op->req, "uploadId");
-            return S3_INVALID_PART_ORDER;
-        }
     return S3_OK;
 }
 
@@ -204,18 +217,12 @@ static bool etag_is(struct str etag, const uint8_t md5[MD5_SIZE])
     return etag.len == 2 * MD5_SIZE && hex_decode(etag, bytes, MD5_SIZE) && memcmp(bytes, md5, MD5_SIZE) == 0;
 }
 
-/* A checksum for each part is required where the object's is made of them, and allowed elsewhere. */
+/* AWS asks for each part's checksum where the object's is made of them; here those that the parts came with serve as well. */
 static enum s3_error check_part_checksum(struct s3_op *op, const struct s3_upload *u, const struct s3_listed_part *l,
                                          const struct s3_part *part)
 {
-    if (l->checksum.kind == S3_CHECKSUM_NONE) {
-        if (!u->checksum_composite)
-            return S3_OK;
-        return s3_fail(op, S3_INVALID_REQUEST,
-                       "The upload was created using a %s checksum. The complete request must include the checksum for "
-                       "each part. It was missing for part %u in the request.",
-                       lower_name(op, u->checksum), l->number);
-    }
+    if (l->checksum.kind == S3_CHECKSUM_NONE)
+        return S3_OK;
     if (s3_checksum_eq(&l->checksum, &part->checksum) || s3_checksum_eq(&l->checksum, &part->extra))
         return S3_OK;
     if (u->checksum != S3_CHECKSUM_NONE && l->checksum.kind != u->checksum)
@@ -281,7 +288,7 @@ static struct s3_checksum object_checksum(const struct s3_upload *u, const struc
 {
     enum s3_checksum_kind kind = s3_upload_sum_kind(u);
     for (size_t i = 0; i < count; i++)
-        CHECK(parts[i].checksum.kind == kind);
+        CHECK(parts[i].checksum.kind == kind); /* s3_completion_check_part */
     return u->checksum_composite ? compose(parts, count, kind) : combine(parts, count, kind);
 }
 

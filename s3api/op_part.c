@@ -103,18 +103,17 @@ static void end_part(struct s3_op *op)
 
 /* UploadPart --------------------------------------------------------------------------------------------------------- */
 
-/* An upload with an algorithm takes no other; one whose checksum is made of the parts' takes none without. An upload
- * without takes any, checks it, and keeps CRC64NVME besides. */
+/* An upload with an algorithm takes no other; a part without one gets it. An upload without takes any, checks it, and keeps
+ * CRC64NVME besides. (AWS refuses parts without one where the object's checksum is made of the parts'.) */
 static enum s3_error choose_checksum(struct s3_op *op, struct part_op *p)
 {
     enum s3_checksum_kind announced = s3_body_announced_checksum(op), kept = s3_upload_sum_kind(&p->upload);
     bool is_free = p->upload.checksum == S3_CHECKSUM_NONE;
-    bool is_missing = announced == S3_CHECKSUM_NONE && p->upload.checksum_composite;
-    if (is_missing || (!is_free && announced != S3_CHECKSUM_NONE && announced != kept)) {
+    if (!is_free && announced != S3_CHECKSUM_NONE && announced != kept) {
         CLEANUP(buf_done) struct buf names = buf_make(128);
         buf_add_lower(&names, str_z(s3_checksum_name(kept)));
         buf_addz(&names, ", actual checksum Type: ");
-        buf_add_lower(&names, is_missing ? STR("null") : str_z(s3_checksum_name(announced)));
+        buf_add_lower(&names, str_z(s3_checksum_name(announced)));
         return s3_fail(op, S3_INVALID_REQUEST, "Checksum Type mismatch occurred, expected checksum Type: %s",
                        buf_z(&names));
     }
