@@ -77,7 +77,7 @@ struct str s3_checksum_text(const struct s3_checksum *c, char out[S3_CHECKSUM_TE
     size_t size = s3_checksum_size(c->kind);
     base64_encode(c->value, size, out);
     size_t len = BASE64_LEN(size);
-    if (c->composite) {
+    if (c->composite && c->part_count > 0) {
         CHECK(c->part_count <= LIMIT_PARTS);
         len += (size_t)snprintf(out + len, S3_CHECKSUM_TEXT_MAX - len, "-%u", c->part_count);
     }

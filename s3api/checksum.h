@@ -22,7 +22,7 @@ enum s3_checksum_kind {
 struct s3_checksum {
     enum s3_checksum_kind kind;
     bool composite;     /* of the parts' checksums, "-N"; else of the whole object */
-    uint32_t part_count; /* composite */
+    uint32_t part_count; /* composite; 0: the value of one part of such an object, or a value without "-N" */
     uint8_t value[32];
 };
 
@@ -37,7 +37,7 @@ enum digest_kind s3_checksum_digest(enum s3_checksum_kind k);
 size_t s3_checksum_size(enum s3_checksum_kind k);
 /* Base64 of exactly the right length. */
 bool s3_checksum_parse(enum s3_checksum_kind k, struct str base64, struct s3_checksum *out);
-/* Base64, with "-N" when composite. At most S3_CHECKSUM_TEXT_MAX bytes, no NUL. */
+/* Base64, with "-N" when composite of N parts. At most S3_CHECKSUM_TEXT_MAX bytes, no NUL. */
 #define S3_CHECKSUM_TEXT_MAX 64
 struct str s3_checksum_text(const struct s3_checksum *c, char out[S3_CHECKSUM_TEXT_MAX]);
 /* <ChecksumCRC32>…</ChecksumCRC32>; nothing for NONE. */

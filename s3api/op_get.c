@@ -125,8 +125,10 @@ static void reply_part(struct s3_op *op, const struct s3_object *o, const struct
 static void reply_headers(struct s3_op *op, struct s3_object *o, const struct span *span)
 {
     struct s3_checksum whole = o->meta.checksum;
-    if (span->part)
+    if (span->part) {
         o->meta.checksum = span->part->checksum;
+        o->meta.checksum.composite = whole.composite; /* the type is the object's */
+    }
     s3_object_reply_headers(op, o, span->part || span->length == o->attr.size);
     o->meta.checksum = whole;
     if (span->is_part)

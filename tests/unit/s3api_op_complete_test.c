@@ -472,6 +472,11 @@ static void test_checksums_of_all_kinds(void **state)
         a = s3_call(f->e, &head);
         assert_true(str_eq(s3_answer_header(a, s3_checksum_header(kind)), expected));
         assert_str(s3_answer_header(a, "x-amz-checksum-type"), rows[i].type);
+        struct s3_call part = {.method = "GET", .target = KEY "?partNumber=2", .headers = {mode[0]}};
+        a = s3_call(f->e, &part);
+        assert_answer(a, 206, NULL);
+        assert_true(str_eq(s3_answer_header(a, s3_checksum_header(kind)), checksum_text(f, kind, f->parts[1])));
+        assert_str(s3_answer_header(a, "x-amz-checksum-type"), rows[i].type);
     }
 }
 
