@@ -139,6 +139,7 @@ def finish_uploads(server, writers):
     return finished
 
 
+@pytest.mark.heavy
 def test_kill_during_writes(private_server):
     server = private_server("crash")
     connect(server).create_bucket(Bucket="crash")

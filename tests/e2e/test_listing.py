@@ -316,6 +316,7 @@ def test_listing_while_it_changes(server, s3, bucket, folder):
         assert found == [f"stay{i:03d}" for i in range(500)]
 
 
+@pytest.mark.heavy
 def test_large_flat_directory(s3, bucket, folder):
     for i in range(20_000):
         (folder / f"{i:05d}").touch()

@@ -9,7 +9,7 @@ from slow_clients import MIB, Sampler, SlowClients, latencies, percentile, strea
 from wire import Wire
 
 LIMIT = 128 * MIB
-pytestmark = pytest.mark.plain
+pytestmark = [pytest.mark.plain, pytest.mark.heavy]
 
 
 @pytest.fixture

@@ -427,10 +427,22 @@ def test_d_wrong_md5(wire, path, stored):
     assert_refused(answer, 400, "BadDigest", stored)
 
 
-def test_d_chunked_transfer_coding_without_a_length(wire, path, stored):
-    """AWS wants a length for everything that is not aws-chunked."""
+def test_d_objects_of_unknown_length(wire, path, stored):
+    """`curl -T -`. AWS answers 411; taking it loses nothing, because the transfer coding shows the end."""
     request = wire.request("PUT", path, headers=[("Transfer-Encoding", "chunked")], payload_hash=UNSIGNED)
-    assert_refused(send_in(wire, request, http_chunked(DATA, 9999)), 411, "MissingContentLength", stored)
+    assert send_in(wire, request, http_chunked(DATA, 9999)).status == 200
+    assert stored() == DATA
+    request = wire.request("PUT", path, headers=[("Transfer-Encoding", "chunked")], payload_hash=UNSIGNED)
+    assert send_in(wire, request, http_chunked(b"cut" * 1000, 999).removesuffix(b"0\r\n\r\n") + b"x\r\n").status == 400
+    assert stored() == DATA
+
+
+def test_d_parts_of_unknown_length(wire, s3, bucket):
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="object")["UploadId"]
+    query = [("partNumber", "1"), ("uploadId", upload)]
+    request = wire.request("PUT", f"/{bucket}/object", query, headers=[("Transfer-Encoding", "chunked")], payload_hash=UNSIGNED)
+    answer = send_in(wire, request, http_chunked(DATA, 9999))
+    assert (answer.status, answer.code) == (411, "MissingContentLength"), answer
 
 
 # E: presigned.
