@@ -467,12 +467,20 @@ static void on_timer(struct gw_timer *t)
 
 /* Sets */
 
+static void on_shed(struct gw_message *m)
+{
+    struct gw_conns *s = container_of(m, struct gw_conns, shed);
+    atomic_store(&s->shed_asked, false);
+    (void)gw_conns_shed(s); /* who asked asks again, if it was not enough */
+}
+
 struct gw_conns *gw_conns_new(struct gw_loop *l, const struct gw_conn_options *options)
 {
     struct gw_conns *s = calloc(1, sizeof(*s));
     CHECK(s != NULL); /* out of memory */
     s->loop = l;
     s->options = options;
+    s->shed.run = on_shed;
     list_init(&s->all);
     list_init(&s->idle);
     return s;
@@ -509,6 +517,12 @@ bool gw_conns_shed(struct gw_conns *s)
         return false;
     destroy(list_entry(s->idle.next, struct gw_conn, idle_link));
     return true;
+}
+
+void gw_conns_ask_shed(struct gw_conns *s)
+{
+    if (!atomic_exchange(&s->shed_asked, true))
+        gw_post(s->loop, &s->shed);
 }
 
 void gw_conns_drain(struct gw_conns *s)

@@ -47,6 +47,8 @@ void gw_conns_free(struct gw_conns *s);
 void gw_conns_add(struct gw_conns *s, int fd, const struct sockaddr_storage *peer);
 /* Closes the connection that has been idle longest; false when none is. */
 bool gw_conns_shed(struct gw_conns *s);
+/* The same, soon, on the set's own loop. Thread: any. */
+void gw_conns_ask_shed(struct gw_conns *s);
 /* Idle connections close now, the others with their next answer. */
 void gw_conns_drain(struct gw_conns *s);
 /* All of them close now. */

@@ -108,6 +108,8 @@ struct gw_conns {
     const struct gw_conn_options *options;
     struct list all, idle;
     bool draining;
+    struct gw_message shed;
+    atomic_bool shed_asked; /* shed is under way */
     struct gw_parsed parsed; /* scratch */
 };
 

@@ -24,7 +24,7 @@
 /* Connections taken at a time, so that a flood of them leaves the loop time for those it has. */
 #define ACCEPT_TURN 16
 /* When there is no descriptor or connection left: until some are free again. */
-#define PAUSE_MS 50
+#define PAUSE_MS 20
 #define TEXT_MAX 256
 
 struct gw_listener {
@@ -35,12 +35,9 @@ struct gw_listener {
 };
 
 struct gw_acceptor {
-    struct gw_loop *loop;
-    struct gw_conns *conns;
+    struct gw_acceptor_options o;
     h2o_socket_t *h2o;
     int fd;
-    const _Atomic uint32_t *count;
-    uint32_t connections_max;
     struct gw_timer pause;
     bool complained;
 };
@@ -267,18 +264,24 @@ static void pause_accepting(struct gw_acceptor *a, const char *why)
         log_warn("accept_paused", "reason=\"%s\"", why);
     a->complained = true;
     h2o_socket_read_stop(a->h2o);
-    gw_timer_start(a->loop, &a->pause, PAUSE_MS);
+    gw_timer_start(a->o.loop, &a->pause, PAUSE_MS);
 }
 
 static bool is_full(const struct gw_acceptor *a)
 {
-    return atomic_load(a->count) >= a->connections_max;
+    return atomic_load(a->o.count) >= a->o.connections_max;
 }
 
-/* An idle connection goes when one waits. */
+/* An idle connection goes when one waits: of our own, or else other loops are asked, and the wait goes on meanwhile. */
 static bool make_room(struct gw_acceptor *a)
 {
-    return !is_full(a) || gw_conns_shed(a->conns);
+    if (!is_full(a) || gw_conns_shed(a->o.conns))
+        return true;
+    for (size_t i = 0; i < a->o.loop_count; i++) {
+        if (a->o.all_conns[i] != a->o.conns)
+            gw_conns_ask_shed(a->o.all_conns[i]);
+    }
+    return false;
 }
 
 /* 0, or the negative errno that says why there is no connection. */
@@ -293,7 +296,7 @@ static int accept_one(struct gw_acceptor *a)
     int on = 1;
     if (peer.ss_family != AF_UNIX)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    gw_conns_add(a->conns, fd, &peer);
+    gw_conns_add(a->o.conns, fd, &peer);
     return 0;
 }
 
@@ -329,21 +332,17 @@ static void on_pause_end(struct gw_timer *t)
     h2o_socket_read_start(a->h2o, on_connection);
 }
 
-struct gw_acceptor *gw_acceptor_new(struct gw_loop *loop, struct gw_listener *l, struct gw_conns *conns,
-                                    const _Atomic uint32_t *count, uint32_t connections_max)
+struct gw_acceptor *gw_acceptor_new(struct gw_listener *l, const struct gw_acceptor_options *options)
 {
-    CHECK(gw_loop_is_current(loop));
-    unsigned index = gw_loop_index(loop);
+    CHECK(gw_loop_is_current(options->loop));
+    unsigned index = gw_loop_index(options->loop);
     CHECK(index < l->fd_count);
     struct gw_acceptor *a = calloc(1, sizeof(*a));
     CHECK(a != NULL); /* out of memory */
-    a->loop = loop;
-    a->conns = conns;
-    a->count = count;
-    a->connections_max = connections_max;
+    a->o = *options;
     a->pause.fn = on_pause_end;
     a->fd = fd_take(&l->fds[index]);
-    a->h2o = h2o_evloop_socket_create(gw_loop_backend(loop), a->fd, H2O_SOCKET_FLAG_DONT_READ);
+    a->h2o = h2o_evloop_socket_create(gw_loop_backend(options->loop), a->fd, H2O_SOCKET_FLAG_DONT_READ);
     a->h2o->data = a;
     h2o_socket_read_start(a->h2o, on_connection);
     return a;
@@ -353,7 +352,7 @@ void gw_acceptor_free(struct gw_acceptor *a)
 {
     if (!a)
         return;
-    CHECK(gw_loop_is_current(a->loop));
+    CHECK(gw_loop_is_current(a->o.loop));
     /* Closing the socket would reset those who connected and were not taken yet. */
     while (!is_full(a) && accept_one(a) == 0)
         continue;

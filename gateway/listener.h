@@ -24,10 +24,18 @@ void gw_listener_free(struct gw_listener *l);
 /* As bound: "127.0.0.1:9000", "unix:/run/sluice.sock". */
 const char *gw_listener_text(const struct gw_listener *l);
 
-/* On the loop: accepts from the loop's socket into conns. Beyond connections_max open connections the idle ones go first, then
- * new ones wait in the kernel's queue. */
-struct gw_acceptor *gw_acceptor_new(struct gw_loop *loop, struct gw_listener *l, struct gw_conns *conns,
-                                    const _Atomic uint32_t *count, uint32_t connections_max);
+struct gw_acceptor_options {
+    struct gw_loop *loop;
+    struct gw_conns *conns;              /* the loop's own */
+    struct gw_conns *const *all_conns;   /* of all loops: what shares the limit; lives as long as the acceptor */
+    size_t loop_count;
+    const _Atomic uint32_t *count;       /* open connections of all loops */
+    uint32_t connections_max;
+};
+
+/* On the loop: accepts from its socket into conns. Beyond connections_max open connections idle ones go first, of this loop or
+ * of others; then new ones wait in the kernel's queue. */
+struct gw_acceptor *gw_acceptor_new(struct gw_listener *l, const struct gw_acceptor_options *options);
 /* Takes what is in the kernel's queue already, then stops listening. NULL is fine. */
 void gw_acceptor_free(struct gw_acceptor *a);
 

@@ -48,6 +48,7 @@ struct gw_server {
     struct gw_listener *admin_listener;
     struct gw_loop **loops;
     struct gw_serving *serving; /* one a loop */
+    struct gw_conns **s3_conns; /* the same ones as theirs */
     size_t loop_count;
 
     /* The housekeeping thread. */

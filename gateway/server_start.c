@@ -265,12 +265,24 @@ static void set_options(struct gw_server *s)
 static void start_accepting(struct gw_serving *v)
 {
     struct gw_server *s = v->server;
+    struct gw_acceptor_options o = {
+        .loop = v->loop,
+        .conns = v->s3,
+        .all_conns = s->s3_conns,
+        .loop_count = s->loop_count,
+        .count = &s->connections,
+        .connections_max = s->config->connections_max,
+    };
     for (size_t i = 0; i < s->listener_count; i++)
-        v->acceptors[i] =
-            gw_acceptor_new(v->loop, s->listeners[i], v->s3, &s->connections, s->config->connections_max);
-    if (v->admin && s->admin_listener)
-        v->admin_acceptor =
-            gw_acceptor_new(v->loop, s->admin_listener, v->admin, &s->admin_connections, ADMIN_CONNECTIONS_MAX);
+        v->acceptors[i] = gw_acceptor_new(s->listeners[i], &o);
+    if (!v->admin || !s->admin_listener)
+        return;
+    o.conns = v->admin;
+    o.all_conns = &v->admin;
+    o.loop_count = 1;
+    o.count = &s->admin_connections;
+    o.connections_max = ADMIN_CONNECTIONS_MAX;
+    v->admin_acceptor = gw_acceptor_new(s->admin_listener, &o);
 }
 
 static void open_loops(struct gw_server *s)
@@ -283,7 +295,7 @@ static void open_loops(struct gw_server *s)
         struct gw_serving *v = &s->serving[i];
         v->server = s;
         v->loop = s->loops[i];
-        v->s3 = gw_conns_new(v->loop, &s->s3_options);
+        v->s3 = s->s3_conns[i] = gw_conns_new(v->loop, &s->s3_options);
         v->admin = i == 0 ? gw_conns_new(v->loop, &s->admin_options) : NULL;
     }
     gw_server_command(s, start_accepting);
@@ -309,7 +321,9 @@ bool gw_server_open(struct gw_server *s, const struct gw_config *config)
     s->loop_count = config->loops > 0 ? config->loops : 1;
     s->loops = calloc(s->loop_count, sizeof(struct gw_loop *));
     s->serving = calloc(s->loop_count, sizeof(*s->serving));
+    s->s3_conns = calloc(s->loop_count, sizeof(struct gw_conns *));
     CHECK(s->loops != NULL);
+    CHECK(s->s3_conns != NULL);
     CHECK(s->serving != NULL);
     mutex_init(&s->lock);
     cond_init(&s->wake);
@@ -368,6 +382,7 @@ void gw_server_close(struct gw_server *s)
     gw_proxies_free(s->proxies);
     gw_tls_free(s->tls);
     free(s->serving);
+    free(s->s3_conns);
     free(s->loops);
     cond_done(&s->wake);
     mutex_done(&s->lock);

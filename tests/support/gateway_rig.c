@@ -46,6 +46,7 @@ struct rig {
     struct gw_listener *listener;
     struct gw_tls *tls;
     struct part parts[LOOPS];
+    struct gw_conns *all_conns[LOOPS];
     _Atomic uint32_t connections, in_flight;
     uint32_t connections_max;
     uint16_t port;
@@ -82,8 +83,15 @@ static void command(struct rig *r, void (*fn)(struct part *p))
 
 static void start_part(struct part *p)
 {
-    p->acceptor =
-        gw_acceptor_new(p->loop, p->rig->listener, p->conns, &p->rig->connections, p->rig->connections_max);
+    struct gw_acceptor_options o = {
+        .loop = p->loop,
+        .conns = p->conns,
+        .all_conns = p->rig->all_conns,
+        .loop_count = LOOPS,
+        .count = &p->rig->connections,
+        .connections_max = p->rig->connections_max,
+    };
+    p->acceptor = gw_acceptor_new(p->rig->listener, &o);
 }
 
 static void drain_part(struct part *p)
@@ -158,7 +166,7 @@ struct rig *rig_start(const struct rig_options *o)
         struct part *p = &r->parts[i];
         p->rig = r;
         p->loop = gw_loop_start(i);
-        p->conns = gw_conns_new(p->loop, &r->options);
+        p->conns = r->all_conns[i] = gw_conns_new(p->loop, &r->options);
     }
     command(r, start_part);
     buf_done(&error);
