@@ -39,7 +39,9 @@ static enum s3_error check_name(struct s3_op *op, const struct s3_key *key)
 {
     struct vfs_attr attr;
     int rc = vfs_lookup(op->bucket, key->path, op->cred, &attr);
-    if (rc == -ENOENT)
+    /* A link that leads out of the bucket, or nowhere, is a name like any other: publishing replaces it. When it is in the way of
+     * the path instead, staging says so. */
+    if (rc == -ENOENT || rc == -EXDEV || rc == -ELOOP)
         return S3_OK;
     if (rc < 0)
         return s3_fail_errno(op, rc, S3_FOR_WRITE);
@@ -236,12 +238,13 @@ static enum s3_error check_delete(struct s3_op *op, const struct s3_conditions *
     return s3_fail_condition(op, e, "", c, etag);
 }
 
-/* The name is taken away only from what is an object: not from a FIFO, nor from a link to a directory. */
+/* The name is taken away only from what is an object: not from a FIFO, nor from a link to a directory. A link that leads out
+ * of the bucket is a name like any other, as for PUT. */
 static int unlink_any(struct s3_op *op, const struct s3_key *key)
 {
-    struct vfs_attr attr;
+    struct vfs_attr attr = {.type = VFS_FILE};
     int rc = vfs_lookup(op->bucket, key->path, op->cred, &attr);
-    if (rc < 0)
+    if (rc < 0 && rc != -EXDEV && rc != -ELOOP)
         return rc;
     return attr.type == VFS_FILE ? vfs_unlink(op->bucket, key->path, op->cred, NULL) : -ENOENT;
 }
