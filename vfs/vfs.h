@@ -48,19 +48,20 @@ struct vfs_attr {
     uint32_t uid, gid, nlink;
 };
 
-/* What tells one state of a file from another: a replaced or rewritten file differs in at least one. */
+/* What tells one state of a file from another: a replaced or rewritten file differs in at least one. (Where the filesystem
+ * has no time of birth, a file that was given the times of an earlier one may not.) */
 struct vfs_version {
     uint64_t ino;
     uint64_t size;
-    int64_t mtime_ns;
+    int64_t mtime_ns, btime_ns;
 };
 static inline struct vfs_version vfs_attr_version(const struct vfs_attr *a)
 {
-    return (struct vfs_version){a->ino, a->size, a->mtime_ns};
+    return (struct vfs_version){a->ino, a->size, a->mtime_ns, a->btime_ns};
 }
 static inline bool vfs_version_eq(struct vfs_version a, struct vfs_version b)
 {
-    return a.ino == b.ino && a.size == b.size && a.mtime_ns == b.mtime_ns;
+    return a.ino == b.ino && a.size == b.size && a.mtime_ns == b.mtime_ns && a.btime_ns == b.btime_ns;
 }
 
 enum vfs_sync_mode {

@@ -12,6 +12,7 @@
 #include "vfs/dir/dir_internal.h"
 #include "vfs/dir/fresh.h"
 #include "vfs/dir/intents.h"
+#include "vfs/dir/leaving.h"
 #include "vfs/dir/sidecar.h"
 #include "vfs/dir/sync.h"
 #include "vfs/dir/view_cache.h"
@@ -78,6 +79,7 @@ static void dir_volume_close(struct vfs *base)
     struct dir_volume *v = dir_volume_of(base);
     CHECK(v->root.fd < 0 || atomic_load(&v->root.refs) == 1);
     view_cache_free(v->views);
+    graves_free(v->graves);
     sidecar_close(v->sidecar);
     intents_close(v->intents);
     fresh_free(v->fresh);
@@ -141,6 +143,7 @@ static struct dir_volume *volume_new(const struct vfs_options *options)
         v->options.file_mode = DEFAULT_FILE_MODE;
     if (v->options.dir_mode == 0)
         v->options.dir_mode = DEFAULT_DIR_MODE;
+    v->graves = graves_new();
     identity_read(&v->self);
     for (size_t i = 0; i < DIR_STRIPES; i++)
         mutex_init(&v->stripes[i]);

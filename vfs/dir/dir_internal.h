@@ -5,7 +5,7 @@
  * 2. Names are made, replaced and removed under the stripe lock of (parent directory, name).
  * 3. Whatever carries a temporary name is entered in the intents before it gets the name.
  * 4. Path-taking system calls on behalf of a caller run inside a cred_scope; our own bookkeeping runs outside of it.
- * Lock order: a stripe (two only in ascending order), then leaf locks (sync, fresh, intents, sidecar, views).
+ * Lock order: a stripe (two only in ascending order), then leaf locks (sync, fresh, intents, sidecar, views, graves).
  * Thread: any worker. */
 #ifndef VFS_DIR_DIR_INTERNAL_H
 #define VFS_DIR_DIR_INTERNAL_H
@@ -33,6 +33,7 @@ struct fresh;
 struct intents;
 struct sidecar;
 struct view_cache;
+struct graves;
 
 struct dir_handle {
     struct vfs_dir base;
@@ -54,6 +55,7 @@ struct dir_volume {
     struct intents *intents;   /* NULL when the root cannot be written */
     struct sidecar *sidecar;   /* NULL when the filesystem keeps the xattrs */
     struct view_cache *views;
+    struct graves *graves;
     atomic_llong temp_swept_s; /* when leftovers in .sluice/tmp were last looked for, monotonic */
     struct mutex stripes[DIR_STRIPES];
 };
@@ -95,6 +97,13 @@ static inline struct dir_file *dir_file_of(struct vfs_file *f)
 static inline int name_errno(void)
 {
     return errno == ESTALE ? -ENOENT : -errno;
+}
+
+/* How far apart two changes may be and still leave the same time: the kernel's tick is 1 to 10 ms, but there are filesystems
+ * with times in full seconds (or two, FAT). */
+static inline int64_t dir_tick_ns(int64_t time_ns)
+{
+    return time_ns % 1000000000 == 0 ? 2100 * 1000 * 1000ll : 20 * 1000 * 1000ll;
 }
 
 /* Handles (dir.c) */

@@ -8,6 +8,7 @@
 #include "vfs/dir/dir_internal.h"
 #include "vfs/dir/fresh.h"
 #include "vfs/dir/guard.h"
+#include "vfs/dir/leaving.h"
 #include "vfs/dir/sidecar.h"
 #include "vfs/dir/sync.h"
 #include "vfs/path.h"
@@ -80,8 +81,8 @@ static int unlink_locked(struct dir_volume *v, const struct dir_handle *h, struc
         if (r < 0)
             return r;
     }
-    struct vfs_attr was;
-    int r = attr_at(p->parent, p->name, &was);
+    CLEANUP(leaving_done) struct leaving l = LEAVING_INIT;
+    int r = leaving_look(p, &l);
     if (r == 0)
         r = fault_point("vfs.unlink");
     if (r < 0)
@@ -93,7 +94,7 @@ static int unlink_locked(struct dir_volume *v, const struct dir_handle *h, struc
     if (unlinkat(p->parent, p->name, 0) < 0)
         return name_errno();
     cred_leave(&scope);
-    xattr_forget(v, &was);
+    leaving_left(v, &l);
     return 0;
 }
 
@@ -132,7 +133,9 @@ static int rename_plain(const struct place *from, const struct place *to, unsign
     struct vfs_attr attr;
     if (flags & VFS_RENAME_NOREPLACE && attr_at(to->parent, to->name, &attr) == 0)
         return -EEXIST;
-    return renameat(from->parent, from->name, to->parent, to->name) < 0 ? name_errno() : 0;
+    if (renameat(from->parent, from->name, to->parent, to->name) == 0)
+        return 0;
+    return errno == EEXIST ? -ENOTEMPTY : name_errno(); /* XFS says so of a directory with entries */
 }
 
 static int rename_as(struct dir_volume *v, const struct place *from, const struct place *to,
@@ -156,14 +159,15 @@ static int rename_as(struct dir_volume *v, const struct place *from, const struc
 static int rename_locked(struct dir_volume *v, const struct place *from, const struct place *to,
                          const struct vfs_cred *cred, unsigned flags)
 {
-    struct vfs_attr moved, replaced;
+    struct vfs_attr moved;
+    CLEANUP(leaving_done) struct leaving replaced = LEAVING_INIT;
     int r = attr_at(from->parent, from->name, &moved);
     if (r < 0)
         return r;
-    bool replaces = attr_at(to->parent, to->name, &replaced) == 0;
+    bool replaces = leaving_look(to, &replaced) == 0;
     r = rename_as(v, from, to, cred, flags);
-    if (r == 0 && replaces && replaced.ino != moved.ino)
-        xattr_forget(v, &replaced);
+    if (r == 0 && replaces && replaced.attr.ino != moved.ino)
+        leaving_left(v, &replaced);
     return r;
 }
 

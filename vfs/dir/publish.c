@@ -7,6 +7,7 @@
 #include "vfs/dir/dir_internal.h"
 #include "vfs/dir/guard.h"
 #include "vfs/dir/intents.h"
+#include "vfs/dir/leaving.h"
 #include "vfs/path.h"
 
 struct publication {
@@ -77,19 +78,20 @@ static int rename_over(const struct publication *p, const struct place *at)
 /* -EAGAIN: nothing has the name any more. */
 static int put_over(const struct publication *p, const struct place *at)
 {
-    struct vfs_attr was, mine;
-    int r = attr_at(at->parent, at->name, &was);
+    CLEANUP(leaving_done) struct leaving was = LEAVING_INIT;
+    struct vfs_attr mine;
+    int r = leaving_look(at, &was);
     if (r < 0)
         return r == -ENOENT ? -EAGAIN : r;
-    if (was.type == VFS_DIRECTORY)
+    if (was.attr.type == VFS_DIRECTORY)
         return -EISDIR;
     /* Renaming one link of a file over another does nothing, and would leave the temporary one. */
     r = attr_of_fd(p->f->fd, &mine);
-    if (r < 0 || mine.ino == was.ino)
+    if (r < 0 || mine.ino == was.attr.ino)
         return r;
     r = rename_over(p, at);
     if (r == 0)
-        xattr_forget(p->v, &was);
+        leaving_left(p->v, &was);
     return r;
 }
 

@@ -12,6 +12,7 @@
 #include "base/map.h"
 #include "base/metrics.h"
 #include "base/mutex.h"
+#include "vfs/dir/dir_internal.h"
 #include "vfs/dir/view.h"
 
 /* When is a view still true? A directory's times tell of changes, but they advance in ticks: a change made after the view
@@ -20,11 +21,6 @@
  *  - by the clock, where it is the one that the times are taken from (a filesystem of this kernel);
  *  - else by having seen the same times long enough before.
  * One that is not kept serves the scan that built it, and its times are remembered for the second rule. */
-
-/* The kernel's tick is 1 to 10 ms. */
-#define TICK_NS (20 * 1000 * 1000ll)
-/* A filesystem with times in full seconds (or two, FAT). */
-#define COARSE_TICK_NS (2100 * 1000 * 1000ll)
 
 /* Smaller views are built about as fast as they are found. */
 #define CACHE_COUNT_MIN 512
@@ -189,7 +185,7 @@ static int read_state(int dir_fd, struct dir_state *out)
 /* Is the tick of the last change over? Asked before the directory is read. */
 static bool is_settled(const struct view_cache *c, const struct dir_state *s, uint64_t seen_ns)
 {
-    int64_t tick_ns = s->mtime_ns % 1000000000 == 0 ? COARSE_TICK_NS : TICK_NS;
+    int64_t tick_ns = dir_tick_ns(s->mtime_ns);
     int64_t last_ns = s->mtime_ns > s->ctime_ns ? s->mtime_ns : s->ctime_ns;
     struct timespec now;
     CHECK(clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0);
