@@ -119,8 +119,8 @@ static int drop_unlisted(struct s3_assembly *a, uint32_t number)
     return r;
 }
 
-/* In place, the listed parts cover the object without gaps once all are moved: whatever else lies in the file is in the way of
- * one of them, or behind the end. */
+/* In place, the listed parts cover the object without gaps once all are moved: whatever else lies in the file is in the
+ * way of one of them, or behind the end. */
 static int clear_unlisted(struct s3_assembly *a)
 {
     char from[S3_PART_NAME_SIZE];

@@ -48,14 +48,16 @@ static enum s3_error read_type(struct s3_op *op, const struct s3_upload *u)
     if (!is_composite && !str_eq_nocase(value, STR("FULL_OBJECT")))
         return s3_fail(op, S3_INVALID_REQUEST, "Value for x-amz-checksum-type header is invalid.");
     if (is_composite != u->checksum_composite)
-        return s3_fail(op, S3_INVALID_REQUEST,
-                       "The upload was created using the %s checksum mode. The complete request must use the same checksum mode.",
-                       type_name(u->checksum_composite));
+        return s3_fail(
+            op, S3_INVALID_REQUEST,
+            "The upload was created using the %s checksum mode. The complete request must use the same checksum mode.",
+            type_name(u->checksum_composite));
     return S3_OK;
 }
 
 /* "base64", and of composite ones also "base64-N", the form in which they are answered. */
-static bool parse_object_checksum(struct str text, enum s3_checksum_kind kind, bool is_composite, struct s3_checksum *out)
+static bool parse_object_checksum(struct str text, enum s3_checksum_kind kind, bool is_composite,
+                                  struct s3_checksum *out)
 {
     ptrdiff_t dash = is_composite ? str_find_char(text, '-') : -1;
     uint64_t count = 0;
@@ -217,7 +219,7 @@ static bool etag_is(struct str etag, const uint8_t md5[MD5_SIZE])
     return etag.len == 2 * MD5_SIZE && hex_decode(etag, bytes, MD5_SIZE) && memcmp(bytes, md5, MD5_SIZE) == 0;
 }
 
-/* AWS asks for each part's checksum where the object's is made of them; here those that the parts came with serve as well. */
+/* AWS asks for each part's checksum where the object's is made of them; what the parts came with serves as well. */
 static enum s3_error check_part_checksum(struct s3_op *op, const struct s3_upload *u, const struct s3_listed_part *l,
                                          const struct s3_part *part)
 {
@@ -231,8 +233,8 @@ static enum s3_error check_part_checksum(struct s3_op *op, const struct s3_uploa
     return fail_invalid_part(op, l);
 }
 
-enum s3_error s3_completion_check_part(struct s3_op *op, const struct s3_upload *u, const struct s3_completion *c, size_t i,
-                                       const struct s3_part *part)
+enum s3_error s3_completion_check_part(struct s3_op *op, const struct s3_upload *u, const struct s3_completion *c,
+                                       size_t i, const struct s3_part *part)
 {
     const struct s3_listed_part *l = &c->listed[i];
     /* A record without the checksum that every part of the upload has is none of ours. */

@@ -1,20 +1,21 @@
 /* Multipart uploads, durable in the bucket: .sluice/uploads/<upload id>/
  *
  *   upload        record: key, owner, metadata, checksum algorithm and type, time
- *   data.<unit>   the object in the making: part n lies at (n - 1) * unit. More than one only when a larger part came than
- *                 all before
+ *   data.<unit>   the object in the making: part n lies at (n - 1) * unit; more than one only when a part came that was
+ *                 larger than all before
  *   unit          the largest unit so far: a hint, where smaller parts go
- *   part.NNNNN    the part's record: size, ETag, checksums, and where the bytes are; empty: nothing yet, or an upload in
- *                 progress that holds its exclusive vfs_lock and so alone may write to the part's place
+ *   part.NNNNN    the part's record: size, ETag, checksums, and where the bytes are; empty: nothing yet, or an upload
+ *                 in progress that holds its exclusive vfs_lock and so alone may write to the part's place
  *   aside.*       the bytes of a part that does not get its place (uploaded again, or twice at a time)
  *
- * Rules that keep a published object whole: whoever writes into `data` holds it open with a shared vfs_lock; Complete takes the
- * exclusive one, and when that is refused assembles into a fresh staging file instead. One writer only gets a part's place, and
- * once its record is there those bytes never change; a later upload of the part goes aside, its record replaces the former by
- * rename. part.h and assembly.h say more.
+ * Rules that keep a published object whole: whoever writes into a data file holds it open with a shared vfs_lock;
+ * Complete takes the exclusive one, and when that is refused assembles into a fresh staging file instead. One writer
+ * only gets a part's place, and once its record is there those bytes never change; a later upload of the part goes
+ * aside, its record replaces the former by rename. part.h and assembly.h say more.
  *
- * The record `upload` is the upload's existence: it comes last when the folder is made and goes first. Whoever ends the upload
- * (Complete, Abort, housekeeping) holds its exclusive vfs_lock meanwhile.
+ * The record `upload` is the upload's existence: it comes last when the folder is made and goes first. Whoever ends the
+ * upload (Complete, Abort, housekeeping) holds its exclusive vfs_lock meanwhile.
+ *
  * Thread: worker. */
 #ifndef S3API_MULTIPART_H
 #define S3API_MULTIPART_H
@@ -56,8 +57,8 @@ enum s3_error s3_upload_remove(struct s3_op *op, struct vfs_dir *bucket, struct 
 
 /* The record's file, locked exclusively: -EAGAIN while somebody else ends the upload, -ENOENT when it is gone. */
 MUST_USE int s3_upload_lock(struct vfs_dir *upload, struct vfs_file **out);
-/* Removes up to `budget` files of an upload, the record first, then the folder. 1: there is more; 0: it is gone; -ENOTEMPTY: it
- * holds what is not ours to remove yet (leavings of a crash, which the volume removes in time). */
+/* Removes up to `budget` files of an upload, the record first, then the folder. 1: there is more; 0: it is gone;
+ * -ENOTEMPTY: it holds what is not ours to remove yet (leavings of a crash, which the volume removes in time). */
 MUST_USE int s3_upload_discard(struct vfs_dir *bucket, struct str upload_id, size_t budget);
 /* The record alone, for listings: strings in the arena, dir NULL. -ENOENT; -EBADMSG: not a record. */
 MUST_USE int s3_upload_read(struct vfs_dir *uploads, struct str upload_id, struct arena *arena, struct s3_upload *out);
@@ -67,8 +68,8 @@ MUST_USE int s3_upload_write_file(struct vfs_dir *upload, struct str name, struc
 /* A whole small file; -ENOENT, -EBADMSG when it is larger than out's maximum. */
 MUST_USE int s3_upload_read_file(struct vfs_dir *upload, struct str name, struct buf *out);
 
-/* One bounded piece of housekeeping: removes uploads older than the service's upload_expiry_s, and folders that have no record
- * (left by a crash, or by a Complete that did not wait for their removal). True when there is more to do now. */
+/* One bounded piece of housekeeping: removes uploads older than the service's upload_expiry_s, and folders that have no
+ * record (left by a crash, or by a Complete that did not wait for their removal). True when there is more to do now. */
 bool s3_multipart_housekeep(struct s3_service *s);
 
 #endif

@@ -1,4 +1,4 @@
-/* Housekeeping of multipart uploads: walks all buckets and their uploads in the order of names, a bounded piece at a time. */
+/* Housekeeping of multipart uploads: walks all buckets and uploads in the order of names, a bounded piece at a time. */
 #include <errno.h>
 #include <stdio.h>
 

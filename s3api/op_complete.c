@@ -1,11 +1,11 @@
-/* CompleteMultipartUpload: one phase after the other, each in bounded steps, so that the answer can be kept alive meanwhile.
+/* CompleteMultipartUpload: one phase after the other, in bounded steps, so that the answer can be kept alive meanwhile.
  *
  *   LIST ─▶ LOCK ─▶ LOAD ─▶ PLAN ─▶ MOVE ─▶ PUBLISH ─▶ REMOVE ─▶ answer
  *             │       ▲               │ (a part was uploaded again)       ▲
  *             │       └───────────────┘                                  │
  *             └── (ended by another Complete: its object answers) ─────────┘
  *
- * The upload's lock is held from LOCK to the end: of Completes that race, one works and the others wait for its result. */
+ * The upload's lock is held from LOCK to the end: of Completes that race, one works, the others wait for its result. */
 #include <errno.h>
 #include <time.h>
 
@@ -175,8 +175,8 @@ static bool drop_part_checksums(struct s3_objmeta *m)
     return had_any;
 }
 
-/* What is known of the parts may be more than a filesystem's xattrs hold (ext4: 4 KiB). It is no reason to refuse the object:
- * GetObjectAttributes and partNumber then know less of it. */
+/* What is known of the parts may be more than a filesystem's xattrs hold (ext4: 4 KiB). It is no reason to refuse the
+ * object: GetObjectAttributes and partNumber then know less of it. */
 static int fit_record(struct complete *c)
 {
     int r = s3_objmeta_store(c->assembly.file, NULL, &c->meta);
@@ -245,8 +245,13 @@ static enum s3_error answer(struct s3_op *op, struct complete *c)
 enum s3_error s3_complete_multipart_upload_finish(struct s3_op *op)
 {
     static enum s3_error (*const phases[])(struct s3_op *, struct complete *) = {
-        [PHASE_LIST] = list, [PHASE_LOCK] = lock,       [PHASE_LOAD] = load,           [PHASE_PLAN] = plan,
-        [PHASE_MOVE] = move, [PHASE_PUBLISH] = publish, [PHASE_REMOVE] = remove_upload,
+        [PHASE_LIST] = list,
+        [PHASE_LOCK] = lock,
+        [PHASE_LOAD] = load,
+        [PHASE_PLAN] = plan,
+        [PHASE_MOVE] = move,
+        [PHASE_PUBLISH] = publish,
+        [PHASE_REMOVE] = remove_upload,
     };
     struct complete *c = op->data;
     while (c->phase != PHASE_ANSWER) {

@@ -18,8 +18,8 @@ static enum s3_error fail_type(struct s3_op *op, const struct s3_upload *u, cons
                    buf_z(&name));
 }
 
-/* CRC64NVME is always of the whole object, SHA always of the parts' values, the other two as asked for (AWS: "Checking object
- * integrity", the table of multipart uploads). */
+/* CRC64NVME is always of the whole object, SHA always of the parts' values, the other two as asked for (AWS: "Checking
+ * object integrity", the table of multipart uploads). */
 static enum s3_error read_checksum_type(struct s3_op *op, struct s3_upload *u)
 {
     struct str type = s3_header(&op->req, "x-amz-checksum-type");

@@ -27,7 +27,7 @@ static void add_people(struct s3_op *op, const struct s3_upload *u)
     xml_text(&op->out, "StorageClass", u->meta.storage_class.len > 0 ? u->meta.storage_class : STR("STANDARD"));
 }
 
-/* ListParts ---------------------------------------------------------------------------------------------------------- */
+/* ListParts -------------------------------------------------------------------------------------------------------- */
 
 struct part_page {
     struct s3_upload upload;
@@ -129,7 +129,7 @@ enum s3_error s3_list_parts_begin(struct s3_op *op)
     return e;
 }
 
-/* ListMultipartUploads ----------------------------------------------------------------------------------------------- */
+/* ListMultipartUploads --------------------------------------------------------------------------------------------- */
 
 /* Uploads lie in the order of their making, so each page looks at the records of all. */
 #define STEP_UPLOADS 1000
@@ -160,8 +160,8 @@ enum s3_error s3_list_multipart_uploads_begin(struct s3_op *op)
     return r < 0 && r != -ENOENT ? s3_fail_errno(op, r, S3_FOR_BUCKET) : S3_OK;
 }
 
-/* What is shown at a place of the order, and whether the page before this one has shown it: a common prefix by its name, an
- * upload of the marker's key only if the id marker says that it stopped before it. */
+/* What is shown at a place of the order, and whether the page before this one has shown it: a common prefix by its
+ * name, an upload of the marker's key only if the id marker says that it stopped before it. */
 static bool is_before_page(const struct upload_listing *l, struct str shown, bool is_prefix, struct str id)
 {
     if (!l->key_marker.ptr)

@@ -30,7 +30,7 @@ struct part_op {
     char *bytes;
 };
 
-/* What both have in common ------------------------------------------------------------------------------------------- */
+/* What both have in common ----------------------------------------------------------------------------------------- */
 
 static enum s3_error read_number(struct s3_op *op, uint32_t *out)
 {
@@ -101,10 +101,10 @@ static void end_part(struct s3_op *op)
     s3_upload_close(&p->upload);
 }
 
-/* UploadPart --------------------------------------------------------------------------------------------------------- */
+/* UploadPart ------------------------------------------------------------------------------------------------------- */
 
-/* An upload with an algorithm takes no other; a part without one gets it. An upload without takes any, checks it, and keeps
- * CRC64NVME besides. (AWS refuses parts without one where the object's checksum is made of the parts'.) */
+/* An upload with an algorithm takes no other; a part without one gets it. An upload without takes any, checks it, and
+ * keeps CRC64NVME besides. (AWS refuses parts without one where the object's checksum is made of the parts'.) */
 static enum s3_error choose_checksum(struct s3_op *op, struct part_op *p)
 {
     enum s3_checksum_kind announced = s3_body_announced_checksum(op), kept = s3_upload_sum_kind(&p->upload);
@@ -172,7 +172,7 @@ void s3_upload_part_end(struct s3_op *op)
     end_part(op);
 }
 
-/* UploadPartCopy ----------------------------------------------------------------------------------------------------- */
+/* UploadPartCopy --------------------------------------------------------------------------------------------------- */
 
 static enum s3_error fail_range(struct s3_op *op, struct str value, uint64_t size)
 {
@@ -191,9 +191,10 @@ static enum s3_error read_range(struct s3_op *op, struct part_op *p, uint64_t *o
     if (!http_copy_range_parse(value, &first, &last)) {
         op->detail.argument_name = STR("x-amz-copy-source-range");
         op->detail.argument_value = value;
-        return s3_fail(op, S3_INVALID_ARGUMENT,
-                       "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the "
-                       "zero-based offsets of the first and last bytes to copy");
+        return s3_fail(
+            op, S3_INVALID_ARGUMENT,
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the "
+            "zero-based offsets of the first and last bytes to copy");
     }
     if (last >= source_size)
         return fail_range(op, value, source_size);

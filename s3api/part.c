@@ -167,8 +167,8 @@ static uint64_t largest_unit(struct vfs_dir *upload)
     return unit;
 }
 
-/* What two gateways write here at the same time may be the smaller of two: then later short parts make a layout too many,
- * nothing worse. */
+/* What two gateways write here at the same time may be the smaller of two: then later short parts make a layout too
+ * many, nothing worse. */
 static void note_largest_unit(struct vfs_dir *upload, uint64_t unit)
 {
     char text[24];
@@ -237,7 +237,8 @@ static int open_aside(struct s3_part_slot *s)
     vfs_closep(&s->claim);
     s->offset = 0;
     snprintf(s->name, sizeof(s->name), "aside.%05u.%016" PRIx64, s->number, random_u64());
-    return vfs_open(s->upload, str_z(s->name), NULL, VFS_OPEN_WRITE | VFS_OPEN_CREATE | VFS_OPEN_EXCLUSIVE, &s->file, NULL);
+    return vfs_open(s->upload, str_z(s->name), NULL, VFS_OPEN_WRITE | VFS_OPEN_CREATE | VFS_OPEN_EXCLUSIVE, &s->file,
+                    NULL);
 }
 
 int s3_part_begin(struct s3_part_slot *s, struct vfs_dir *upload, uint32_t number, uint64_t size)

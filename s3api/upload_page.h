@@ -1,6 +1,6 @@
-/* One page of ListMultipartUploads, picked out of uploads that come in any order: the first `max` of them by key, those of one
- * key by id (and so by time). Memory: at most LIMIT_LIST_KEYS keys, about 1 MiB, however many uploads there are. Pure.
- * Thread: one at a time. */
+/* One page of ListMultipartUploads, picked out of uploads that come in any order: the first `max` of them by key, those
+ * of one key by id (and so by time). Memory: at most LIMIT_LIST_KEYS keys, about 1 MiB, however many uploads there are.
+ * Pure. Thread: one at a time. */
 #ifndef S3API_UPLOAD_PAGE_H
 #define S3API_UPLOAD_PAGE_H
 
@@ -16,7 +16,7 @@ struct s3_upload_page {
         struct str key; /* or the common prefix */
         bool is_prefix;
         char id[S3_UPLOAD_ID_LEN]; /* unless is_prefix */
-    } **rows; /* owned, in order */
+    } * *rows;                     /* owned, in order */
 };
 
 void s3_upload_page_init(struct s3_upload_page *p, size_t max);

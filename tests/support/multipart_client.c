@@ -71,8 +71,8 @@ struct s3_answer *mpu_complete_call(const struct mpu *u, const struct mpu_part *
     CLEANUP(buf_done) struct buf b = buf_make(16 * 1024 * 1024);
     buf_addz(&b, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
     for (size_t i = 0; i < count; i++)
-        buf_addf(&b, "<Part><PartNumber>%u</PartNumber><ETag>%.*s</ETag>%s</Part>", parts[i].number, STR_ARG(parts[i].etag),
-                 parts[i].more ? parts[i].more : "");
+        buf_addf(&b, "<Part><PartNumber>%u</PartNumber><ETag>%.*s</ETag>%s</Part>", parts[i].number,
+                 STR_ARG(parts[i].etag), parts[i].more ? parts[i].more : "");
     buf_addz(&b, "</CompleteMultipartUpload>");
     return mpu_complete_document(u, arena_dup(s3_engine_arena(u->e), buf_str(&b)), headers);
 }

@@ -1,5 +1,5 @@
-/* Multipart uploads as a client makes them, over the engine. What the test does not ask about must succeed. Thread: as the
- * engine's. */
+/* Multipart uploads as a client makes them, over the engine. What the test does not ask about must succeed. Thread: as
+ * the engine's. */
 #ifndef TESTS_SUPPORT_MULTIPART_CLIENT_H
 #define TESTS_SUPPORT_MULTIPART_CLIENT_H
 
@@ -16,8 +16,8 @@ struct mpu {
 /* A part as Complete lists it. */
 struct mpu_part {
     uint32_t number;
-    struct str etag;         /* with its quotes */
-    const char *more;        /* further elements, or NULL */
+    struct str etag;  /* with its quotes */
+    const char *more; /* further elements, or NULL */
 };
 
 /* headers: NULL-terminated, or NULL. */

@@ -1,4 +1,5 @@
-/* Parts and their assembly over a real directory volume, against a model that knows only "the last acknowledged bytes of a part". */
+/* Parts and their assembly over a real directory volume, against a model that knows only "the last acknowledged bytes
+ * of a part". */
 #include "s3api/assembly.h"
 
 #include <errno.h>
@@ -174,7 +175,7 @@ static void shuffle(struct fixture *f, uint32_t *list, size_t count)
     }
 }
 
-/* Orders of arrival -------------------------------------------------------------------------------------------------- */
+/* Orders of arrival ------------------------------------------------------------------------------------------------ */
 
 static void test_equal_parts_in_any_order_move_nothing(void **state)
 {
@@ -227,7 +228,8 @@ static void test_parts_that_begin_together_find_their_places(void **state)
         all_numbers(m.count, order);
         shuffle(f, order, m.count);
         for (size_t i = 0; i < m.count; i++)
-            assert_int_equal(s3_part_begin(&slots[order[i] - 1], f->upload, order[i], order[i] == m.count ? last : unit), 0);
+            assert_int_equal(
+                s3_part_begin(&slots[order[i] - 1], f->upload, order[i], order[i] == m.count ? last : unit), 0);
         shuffle(f, order, m.count);
         for (size_t i = 0; i < m.count; i++) {
             struct s3_part_slot *s = &slots[order[i] - 1];
@@ -446,7 +448,7 @@ static void test_a_part_that_changes_meanwhile_is_stale(void **state)
     assert_int_equal(assemble(f, &m, list, 2), 1000);
 }
 
-/* Unlisted parts ----------------------------------------------------------------------------------------------------- */
+/* Unlisted parts --------------------------------------------------------------------------------------------------- */
 
 static void test_cut_off_parts_are_gone(void **state)
 {
@@ -512,7 +514,8 @@ static void test_lost_bytes_are_noticed(void **state)
     s3_assembly_end(&a);
 }
 
-/* Records -------------------------------------------------------------------------------------------------------------- */
+/* Records
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static void test_records_come_back(void **state)
 {
@@ -593,9 +596,9 @@ static void test_more_than_announced_is_refused(void **state)
 static void test_failing_steps_lose_nothing(void **state)
 {
     struct fixture *f = *state;
-    static const char *const points[] = {"vfs.create", "vfs.write",     "vfs.rename",           "vfs.clone",
-                                         "vfs.read",   "multipart.cut", "multipart.move",       "multipart.part.synced",
-                                         "vfs.unlink", "vfs.stage", "vfs.publish.link", "vfs.publish.rename"};
+    static const char *const points[] = {"vfs.create", "vfs.write",     "vfs.rename",       "vfs.clone",
+                                         "vfs.read",   "multipart.cut", "multipart.move",   "multipart.part.synced",
+                                         "vfs.unlink", "vfs.stage",     "vfs.publish.link", "vfs.publish.rename"};
     for (size_t point = 0; point < ARRAY_SIZE(points); point++) {
         for (unsigned pass = 1; pass < 30; pass++) {
             char spec[64];

@@ -15,10 +15,10 @@
 #ifdef SLUICE_FAULTS
 
 static const char *const points[] = {
-    "vfs.create",         "vfs.write",         "vfs.rename",       "vfs.clone",           "vfs.publish.link",
-    "vfs.publish.rename", "vfs.unlink",        "vfs.rmdir",        "vfs.mkdir",           "vfs.xattr",
-    "vfs.stage",          "multipart.discard", "multipart.move",   "multipart.cut",       "multipart.publish",
-    "multipart.part.synced",
+    "vfs.create",       "vfs.write",          "vfs.rename",        "vfs.clone",
+    "vfs.publish.link", "vfs.publish.rename", "vfs.unlink",        "vfs.rmdir",
+    "vfs.mkdir",        "vfs.xattr",          "vfs.stage",         "multipart.discard",
+    "multipart.move",   "multipart.cut",      "multipart.publish", "multipart.part.synced",
 };
 
 struct fixture {
@@ -94,7 +94,7 @@ static void finish(struct fixture *f)
     assert_int_equal(s3_answer_count(s3_do(f->e, "GET", "/bucket?uploads", NULL), "Upload"), 0);
 }
 
-/* Complete ----------------------------------------------------------------------------------------------------------- */
+/* Complete --------------------------------------------------------------------------------------------------------- */
 
 static void complete(struct fixture *f)
 {
@@ -188,7 +188,7 @@ static void test_writers_after_a_crash_do_not_touch_the_object(void **state)
     finish(f);
 }
 
-/* UploadPart --------------------------------------------------------------------------------------------------------- */
+/* UploadPart ------------------------------------------------------------------------------------------------------- */
 
 static void send_second(struct fixture *f)
 {
@@ -220,7 +220,7 @@ static void test_upload_part(void **state)
     assert_true(kills > 4);
 }
 
-/* Abort -------------------------------------------------------------------------------------------------------------- */
+/* Abort ------------------------------------------------------------------------------------------------------------ */
 
 static void abort_upload(struct fixture *f)
 {

@@ -1,4 +1,5 @@
-/* ListParts and ListMultipartUploads over the whole engine: what a page shows, and that pages together show everything once. */
+/* ListParts and ListMultipartUploads over the whole engine: what a page shows, and that pages together show everything
+ * once. */
 #include "tests/support/unit.h"
 
 #include <sys/stat.h>
@@ -62,7 +63,7 @@ static struct str element(struct str xml, const char *name)
     return next_element(&xml, name, &value) ? value : STR_EMPTY;
 }
 
-/* ListParts ---------------------------------------------------------------------------------------------------------- */
+/* ListParts -------------------------------------------------------------------------------------------------------- */
 
 static void test_parts_page_by_page(void **state)
 {
@@ -136,8 +137,8 @@ static void test_what_a_list_of_parts_shows(void **state)
 static void test_parameters_of_lists_of_parts(void **state)
 {
     struct fixture *f = *state;
-    static const char *const bad[] = {"&max-parts=x", "&max-parts=-1", "&part-number-marker=x", "&part-number-marker=-14",
-                                      "&part-number-marker=2736457823532448723"};
+    static const char *const bad[] = {"&max-parts=x", "&max-parts=-1", "&part-number-marker=x",
+                                      "&part-number-marker=-14", "&part-number-marker=2736457823532448723"};
     struct mpu u = mpu_create(f->e, KEY, NULL);
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
         assert_answer(mpu_list_parts_call(&u, bad[i]), 400, "InvalidArgument");
@@ -145,7 +146,7 @@ static void test_parameters_of_lists_of_parts(void **state)
     assert_answer(mpu_list_parts_call(&u, "&part-number-marker=2000000000"), 200, NULL);
 }
 
-/* ListMultipartUploads ----------------------------------------------------------------------------------------------- */
+/* ListMultipartUploads --------------------------------------------------------------------------------------------- */
 
 #define UPLOADS 40
 
@@ -202,16 +203,18 @@ static void assert_page(const struct s3_answer *a, const struct item *expected, 
     assert_false(next_element(&prefixes, "CommonPrefixes", &entry));
 }
 
-static void walk_pages(struct fixture *f, const struct upload *uploads, const char *prefix, const char *delimiter, unsigned max)
+static void walk_pages(struct fixture *f, const struct upload *uploads, const char *prefix, const char *delimiter,
+                       unsigned max)
 {
     struct item expected[UPLOADS];
     size_t count = expect(uploads, prefix, delimiter, expected), done = 0;
     struct str key_marker = STR(""), id_marker = STR("");
     bool more = true;
     while (more) {
-        struct str target = arena_printf(
-            s3_engine_arena(f->e), "/bucket?uploads&prefix=%s&delimiter=%s&max-uploads=%u&key-marker=%.*s&upload-id-marker=%.*s",
-            prefix, delimiter, max, STR_ARG(key_marker), STR_ARG(id_marker));
+        struct str target =
+            arena_printf(s3_engine_arena(f->e),
+                         "/bucket?uploads&prefix=%s&delimiter=%s&max-uploads=%u&key-marker=%.*s&upload-id-marker=%.*s",
+                         prefix, delimiter, max, STR_ARG(key_marker), STR_ARG(id_marker));
         struct s3_answer *a = s3_do(f->e, "GET", target.ptr, NULL);
         assert_answer(a, 200, NULL);
         size_t left = count - done, here = left < max ? left : max;
@@ -266,7 +269,8 @@ static void test_uploads_of_one_key_have_the_order_of_time(void **state)
 static void test_what_a_list_of_uploads_shows(void **state)
 {
     struct fixture *f = *state;
-    struct mpu u = mpu_create(f->e, "/bucket/a%20%26%2Fb/c", (const char *const[]){"x-amz-checksum-algorithm: SHA1", NULL});
+    struct mpu u =
+        mpu_create(f->e, "/bucket/a%20%26%2Fb/c", (const char *const[]){"x-amz-checksum-algorithm: SHA1", NULL});
     struct s3_answer *a = s3_do(f->e, "GET", "/bucket?uploads", NULL);
     assert_str(s3_answer_element(a, "Bucket"), "bucket");
     assert_str(s3_answer_element(a, "MaxUploads"), "1000");
@@ -293,7 +297,8 @@ static void test_odd_parameters(void **state)
     struct str id = mpu_create(f->e, KEY, NULL).id;
     assert_answer(s3_do(f->e, "GET", "/bucket?uploads&max-uploads=-3", NULL), 400, "InvalidArgument");
     assert_answer(s3_do(f->e, "GET", "/bucket?uploads&max-uploads=x", NULL), 400, "InvalidArgument");
-    assert_str(s3_answer_element(s3_do(f->e, "GET", "/bucket?uploads&max-uploads=1343235", NULL), "MaxUploads"), "1000");
+    assert_str(s3_answer_element(s3_do(f->e, "GET", "/bucket?uploads&max-uploads=1343235", NULL), "MaxUploads"),
+               "1000");
     struct s3_answer *a = s3_do(f->e, "GET", "/bucket?uploads&max-uploads=0", NULL);
     assert_answer(a, 200, NULL);
     assert_str(s3_answer_element(a, "IsTruncated"), "false");

@@ -1,4 +1,4 @@
-/* CompleteMultipartUpload over the whole engine: what becomes an object, what is refused, repeated and raced Completes. */
+/* CompleteMultipartUpload over the whole engine: what becomes an object, what is refused, repetitions and races. */
 #include "tests/support/unit.h"
 
 #include <pthread.h>
@@ -18,16 +18,26 @@ struct fixture {
     struct str parts[3]; /* two of 5 MiB and a short one */
 };
 
-static int set_up(void **state)
+static int set_up_with(void **state, const struct s3_engine_options *options)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    f->e = s3_engine_new(NULL);
+    f->e = s3_engine_new(options);
     assert_answer(s3_do(f->e, "PUT", "/bucket", NULL), 200, NULL);
     f->parts[0] = mpu_bytes(f->e, MPU_PART_MIN, 1);
     f->parts[1] = mpu_bytes(f->e, MPU_PART_MIN, 2);
     f->parts[2] = mpu_bytes(f->e, 1000, 3);
     *state = f;
     return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_with(state, NULL);
+}
+
+static int set_up_sidecar(void **state)
+{
+    return set_up_with(state, &(struct s3_engine_options){.sidecar = true});
 }
 
 static int tear_down(void **state)
@@ -72,7 +82,8 @@ static struct str etag_of(struct fixture *f, size_t count)
         digest_bytes(DIGEST_MD5, f->parts[i], value);
         memcpy(all + i * 16, value, 16);
     }
-    return arena_printf(s3_engine_arena(f->e), "&quot;%.*s-%zu&quot;", STR_ARG(md5_hex(f, str_of(all, count * 16))), count);
+    return arena_printf(s3_engine_arena(f->e), "&quot;%.*s-%zu&quot;", STR_ARG(md5_hex(f, str_of(all, count * 16))),
+                        count);
 }
 
 static void upload_all(struct fixture *f, const struct mpu *u, struct mpu_part out[3])
@@ -103,8 +114,9 @@ static size_t uploads_left(struct fixture *f)
 static void test_parts_become_an_object(void **state)
 {
     struct fixture *f = *state;
-    static const char *const headers[] = {"Content-Type: text/fish", "x-amz-meta-Colour: blue", "x-amz-tagging: a=b",
-                                          "x-amz-storage-class: STANDARD_IA", "Cache-Control: none", NULL};
+    static const char *const headers[] = {"Content-Type: text/fish", "x-amz-meta-Colour: blue",
+                                          "x-amz-tagging: a=b",      "x-amz-storage-class: STANDARD_IA",
+                                          "Cache-Control: none",     NULL};
     struct mpu u = mpu_create(f->e, KEY, headers);
     struct mpu_part parts[3];
     uint64_t moved = moved_bytes();
@@ -161,12 +173,14 @@ static void test_an_object_belongs_to_who_completed_it(void **state)
     assert_int_equal(chmod(path, 0777), 0);
     struct mpu u = mpu_create(f->e, "/bucket/theirs", NULL);
     struct mpu_part part = mpu_part(&u, 1, f->parts[2]);
-    struct str document = arena_printf(s3_engine_arena(f->e),
-                                       "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>%.*s</ETag></Part>"
-                                       "</CompleteMultipartUpload>",
-                                       STR_ARG(part.etag));
+    struct str document =
+        arena_printf(s3_engine_arena(f->e),
+                     "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>%.*s</ETag></Part>"
+                     "</CompleteMultipartUpload>",
+                     STR_ARG(part.etag));
     struct s3_call call = {.method = "POST",
-                           .target = arena_printf(s3_engine_arena(f->e), "/bucket/theirs?uploadId=%.*s", STR_ARG(u.id)).ptr,
+                           .target =
+                               arena_printf(s3_engine_arena(f->e), "/bucket/theirs?uploadId=%.*s", STR_ARG(u.id)).ptr,
                            .body = document,
                            .access_key = "fish"};
     assert_answer(s3_call(f->e, &call), 200, NULL);
@@ -250,12 +264,15 @@ static void test_the_largest_list(void **state)
         snprintf(name, sizeof(name), "%s/part.%05u", path, n);
         FILE *record = fopen(name, "w");
         assert_non_null(record);
-        fprintf(record, "sluice part 1\nsize %u\nmd5 %032u\ntime 1\nfile data.8388608\noffset %llu\n"
-                        "checksum SHA256 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
+        fprintf(record,
+                "sluice part 1\nsize %u\nmd5 %032u\ntime 1\nfile data.8388608\noffset %llu\n"
+                "checksum SHA256 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
                 n < LIMIT_PARTS ? 8388608 : 5, n, (n - 1) * 8388608ull);
         fclose(record);
-        buf_addf(&list, "<Part><PartNumber>%u</PartNumber><ETag>%032u</ETag><ChecksumSHA256>"
-                        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=</ChecksumSHA256></Part>", n, n);
+        buf_addf(&list,
+                 "<Part><PartNumber>%u</PartNumber><ETag>%032u</ETag><ChecksumSHA256>"
+                 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=</ChecksumSHA256></Part>",
+                 n, n);
     }
     buf_addz(&list, "</CompleteMultipartUpload>");
     snprintf(name, sizeof(name), "%s/data.8388608", path);
@@ -271,17 +288,20 @@ static void test_the_largest_list(void **state)
     assert_int_equal(uploads_left(f), 0);
 }
 
-/* The document ------------------------------------------------------------------------------------------------------- */
+/* The document ----------------------------------------------------------------------------------------------------- */
 
 static void test_documents_as_clients_write_them(void **state)
 {
     struct fixture *f = *state;
     static const char *const forms[] = {
         "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>%s</ETag></Part></CompleteMultipartUpload>",
-        "<CompleteMultipartUpload><Part><ETag>\"%s\"</ETag><PartNumber> 1 </PartNumber></Part></CompleteMultipartUpload>",
-        "<?xml version=\"1.0\"?>\n<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\n <Part>\n"
+        "<CompleteMultipartUpload><Part><ETag>\"%s\"</ETag><PartNumber> 1 "
+        "</PartNumber></Part></CompleteMultipartUpload>",
+        "<?xml version=\"1.0\"?>\n<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\n "
+        "<Part>\n"
         "  <ETag>&quot;%s&quot;</ETag>\n  <PartNumber>1</PartNumber>\n </Part>\n</CompleteMultipartUpload>\n",
-        "<x:CompleteMultipartUpload xmlns:x=\"urn:x\"><x:Part><x:ETag>&#34;%s&#34;</x:ETag><x:PartNumber>1</x:PartNumber>"
+        "<x:CompleteMultipartUpload "
+        "xmlns:x=\"urn:x\"><x:Part><x:ETag>&#34;%s&#34;</x:ETag><x:PartNumber>1</x:PartNumber>"
         "<x:Size>7</x:Size></x:Part></x:CompleteMultipartUpload>",
     };
     for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
@@ -324,8 +344,8 @@ static void test_documents_that_are_refused(void **state)
     struct mpu u = mpu_create(f->e, KEY, NULL);
     struct mpu_part part = mpu_part(&u, 1, f->parts[2]);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        struct str document = arena_printf(s3_engine_arena(f->e), "<CompleteMultipartUpload>%s</CompleteMultipartUpload>",
-                                           rows[i].parts);
+        struct str document =
+            arena_printf(s3_engine_arena(f->e), "<CompleteMultipartUpload>%s</CompleteMultipartUpload>", rows[i].parts);
         struct s3_answer *a = mpu_complete_document(&u, document, NULL);
         assert_answer(a, 400, rows[i].code);
         assert_str(s3_answer_element(a, "ArgumentName"), rows[i].name ? rows[i].name : "");
@@ -392,7 +412,7 @@ static void test_unknown_uploads(void **state)
     assert_answer(mpu_complete_call(&u, &part, 1, NULL), 200, NULL);
 }
 
-/* Checksums ---------------------------------------------------------------------------------------------------------- */
+/* Checksums -------------------------------------------------------------------------------------------------------- */
 
 static struct str checksum_text(struct fixture *f, enum s3_checksum_kind kind, struct str bytes)
 {
@@ -417,7 +437,8 @@ static struct str composite_text(struct fixture *f, enum s3_checksum_kind kind)
     return arena_printf(s3_engine_arena(f->e), "%.*s-3", STR_ARG(text));
 }
 
-static void upload_with_checksums(struct fixture *f, const struct mpu *u, enum s3_checksum_kind kind, struct mpu_part out[3])
+static void upload_with_checksums(struct fixture *f, const struct mpu *u, enum s3_checksum_kind kind,
+                                  struct mpu_part out[3])
 {
     struct arena *arena = s3_engine_arena(f->e);
     for (uint32_t n = 1; n <= 3; n++) {
@@ -427,8 +448,9 @@ static void upload_with_checksums(struct fixture *f, const struct mpu *u, enum s
         assert_answer(a, 200, NULL);
         assert_true(str_eq(s3_answer_header(a, s3_checksum_header(kind)), sum));
         out[n - 1] = (struct mpu_part){.number = n, .etag = s3_answer_header(a, "ETag")};
-        out[n - 1].more = arena_printf(arena, "<%s>%.*s</%s>", s3_checksum_element(kind), STR_ARG(sum),
-                                       s3_checksum_element(kind)).ptr;
+        out[n - 1].more =
+            arena_printf(arena, "<%s>%.*s</%s>", s3_checksum_element(kind), STR_ARG(sum), s3_checksum_element(kind))
+                .ptr;
     }
 }
 
@@ -459,9 +481,11 @@ static void test_checksums_of_all_kinds(void **state)
         struct mpu u = create_with(f, kind, rows[i].type);
         struct mpu_part parts[3];
         upload_with_checksums(f, &u, kind, parts);
-        const char *header = arena_printf(s3_engine_arena(f->e), "%s: %.*s", s3_checksum_header(kind), STR_ARG(expected)).ptr;
+        const char *header =
+            arena_printf(s3_engine_arena(f->e), "%s: %.*s", s3_checksum_header(kind), STR_ARG(expected)).ptr;
         const char *wrong = arena_printf(s3_engine_arena(f->e), "%s: %.*s", s3_checksum_header(kind),
-                                         STR_ARG(checksum_text(f, kind, STR("wrong")))).ptr;
+                                         STR_ARG(checksum_text(f, kind, STR("wrong"))))
+                                .ptr;
         const char *type = arena_printf(s3_engine_arena(f->e), "x-amz-checksum-type: %s", rows[i].type).ptr;
         assert_answer(mpu_complete_call(&u, parts, 3, (const char *const[]){wrong, type, NULL}), 400, "BadDigest");
         struct s3_answer *a = mpu_complete_call(&u, parts, 3, (const char *const[]){header, type, NULL});
@@ -488,11 +512,13 @@ static void test_uploads_without_an_algorithm_get_crc64nvme(void **state)
     struct mpu_part parts[3];
     upload_with_checksums(f, &u, S3_CHECKSUM_CRC32, parts);
     const char *header = arena_printf(s3_engine_arena(f->e), "x-amz-checksum-crc64nvme: %.*s",
-                                      STR_ARG(checksum_text(f, S3_CHECKSUM_CRC64NVME, STR("wrong")))).ptr;
+                                      STR_ARG(checksum_text(f, S3_CHECKSUM_CRC64NVME, STR("wrong"))))
+                             .ptr;
     assert_answer(mpu_complete_call(&u, parts, 3, (const char *const[]){header, NULL}), 400, "BadDigest");
     struct s3_answer *a = mpu_complete_call(&u, parts, 3, NULL);
     assert_answer(a, 200, NULL);
-    assert_true(str_eq(s3_answer_element(a, "ChecksumCRC64NVME"), checksum_text(f, S3_CHECKSUM_CRC64NVME, whole(f, 3))));
+    assert_true(
+        str_eq(s3_answer_element(a, "ChecksumCRC64NVME"), checksum_text(f, S3_CHECKSUM_CRC64NVME, whole(f, 3))));
     assert_false(s3_answer_element(a, "ChecksumCRC32").ptr);
 }
 
@@ -535,15 +561,20 @@ static void test_headers_that_do_not_fit(void **state)
     } rows[] = {
         {"x-amz-checksum-type: WHOLE", "InvalidRequest", "Value for x-amz-checksum-type header is invalid."},
         {"x-amz-checksum-type: FULL_OBJECT", "InvalidRequest",
-         "The upload was created using the COMPOSITE checksum mode. The complete request must use the same checksum mode."},
+         "The upload was created using the COMPOSITE checksum mode. The complete request must use the same checksum "
+         "mode."},
         {"x-amz-checksum-crc32: bad", "InvalidRequest", "Value for x-amz-checksum-crc32 header is invalid."},
         {"x-amz-checksum-crc32: AAAAAA==-x", "InvalidRequest", "Value for x-amz-checksum-crc32 header is invalid."},
         {"x-amz-checksum-crc32: AAAAAA==-0", "InvalidRequest", "Value for x-amz-checksum-crc32 header is invalid."},
         {"x-amz-checksum-crc32: AAAAAA==--1", "InvalidRequest", "Value for x-amz-checksum-crc32 header is invalid."},
-        {"x-amz-checksum-crc32: AAAAAA==", "BadDigest", "The CRC32 you specified did not match the calculated checksum."},
-        {"x-amz-checksum-crc32c: AAAAAA==", "BadDigest", "The CRC32C you specified did not match the calculated checksum."},
-        {"x-amz-mp-object-size: -1", "InvalidRequest", "Value for x-amz-mp-object-size header is less than zero: &apos;-1&apos;"},
-        {"x-amz-mp-object-size: x", "InvalidRequest", "Value for x-amz-mp-object-size header is invalid: &apos;x&apos;"},
+        {"x-amz-checksum-crc32: AAAAAA==", "BadDigest",
+         "The CRC32 you specified did not match the calculated checksum."},
+        {"x-amz-checksum-crc32c: AAAAAA==", "BadDigest",
+         "The CRC32C you specified did not match the calculated checksum."},
+        {"x-amz-mp-object-size: -1", "InvalidRequest",
+         "Value for x-amz-mp-object-size header is less than zero: &apos;-1&apos;"},
+        {"x-amz-mp-object-size: x", "InvalidRequest",
+         "Value for x-amz-mp-object-size header is invalid: &apos;x&apos;"},
         {"x-amz-mp-object-size: 7", "InvalidRequest",
          "The provided &apos;x-amz-mp-object-size&apos; header value 7 does not match what was computed: 10486760"},
     };
@@ -562,13 +593,15 @@ static void test_headers_that_do_not_fit(void **state)
         assert_str(buf_str(&plain), rows[i].message);
         buf_done(&plain);
     }
-    assert_message(mpu_complete_call(&u, parts, 3,
-                                     (const char *const[]){"x-amz-checksum-crc32: AAAAAA==", "x-amz-checksum-sha1: x", NULL}),
-                   "InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.");
-    assert_answer(mpu_complete_call(&u, parts, 3, (const char *const[]){"x-amz-mp-object-size: 10486760", NULL}), 200, NULL);
+    assert_message(
+        mpu_complete_call(&u, parts, 3,
+                          (const char *const[]){"x-amz-checksum-crc32: AAAAAA==", "x-amz-checksum-sha1: x", NULL}),
+        "InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.");
+    assert_answer(mpu_complete_call(&u, parts, 3, (const char *const[]){"x-amz-mp-object-size: 10486760", NULL}), 200,
+                  NULL);
 }
 
-/* Conditions and repetition ------------------------------------------------------------------------------------------ */
+/* Conditions and repetition ---------------------------------------------------------------------------------------- */
 
 static void test_conditions(void **state)
 {
@@ -581,7 +614,8 @@ static void test_conditions(void **state)
     struct s3_answer *a = mpu_complete_call(&u, parts, 3, (const char *const[]){"If-None-Match: *", NULL});
     assert_answer(a, 412, "PreconditionFailed");
     assert_str(s3_answer_element(a, "Condition"), "If-None-Match");
-    assert_answer(mpu_complete_call(&u, parts, 3, (const char *const[]){"If-Match: \"x\"", NULL}), 412, "PreconditionFailed");
+    assert_answer(mpu_complete_call(&u, parts, 3, (const char *const[]){"If-Match: \"x\"", NULL}), 412,
+                  "PreconditionFailed");
     assert_true(str_is(s3_do(f->e, "GET", KEY, NULL)->body, "old"));
     /* Nothing of the upload was lost by being refused. */
     const char *match = arena_printf(s3_engine_arena(f->e), "If-Match: \"%.*s\"", STR_ARG(md5_hex(f, STR("old")))).ptr;
@@ -629,13 +663,21 @@ static void test_create_refuses(void **state)
         const char *code, *message;
     } rows[] = {
         {{"x-amz-checksum-algorithm: NOPE"}, 400, "InvalidRequest", NULL},
-        {{"x-amz-checksum-type: COMPOSITE"}, 400, "InvalidRequest",
+        {{"x-amz-checksum-type: COMPOSITE"},
+         400,
+         "InvalidRequest",
          "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header."},
-        {{"x-amz-checksum-algorithm: SHA1", "x-amz-checksum-type: x"}, 400, "InvalidRequest",
+        {{"x-amz-checksum-algorithm: SHA1", "x-amz-checksum-type: x"},
+         400,
+         "InvalidRequest",
          "Value for x-amz-checksum-type header is invalid."},
-        {{"x-amz-checksum-algorithm: SHA256", "x-amz-checksum-type: FULL_OBJECT"}, 400, "InvalidRequest",
+        {{"x-amz-checksum-algorithm: SHA256", "x-amz-checksum-type: FULL_OBJECT"},
+         400,
+         "InvalidRequest",
          "The FULL_OBJECT checksum type cannot be used with the sha256 checksum algorithm."},
-        {{"x-amz-checksum-algorithm: CRC64NVME", "x-amz-checksum-type: COMPOSITE"}, 400, "InvalidRequest",
+        {{"x-amz-checksum-algorithm: CRC64NVME", "x-amz-checksum-type: COMPOSITE"},
+         400,
+         "InvalidRequest",
          "The COMPOSITE checksum type cannot be used with the crc64nvme checksum algorithm."},
         {{"x-amz-server-side-encryption: AES256"}, 501, "NotImplemented", NULL},
         {{"x-amz-storage-class: GLASS"}, 400, "InvalidStorageClass", NULL},
@@ -655,7 +697,7 @@ static void test_create_refuses(void **state)
     assert_str(s3_answer_header(a, "x-amz-checksum-type"), "COMPOSITE");
 }
 
-/* Races -------------------------------------------------------------------------------------------------------------- */
+/* Races ------------------------------------------------------------------------------------------------------------ */
 
 struct racer {
     struct fixture *f;
@@ -719,8 +761,8 @@ static void *upload_in_thread(void *data)
     return NULL;
 }
 
-/* Parts 1 and 2 are sent again and again, with the same bytes, as by a client whose answers got lost; another part, that is not
- * listed, too. Whenever Complete comes, the object is whole. */
+/* Parts 1 and 2 are sent again and again, with the same bytes, as by a client whose answers got lost; another part,
+ * that is not listed, too. Whenever Complete comes, the object is whole. */
 static void test_complete_races_writers(void **state)
 {
     struct fixture *f = *state;
@@ -732,7 +774,8 @@ static void test_complete_races_writers(void **state)
         pthread_t threads[WRITERS];
         upload_all(f, &u, parts);
         for (uint32_t i = 0; i < WRITERS; i++) {
-            writers[i] = (struct writer){.u = u, .number = i < 2 ? i + 1 : 4, .bytes = f->parts[i < 2 ? i : 0], .rounds = 20};
+            writers[i] =
+                (struct writer){.u = u, .number = i < 2 ? i + 1 : 4, .bytes = f->parts[i < 2 ? i : 0], .rounds = 20};
             writers[i].u.e = s3_engine_caller(f->e);
             assert_int_equal(pthread_create(&threads[i], NULL, upload_in_thread, &writers[i]), 0);
         }
@@ -751,6 +794,7 @@ static void test_complete_races_writers(void **state)
     }
 }
 
+#define T_SIDECAR(name) cmocka_unit_test_setup_teardown(name, set_up_sidecar, tear_down)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -780,6 +824,10 @@ int main(void)
         T(test_create_refuses),
         T(test_racing_completes_all_succeed),
         T(test_complete_races_writers),
+        T_SIDECAR(test_parts_become_an_object),
+        T_SIDECAR(test_the_largest_list),
+        T_SIDECAR(test_complete_can_be_repeated),
+        T_SIDECAR(test_conditions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

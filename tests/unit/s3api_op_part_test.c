@@ -35,8 +35,8 @@ static int tear_down(void **state)
 
 static size_t files_of_upload(struct fixture *f, const char *prefix)
 {
-    struct str path = arena_printf(s3_engine_arena(f->e), "%s/bucket/.sluice/uploads/%.*s", s3_engine_root(f->e),
-                                   STR_ARG(f->u.id));
+    struct str path =
+        arena_printf(s3_engine_arena(f->e), "%s/bucket/.sluice/uploads/%.*s", s3_engine_root(f->e), STR_ARG(f->u.id));
     DIR *dir = opendir(path.ptr);
     size_t count = 0;
     assert_non_null(dir);
@@ -55,7 +55,7 @@ static struct str quoted_md5(struct fixture *f, struct str bytes)
     return arena_printf(s3_engine_arena(f->e), "\"%s\"", hex);
 }
 
-/* UploadPart --------------------------------------------------------------------------------------------------------- */
+/* UploadPart ------------------------------------------------------------------------------------------------------- */
 
 static void test_a_part_is_answered_with_its_md5(void **state)
 {
@@ -71,7 +71,8 @@ static void test_all_ways_over_the_wire(void **state)
     struct fixture *f = *state;
     struct str bytes = mpu_bytes(f->e, 200000, 1);
     for (int wire = S3_WIRE_SHA256; wire <= S3_WIRE_UNSIGNED_TRAILER; wire++) {
-        struct str target = arena_printf(s3_engine_arena(f->e), KEY "?partNumber=%d&uploadId=%.*s", wire + 1, STR_ARG(f->u.id));
+        struct str target =
+            arena_printf(s3_engine_arena(f->e), KEY "?partNumber=%d&uploadId=%.*s", wire + 1, STR_ARG(f->u.id));
         struct s3_call call = {.method = "PUT",
                                .target = target.ptr,
                                .body = bytes,
@@ -90,7 +91,8 @@ static void test_numbers(void **state)
     struct fixture *f = *state;
     static const char *const bad[] = {"0", "10001", "-1", "x", "", "99999999999999999999", "1.0"};
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-        struct str target = arena_printf(s3_engine_arena(f->e), KEY "?partNumber=%s&uploadId=%.*s", bad[i], STR_ARG(f->u.id));
+        struct str target =
+            arena_printf(s3_engine_arena(f->e), KEY "?partNumber=%s&uploadId=%.*s", bad[i], STR_ARG(f->u.id));
         struct s3_answer *a = s3_do(f->e, "PUT", target.ptr, "x");
         assert_answer(a, 400, "InvalidArgument");
         assert_true(a->answered_by_begin);
@@ -103,7 +105,11 @@ static void test_too_large_a_part_is_refused_before_it_comes(void **state)
 {
     struct fixture *f = *state;
     struct str target = arena_printf(s3_engine_arena(f->e), KEY "?partNumber=1&uploadId=%.*s", STR_ARG(f->u.id));
-    struct s3_call call = {.method = "PUT", .target = target.ptr, .body = STR("x"), .no_length = true, .wire = S3_WIRE_UNSIGNED,
+    struct s3_call call = {.method = "PUT",
+                           .target = target.ptr,
+                           .body = STR("x"),
+                           .no_length = true,
+                           .wire = S3_WIRE_UNSIGNED,
                            .headers = {"x-amz-decoded-content-length: 5368709121"}};
     struct s3_answer *a = s3_call(f->e, &call);
     assert_answer(a, 400, "EntityTooLarge");
@@ -202,7 +208,7 @@ static void test_reading_users_may_not(void **state)
     assert_true(str_eq(before, s3_engine_fingerprint(f->e)));
 }
 
-/* UploadPartCopy ----------------------------------------------------------------------------------------------------- */
+/* UploadPartCopy --------------------------------------------------------------------------------------------------- */
 
 static void test_copies_of_ranges(void **state)
 {
@@ -215,7 +221,8 @@ static void test_copies_of_ranges(void **state)
     assert_true(a->steps > 1);
     struct str etag = s3_answer_element(a, "ETag");
     assert_true(str_is(etag, arena_printf(s3_engine_arena(f->e), "&quot;%.32s&quot;",
-                                          quoted_md5(f, str_first(bytes, 20971520)).ptr + 1).ptr));
+                                          quoted_md5(f, str_first(bytes, 20971520)).ptr + 1)
+                                 .ptr));
     assert_true(s3_answer_element(a, "LastModified").len > 0);
     assert_false(s3_answer_element(a, "ChecksumCRC64NVME").ptr);
     struct mpu_part parts[2] = {{.number = 1, .etag = etag}, {.number = 2}};
@@ -270,8 +277,8 @@ static void test_copies_that_are_refused(void **state)
     assert_answer(s3_do(f->e, "PUT", "/bucket/source", "123456789"), 200, NULL);
     struct str before = s3_engine_fingerprint(f->e);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        struct s3_answer *a = mpu_copy_call(&f->u, 1, rows[i].source, rows[i].range,
-                                            (const char *const[]){rows[i].header, NULL});
+        struct s3_answer *a =
+            mpu_copy_call(&f->u, 1, rows[i].source, rows[i].range, (const char *const[]){rows[i].header, NULL});
         if (a->status != rows[i].status || !str_is(a->code, rows[i].code))
             fail_msg("row %zu: %d %.*s", i, a->status, STR_ARG(a->code));
     }
@@ -289,8 +296,8 @@ static void test_copies_need_the_right_to_read(void **state)
     assert_answer(s3_do(f->e, "PUT", "/secrets", NULL), 200, NULL);
     assert_answer(s3_do(f->e, "PUT", "/secrets/key", "secret"), 200, NULL);
     struct str target = arena_printf(s3_engine_arena(f->e), KEY "?partNumber=1&uploadId=%.*s", STR_ARG(f->u.id));
-    struct s3_call call = {.method = "PUT", .target = target.ptr, .access_key = "fish",
-                           .headers = {"x-amz-copy-source: /secrets/key"}};
+    struct s3_call call = {
+        .method = "PUT", .target = target.ptr, .access_key = "fish", .headers = {"x-amz-copy-source: /secrets/key"}};
     assert_answer(s3_call(f->e, &call), 403, "AccessDenied");
 }
 
