@@ -180,7 +180,7 @@ static void shuffle(struct fixture *f, uint32_t *list, size_t count)
 static void test_equal_parts_in_any_order_move_nothing(void **state)
 {
     struct fixture *f = *state;
-    for (int round = 0; round < 100; round++) {
+    for (int round = 0; round < 50; round++) {
         struct model m = {.count = 1 + draw(f, PARTS_MAX)};
         uint32_t order[PARTS_MAX], list[PARTS_MAX];
         size_t unit = 1 + draw(f, UNIT_MAX);
@@ -198,7 +198,7 @@ static void test_equal_parts_in_any_order_move_nothing(void **state)
 static void test_a_short_last_part_is_all_that_moves(void **state)
 {
     struct fixture *f = *state;
-    for (int round = 0; round < 100; round++) {
+    for (int round = 0; round < 50; round++) {
         struct model m = {.count = 2 + draw(f, PARTS_MAX - 1)};
         uint32_t order[PARTS_MAX], list[PARTS_MAX];
         size_t unit = 2 + draw(f, UNIT_MAX - 1);
@@ -295,7 +295,7 @@ static void test_two_attempts_at_a_time(void **state)
 static void test_any_history_gives_the_last_bytes(void **state)
 {
     struct fixture *f = *state;
-    for (int round = 0; round < 200; round++) {
+    for (int round = 0; round < 150; round++) {
         struct model m = {.count = 1 + draw(f, PARTS_MAX)};
         struct s3_part_slot open[4] = {{0}};
         unsigned attempts[4] = {0};
@@ -600,7 +600,7 @@ static void test_failing_steps_lose_nothing(void **state)
                                          "vfs.read",   "multipart.cut", "multipart.move",   "multipart.part.synced",
                                          "vfs.unlink", "vfs.stage",     "vfs.publish.link", "vfs.publish.rename"};
     for (size_t point = 0; point < ARRAY_SIZE(points); point++) {
-        for (unsigned pass = 1; pass < 30; pass++) {
+        for (unsigned pass = 1; pass < 14; pass++) {
             char spec[64];
             struct model m = {.count = 4};
             struct s3_part_slot s;

@@ -14,12 +14,15 @@
 
 #ifdef SLUICE_FAULTS
 
-static const char *const points[] = {
-    "vfs.create",       "vfs.write",          "vfs.rename",        "vfs.clone",
-    "vfs.publish.link", "vfs.publish.rename", "vfs.unlink",        "vfs.rmdir",
-    "vfs.mkdir",        "vfs.xattr",          "vfs.stage",         "multipart.discard",
-    "multipart.move",   "multipart.cut",      "multipart.publish", "multipart.part.synced",
+/* The steps that the operations pass. */
+static const char *const complete_points[] = {
+    "vfs.stage", "vfs.xattr",      "vfs.publish.link", "vfs.publish.rename", "vfs.clone",         "vfs.unlink",
+    "vfs.rmdir", "multipart.move", "multipart.cut",    "multipart.publish",  "multipart.discard",
 };
+static const char *const part_points[] = {
+    "vfs.create", "vfs.write", "vfs.stage", "vfs.publish.link", "vfs.publish.rename", "multipart.part.synced",
+};
+static const char *const abort_points[] = {"vfs.unlink", "vfs.rmdir", "multipart.discard"};
 
 struct fixture {
     struct s3_engine *e;
@@ -136,12 +139,12 @@ static void over_an_object(struct fixture *f)
 static void kill_complete(struct fixture *f, void (*prepare)(struct fixture *))
 {
     unsigned kills = 0;
-    for (size_t i = 0; i < ARRAY_SIZE(points); i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(complete_points); i++) {
         bool killed = true;
         for (unsigned pass = 1; killed; pass++) {
             f->u = mpu_create(f->e, KEY, NULL);
             prepare(f);
-            killed = killed_at(f, points[i], pass, complete);
+            killed = killed_at(f, complete_points[i], pass, complete);
             kills += killed;
             finish(f);
             assert_answer(s3_do(f->e, "DELETE", KEY, NULL), 204, NULL);
@@ -201,13 +204,13 @@ static void test_upload_part(void **state)
     struct fixture *f = *state;
     struct metric *moved = metric_get(METRIC_COUNTER, "sluice_multipart_moved_bytes_total", "", "");
     unsigned kills = 0;
-    for (size_t i = 0; i < ARRAY_SIZE(points); i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(part_points); i++) {
         bool killed = true;
         for (unsigned pass = 1; killed; pass++) {
             uint64_t before = metric_value_for_test(moved);
             f->u = mpu_create(f->e, KEY, NULL);
             f->parts[0] = mpu_part(&f->u, 1, f->first);
-            killed = killed_at(f, points[i], pass, send_second);
+            killed = killed_at(f, part_points[i], pass, send_second);
             kills += killed;
             bool is_recorded = s3_answer_count(mpu_list_parts_call(&f->u, ""), "Part") == 2;
             f->parts[1] = mpu_part(&f->u, 2, f->second);
@@ -231,12 +234,12 @@ static void abort_upload(struct fixture *f)
 static void test_abort(void **state)
 {
     struct fixture *f = *state;
-    for (size_t i = 0; i < ARRAY_SIZE(points); i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(abort_points); i++) {
         bool killed = true;
         for (unsigned pass = 1; killed; pass++) {
             f->u = mpu_create(f->e, KEY, NULL);
             uniform(f);
-            killed = killed_at(f, points[i], pass, abort_upload);
+            killed = killed_at(f, abort_points[i], pass, abort_upload);
             struct s3_answer *a = mpu_complete_call(&f->u, f->parts, 2, NULL);
             if (a->status == 200) {
                 assert_true(is_two_parts(f, s3_do(f->e, "GET", KEY, NULL)->body));
