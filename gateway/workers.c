@@ -22,6 +22,7 @@ struct gw_workers {
     size_t job_count;
     /* The worker that went idle last comes first: its caches are warm, and the others may sleep on. */
     struct list idle;
+    bool waking; /* a worker was woken and has not looked for a job yet */
     bool stopping;
 
     size_t queue_max;
@@ -37,20 +38,41 @@ bool gw_worker_is_current(void)
     return is_worker;
 }
 
+/* Whom to wake, now that there is a job, or NULL. One at a time: who comes awake wakes the next one if there are jobs left
+ * then. Short jobs are so done by a few busy workers, without a switch of threads for each; long ones get all the workers
+ * there are. The lock is held; the caller signals when it has released it, so that nobody wakes up into a held lock. */
+static struct worker *choose_waker(struct gw_workers *w)
+{
+    if (w->waking || list_empty(&w->jobs) || list_empty(&w->idle))
+        return NULL;
+    struct worker *who = list_entry(list_pop_front(&w->idle), struct worker, idle_link);
+    who->woken = true;
+    w->waking = true;
+    return who;
+}
+
+static void sleep_idle(struct worker *me)
+{
+    list_push_front(&me->pool->idle, &me->idle_link);
+    me->woken = false;
+    while (!me->woken)
+        cond_wait(&me->wake, &me->pool->lock);
+    me->pool->waking = false;
+}
+
 static struct gw_job *next_job(struct worker *me)
 {
     struct gw_workers *w = me->pool;
     mutex_lock(&w->lock);
-    while (list_empty(&w->jobs) && !w->stopping) {
-        list_push_front(&w->idle, &me->idle_link);
-        me->woken = false;
-        while (!me->woken)
-            cond_wait(&me->wake, &w->lock);
-    }
+    while (list_empty(&w->jobs) && !w->stopping)
+        sleep_idle(me);
     struct list *link = list_pop_front(&w->jobs);
     if (link)
         w->job_count--;
+    struct worker *who = choose_waker(w);
     mutex_unlock(&w->lock);
+    if (who)
+        cond_signal(&who->wake);
     return link ? list_entry(link, struct gw_job, link) : NULL;
 }
 
@@ -66,22 +88,16 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-static void wake(struct worker *who)
-{
-    list_remove(&who->idle_link);
-    who->woken = true;
-    cond_signal(&who->wake);
-}
-
 void gw_workers_submit(struct gw_workers *w, struct gw_job *j)
 {
     j->queued_ns = clock_mono_ns();
     mutex_lock(&w->lock);
     list_push_back(&w->jobs, &j->link);
     w->job_count++;
-    if (!list_empty(&w->idle))
-        wake(list_entry(w->idle.next, struct worker, idle_link));
+    struct worker *who = choose_waker(w);
     mutex_unlock(&w->lock);
+    if (who)
+        cond_signal(&who->wake);
 }
 
 bool gw_workers_busy(struct gw_workers *w)
@@ -138,8 +154,11 @@ void gw_workers_stop(struct gw_workers *w)
         return;
     mutex_lock(&w->lock);
     w->stopping = true;
-    while (!list_empty(&w->idle))
-        wake(list_entry(w->idle.next, struct worker, idle_link));
+    for (struct list *link; (link = list_pop_front(&w->idle)) != NULL;) {
+        struct worker *who = list_entry(link, struct worker, idle_link);
+        who->woken = true;
+        cond_signal(&who->wake);
+    }
     mutex_unlock(&w->lock);
     for (uint32_t i = 0; i < w->count; i++)
         CHECK(pthread_join(w->workers[i].thread, NULL) == 0);
