@@ -38,7 +38,7 @@ static int lock_exclusive(int fd)
 
 static int check(const struct dir_handle *h, struct str path, const struct place *p, struct vfs_version expected)
 {
-    struct vfs_version now;
+    struct vfs_version now = {0};
     int r = current_version(h, path, p, &now);
     if (r < 0)
         return r;
