@@ -5,10 +5,13 @@
 #include <errno.h>
 #include <ftw.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/metrics.h"
 #include "vfs/dir/dir.h"
 
 static char root_path[PATH_MAX];
@@ -145,6 +148,70 @@ static void posix_changes_are_seen(void **state)
     assert_listing(x->root, "", "", "made:d ");
 }
 
+/* A listing of a large directory that changes all the time must not read it anew each time. */
+
+static bool is_watchable(const struct volume_fixture *x)
+{
+    static const long watched[] = {EXT4_SUPER_MAGIC, 0x58465342, BTRFS_SUPER_MAGIC, TMPFS_MAGIC};
+    struct statfs fs;
+    assert_ok(statfs(x->kind->posix_root, &fs));
+    for (size_t i = 0; i < ARRAY_SIZE(watched); i++) {
+        if (fs.f_type == watched[i])
+            return true;
+    }
+    return false;
+}
+
+static void large_directories_are_read_once(void **state)
+{
+    enum { MANY = 2000, CHANGES = 300 };
+    struct volume_fixture *x = fixture_of(state);
+    struct metric *built = metric_get(METRIC_COUNTER, "sluice_dir_views_built_total", "", "");
+    if (!is_watchable(x))
+        skip();
+    for (int i = 0; i < MANY; i++) {
+        char path[48];
+        snprintf(path, sizeof(path), "d/a-rather-long-name-%d", i);
+        put(x->root, path, "x");
+    }
+    uint64_t before = metric_value_for_test(built);
+    for (int i = 0; i < CHANGES; i++) {
+        char path[32], expected[64];
+        snprintf(path, sizeof(path), "d/b%05d", i);
+        put(x->root, path, "x");
+        put(x->root, "d/a-rather-long-name-7", "replaced");
+        snprintf(expected, sizeof(expected), "b%05d:f ", i);
+        assert_listing(x->root, "d", path + 2, expected);
+        snprintf(path, sizeof(path), "d/b%05d", i / 2);
+        assert_ok(rename(posix(x, path), posix(x, "d/c"))); /* and through POSIX */
+        assert_int_equal(strncmp(listing(x->root, "d", "c"), "c:f ", 4), 0);
+        assert_ok(rename(posix(x, "d/c"), posix(x, path)));
+    }
+    assert_in_range(metric_value_for_test(built) - before, 1, 3);
+}
+
+/* More changes than the kernel queues, or than a view is kept for. */
+static void floods_of_changes_are_seen(void **state)
+{
+    enum { FLOOD = 20000 };
+    struct volume_fixture *x = fixture_of(state);
+    assert_ok(vfs_mkdir(x->root, STR("d"), NULL, 0));
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < FLOOD; i++) {
+            char path[32];
+            snprintf(path, sizeof(path), "d/%d-%05d", round, i);
+            assert_ok(mknod(posix(x, path), S_IFREG | 0644, 0));
+        }
+        CLEANUP(vfs_scan_closep) struct vfs_scan *s = NULL;
+        struct vfs_dirent e;
+        int count = 0;
+        assert_ok(vfs_scan_open(x->root, STR("d"), NULL, STR_EMPTY, &s));
+        while (vfs_scan_next(s, &e) == 1)
+            count++;
+        assert_int_equal(count, FLOOD * (round + 1));
+    }
+}
+
 static int dir_volume_contract(const struct volume_kind *k)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +219,8 @@ static int dir_volume_contract(const struct volume_kind *k)
         VOLUME_TEST(opens_urls, k),
         VOLUME_TEST(records_survive_reopening, k),
         VOLUME_TEST(posix_changes_are_seen, k),
+        VOLUME_TEST(large_directories_are_read_once, k),
+        VOLUME_TEST(floods_of_changes_are_seen, k),
     };
     return cmocka_run_group_tests_name("directory volume", tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "tests/support/tmpdir.h"
 #include "tests/support/unit.h"
+#include "vfs/dir/delta.h"
 
 static char path[PATH_MAX];
 
@@ -93,6 +94,73 @@ static void orders_extended_names(void **state)
     view_unref(w);
 }
 
+/* A view with any number of changes applied is the view of the directory as it is. */
+
+static void change(int dir, struct names *changed)
+{
+    for (int i = 0; i < 40; i++) {
+        char name[8] = {0}, other[8] = {0};
+        random_text(name, 1 + random_u64() % 3, "ab!-0");
+        random_text(other, 1 + random_u64() % 3, "ab!-0");
+        switch (random_u64() % 5) {
+        case 0:
+            (void)!mkdirat(dir, name, 0755);
+            break;
+        case 1:
+            (void)!unlinkat(dir, name, AT_REMOVEDIR);
+            break;
+        case 2:
+            (void)!unlinkat(dir, name, 0);
+            break;
+        case 3:
+            (void)!renameat(dir, name, dir, other);
+            break;
+        default:
+            (void)!mknodat(dir, name, S_IFREG | 0644, 0);
+        }
+        names_add(changed, str_z(name));
+        names_add(changed, str_z(other));
+    }
+}
+
+static void assert_same(const struct view *now, const struct view *view, const struct delta *delta, const char *from)
+{
+    struct cursor a = cursor_start(now, NULL, str_z(from)), b = cursor_start(view, delta, str_z(from));
+    struct str name, other;
+    enum entry_kind kind, other_kind;
+    while (cursor_next(&a, &name, &kind)) {
+        assert_true(cursor_next(&b, &other, &other_kind));
+        assert_true(str_eq(name, other));
+        assert_int_equal(kind, other_kind);
+    }
+    assert_false(cursor_next(&b, &other, &other_kind));
+}
+
+static void changes_make_up_for_age(void **state)
+{
+    (void)state;
+    CLEANUP(fd_closep) int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct names changed = {0};
+    change(dir, &changed);
+    struct view *view = build(dir, 16 << 20);
+    struct delta *delta = NULL;
+    for (int i = 0; i < 100; i++) {
+        names_done(&changed);
+        change(dir, &changed);
+        struct delta *next = delta_new(delta, view, dir, &changed);
+        delta_unref(delta);
+        delta = next;
+        struct view *now = build(dir, 16 << 20);
+        static const char *const starts[] = {"", "a", "a/", "a-", "b!", "0/"};
+        for (size_t k = 0; k < ARRAY_SIZE(starts); k++)
+            assert_same(now, view, delta, starts[k]);
+        view_unref(now);
+    }
+    names_done(&changed);
+    delta_unref(delta);
+    view_unref(view);
+}
+
 static void reads_an_empty_directory(void **state)
 {
     (void)state;
@@ -108,6 +176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(spilled_views_are_equal, setup, teardown),
         cmocka_unit_test_setup_teardown(orders_extended_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(changes_make_up_for_age, setup, teardown),
         cmocka_unit_test_setup_teardown(reads_an_empty_directory, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -165,19 +165,20 @@ static uint32_t read_umask(void)
     return (uint32_t)mask & 0777;
 }
 
-/* Filesystems that only this kernel writes to. */
-static bool is_private_fs(int root_fd)
+/* The filesystem, if it is one that only this kernel writes to. */
+static dev_t private_dev(int root_fd)
 {
     static const unsigned long local[] = {EXT4_SUPER_MAGIC, 0x58465342 /* XFS */, BTRFS_SUPER_MAGIC,
                                           F2FS_SUPER_MAGIC, TMPFS_MAGIC, 0x2fc12fc1 /* ZFS */};
     struct statfs fs;
-    if (fstatfs(root_fd, &fs) < 0)
-        return false;
+    struct stat st;
+    if (fstatfs(root_fd, &fs) < 0 || fstat(root_fd, &st) < 0)
+        return 0;
     for (size_t i = 0; i < ARRAY_SIZE(local); i++) {
         if ((unsigned long)fs.f_type == local[i])
-            return true;
+            return st.st_dev;
     }
-    return false;
+    return 0;
 }
 
 static int open_sidecar(struct dir_volume *v, int state_fd)
@@ -189,7 +190,7 @@ static int open_sidecar(struct dir_volume *v, int state_fd)
     if (len < 0)
         return -errno;
     memcpy(path + len, "/xattrs.db", sizeof("/xattrs.db"));
-    return sidecar_open(path, !v->is_private_fs, v->options.sync == VFS_SYNC_ALWAYS, &v->sidecar);
+    return sidecar_open(path, v->private_dev == 0, v->options.sync == VFS_SYNC_ALWAYS, &v->sidecar);
 }
 
 /* A root that cannot be written is served as it is: there is nothing to recover and nothing to record. */
@@ -200,7 +201,7 @@ static int open_state(struct dir_volume *v, const char **out_error)
     v->state_fd = parents_make(v, &v->root, STR(VFS_PATH_STATE_NAME), NULL, &made);
     if (v->state_fd >= 0)
         v->intents = intents_open(v->root.fd, v->state_fd);
-    v->views = view_cache_new(v->is_private_fs, v->state_fd);
+    v->views = view_cache_new(v->private_dev, v->state_fd);
     if (!needs_sidecar)
         return 0;
     int r = v->state_fd < 0 ? v->state_fd : open_sidecar(v, v->state_fd);
@@ -223,7 +224,7 @@ static int volume_start(struct dir_volume *v, const char *path, const char **out
         return -errno;
     }
     v->umask = read_umask();
-    v->is_private_fs = is_private_fs(v->root.fd);
+    v->private_dev = private_dev(v->root.fd);
     v->syncer = syncer_new(v->root.fd);
     if (v->options.sync == VFS_SYNC_ALWAYS)
         v->fresh = fresh_new();

@@ -48,7 +48,7 @@ struct dir_volume {
     struct vfs_options options;
     struct identity self;
     uint32_t umask;
-    bool is_private_fs; /* a local filesystem: changed by this kernel only, and its times are this kernel's clock */
+    dev_t private_dev; /* the root's filesystem when only this kernel changes it, and its clock gives the times; else 0 */
     atomic_bool no_tmpfile, no_reflink, no_copy_range;
     struct syncer *syncer;
     struct fresh *fresh;       /* NULL with VFS_SYNC_NONE: then nothing is ever synced */

@@ -5,8 +5,8 @@
 
 #include "base/check.h"
 #include "base/fault.h"
+#include "vfs/dir/delta.h"
 #include "vfs/dir/dir_internal.h"
-#include "vfs/dir/view.h"
 #include "vfs/dir/view_cache.h"
 
 struct dir_scan {
@@ -17,7 +17,8 @@ struct dir_scan {
     size_t text_prefix;
     int fd;
     struct view *view;
-    size_t next;
+    struct delta *delta; /* NULL: none */
+    struct cursor cursor; /* over both */
     bool is_partial; /* unordered: the view is what was read last of the directory */
     struct vfs_dirent current; /* what scan_next returned last */
     enum entry_kind current_kind;
@@ -84,12 +85,12 @@ int dir_scan_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cre
     int r = open_scan(d, path, cred, &s);
     if (r < 0)
         return r;
-    r = view_cache_get(dir_volume_of(d->volume)->views, s->fd, &s->view);
+    r = view_cache_get(dir_volume_of(d->volume)->views, s->fd, &s->view, &s->delta);
     if (r < 0) {
         dir_scan_close(&s->base);
         return r;
     }
-    s->next = view_find(s->view, from);
+    s->cursor = cursor_start(s->view, s->delta, from);
     *out = &s->base;
     return 0;
 }
@@ -105,6 +106,7 @@ int dir_scan_open_unordered(struct vfs_dir *d, struct str path, const struct vfs
         dir_scan_close(&s->base);
         return r;
     }
+    s->cursor = cursor_start(s->view, NULL, STR_EMPTY);
     s->is_partial = true;
     *out = &s->base;
     return 0;
@@ -114,6 +116,7 @@ void dir_scan_close(struct vfs_scan *scan)
 {
     struct dir_scan *s = container_of(scan, struct dir_scan, base);
     view_unref(s->view);
+    delta_unref(s->delta);
     dir_handle_unref(s->h);
     fd_closep(&s->fd);
     free(s->text);
@@ -170,21 +173,20 @@ static int next_part(struct dir_scan *s)
     }
     view_unref(s->view);
     s->view = view;
-    s->next = 0;
+    s->cursor = cursor_start(view, NULL, STR_EMPTY);
     return 0;
 }
 
 int dir_scan_next(struct vfs_scan *scan, struct vfs_dirent *out)
 {
     struct dir_scan *s = container_of(scan, struct dir_scan, base);
-    if (s->is_partial && s->next > 0 && s->next == view_count(s->view)) {
+    if (s->is_partial && s->cursor.at > 0 && s->cursor.at == view_count(s->view)) {
         int r = next_part(s);
         if (r < 0)
             return r;
     }
-    if (s->next >= view_count(s->view))
+    if (!cursor_next(&s->cursor, &s->current.name, &s->current_kind))
         return 0;
-    s->current.name = view_entry(s->view, s->next++, &s->current_kind);
     s->current.type = type_of(s, s->current_kind, s->current.name);
     *out = s->current;
     return 1;

@@ -43,6 +43,21 @@ static int add_record(struct view *w, enum entry_kind kind, struct str name)
     return 0;
 }
 
+static enum entry_kind kind_of_type(enum vfs_type type)
+{
+    switch (type) {
+    case VFS_FILE:
+        return ENTRY_FILE;
+    case VFS_DIRECTORY:
+        return ENTRY_DIRECTORY;
+    case VFS_SYMLINK:
+        return ENTRY_LINK;
+    case VFS_OTHER:
+        return ENTRY_OTHER;
+    }
+    return ENTRY_OTHER;
+}
+
 static enum entry_kind kind_of(int dir_fd, const char *name, unsigned char type)
 {
     switch (type) {
@@ -58,11 +73,26 @@ static enum entry_kind kind_of(int dir_fd, const char *name, unsigned char type)
         return ENTRY_OTHER;
     }
     struct vfs_attr attr;
-    if (attr_at(dir_fd, name, &attr) < 0)
-        return ENTRY_OTHER; /* gone, most likely */
-    if (attr.type == VFS_FILE || attr.type == VFS_DIRECTORY)
-        return attr.type == VFS_FILE ? ENTRY_FILE : ENTRY_DIRECTORY;
-    return attr.type == VFS_SYMLINK ? ENTRY_LINK : ENTRY_OTHER;
+    return attr_at(dir_fd, name, &attr) < 0 ? ENTRY_OTHER : kind_of_type(attr.type); /* gone, most likely */
+}
+
+bool view_kind_now(int dir_fd, struct str name, enum entry_kind *out)
+{
+    char text[NAME_MAX + 1];
+    struct vfs_attr attr;
+    CHECK(name.len <= NAME_MAX);
+    memcpy(text, name.ptr, name.len);
+    text[name.len] = '\0';
+    if (attr_at(dir_fd, text, &attr) < 0)
+        return false;
+    *out = kind_of_type(attr.type);
+    return true;
+}
+
+/* Names that no scan shows. */
+bool view_hides(struct str name)
+{
+    return str_is(name, VFS_PATH_STATE_NAME) || str_starts(name, STR(VFS_PATH_TEMP_PREFIX));
 }
 
 static int add_entry(struct view *w, int dir_fd, const char *name_z, unsigned char type)
@@ -70,9 +100,7 @@ static int add_entry(struct view *w, int dir_fd, const char *name_z, unsigned ch
     struct str name = str_z(name_z);
     if (name.len == 0 || name.len > NAME_MAX || str_is(name, ".") || str_is(name, ".."))
         return 0;
-    if (str_is(name, VFS_PATH_STATE_NAME))
-        return 0;
-    if (str_starts(name, STR(VFS_PATH_TEMP_PREFIX))) {
+    if (view_hides(name)) {
         temp_remove_stale(dir_fd, name_z);
         return 0;
     }
@@ -230,7 +258,7 @@ size_t view_find(const struct view *w, struct str from)
     size_t low = 0, high = w->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (str_cmp(record_extended(w->records + w->offsets[middle]), from) < 0)
+        if (str_cmp(record_extended(view_record(w, middle)), from) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -241,7 +269,7 @@ size_t view_find(const struct view *w, struct str from)
 struct str view_entry(const struct view *w, size_t index, enum entry_kind *out_kind)
 {
     CHECK(index < w->count);
-    const char *record = w->records + w->offsets[index];
+    const char *record = view_record(w, index);
     *out_kind = (enum entry_kind)record[0];
     return record_name(record);
 }

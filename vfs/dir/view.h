@@ -21,6 +21,8 @@ struct view_room {
 MUST_USE int view_build(int dir_fd, const struct view_room *room, struct view **out);
 /* The entries that one read gives from where dir_fd stands, in no order; none at the end. */
 MUST_USE int view_build_some(int dir_fd, struct view **out);
+/* Names of sluice's own, which no scan shows. */
+bool view_hides(struct str name);
 struct view *view_ref(struct view *w);
 void view_unref(struct view *w);
 size_t view_count(const struct view *w);

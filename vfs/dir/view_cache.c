@@ -12,15 +12,20 @@
 #include "base/map.h"
 #include "base/metrics.h"
 #include "base/mutex.h"
+#include "vfs/dir/delta.h"
 #include "vfs/dir/dir_internal.h"
 #include "vfs/dir/view.h"
+#include "vfs/dir/watch.h"
 
-/* When is a view still true? A directory's times tell of changes, but they advance in ticks: a change made after the view
- * was built, in the tick of the change before it, leaves no trace. So a view is kept for later scans only if that tick was
- * surely over when it was built:
- *  - by the clock, where it is the one that the times are taken from (a filesystem of this kernel);
- *  - else by having seen the same times long enough before.
- * One that is not kept serves the scan that built it, and its times are remembered for the second rule. */
+/* When is a view still true?
+ *
+ * On a filesystem that only this kernel changes, the directory is watched from before it is read: what the kernel tells of
+ * since is looked at again by name and kept beside the view as a delta.
+ *
+ * Elsewhere, as long as the directory's times are the same. But they advance in ticks: a change made after the view was
+ * built, in the tick of the change before it, leaves no trace. So a view is kept only if that tick was surely over when it
+ * was built: by the clock, where it is the one the times are taken from; else by having seen the same times long enough
+ * before. One that is not kept serves the scan that built it, and its times are remembered for the latter rule. */
 
 /* Smaller views are built about as fast as they are found. */
 #define CACHE_COUNT_MIN 512
@@ -30,10 +35,14 @@
 #define LARGE_BUILDS_MAX 2
 /* Names of about half a million entries; larger views are files. */
 #define VIEW_MEMORY_MAX (16u * 1024 * 1024)
+/* Beyond this many changes a new view is cheaper. */
+#define CHANGES_MAX 16384
 /* In memory and in temporary files. */
 #define CACHE_BYTES_MAX (32u * 1024 * 1024)
 #define CACHE_FILE_BYTES_MAX (4ull * 1024 * 1024 * 1024)
 #define CACHE_ENTRIES_MAX 1024
+
+#define NOT_WATCHED (-1)
 
 struct dir_state {
     uint64_t dev, ino;
@@ -44,35 +53,44 @@ struct dir_state {
 struct entry {
     struct list link; /* in lru, most recent first */
     struct dir_state state;
-    uint64_t seen_ns;  /* when that state was first met, monotonic */
-    struct view *view; /* of that state for sure; NULL: only the state is remembered */
-    bool is_building;
+    uint64_t seen_ns; /* when that state was first met, monotonic */
+    /* Together the directory's content: always, when watched, but for the names that `changed` has; else in `state`. */
+    struct view *view; /* NULL: nothing is kept */
+    struct delta *delta;
+    struct names changed;
+    int watch_id;
+    bool is_busy; /* a thread is building or refreshing it, outside of the lock */
 };
 
 struct view_cache {
-    bool is_private_fs;
+    uint64_t private_dev;
     struct view_room room;
     struct metric *built_total;
-    struct mutex lock; /* guards what follows */
-    struct cond built;
+    struct mutex lock;   /* guards what follows */
+    struct cond settled; /* an entry is no longer busy */
     struct map *entries; /* dev and ino -> struct entry */
     struct list lru;
+    struct watch *watch; /* NULL: changes are not told */
+    struct map *watched; /* watch_id -> struct entry */
     uint64_t bytes, file_bytes;
     unsigned builds;
 };
 
-struct view_cache *view_cache_new(bool is_private_fs, int spill_fd)
+struct view_cache *view_cache_new(dev_t private_dev, int spill_fd)
 {
     struct view_cache *c = calloc(1, sizeof(*c));
     CHECK(c != NULL);
-    c->is_private_fs = is_private_fs;
+    c->private_dev = private_dev;
     c->room = (struct view_room){.memory_max = VIEW_MEMORY_MAX, .spill_fd = spill_fd};
     c->built_total = metric_get(METRIC_COUNTER, "sluice_dir_views_built_total", "",
                                 "Times a directory was read and sorted for a listing.");
     mutex_init(&c->lock);
-    cond_init(&c->built);
+    cond_init(&c->settled);
     c->entries = map_new();
+    c->watched = map_new();
     list_init(&c->lru);
+    if (private_dev)
+        c->watch = watch_new();
     return c;
 }
 
@@ -84,20 +102,52 @@ static struct str key_of(const struct dir_state *s)
     return str_of((const char *)s, 16);
 }
 
-static void drop_view(struct view_cache *c, struct entry *e)
+static struct str key_of_watch(const int *id)
 {
-    if (!e->view)
-        return;
-    c->bytes -= view_bytes(e->view);
-    c->file_bytes -= view_file_bytes(e->view);
+    return str_of((const char *)id, sizeof(*id));
+}
+
+static void drop_content(struct view_cache *c, struct entry *e)
+{
+    if (e->view) {
+        c->bytes -= view_bytes(e->view) + delta_bytes(e->delta);
+        c->file_bytes -= view_file_bytes(e->view);
+    }
     view_unref(e->view);
+    delta_unref(e->delta);
+    names_done(&e->changed);
     e->view = NULL;
+    e->delta = NULL;
+}
+
+static void set_content(struct view_cache *c, struct entry *e, struct view *view, struct delta *delta)
+{
+    struct view *new_view = view_ref(view);
+    struct delta *new_delta = delta_ref(delta);
+    struct names changed = e->changed;
+    e->changed = (struct names){0};
+    drop_content(c, e);
+    e->view = new_view;
+    e->delta = new_delta;
+    e->changed = changed;
+    c->bytes += view_bytes(view) + delta_bytes(delta);
+    c->file_bytes += view_file_bytes(view);
+}
+
+static void unwatch(struct view_cache *c, struct entry *e)
+{
+    if (e->watch_id == NOT_WATCHED)
+        return;
+    CHECK(map_remove(c->watched, key_of_watch(&e->watch_id)) == e);
+    watch_remove(c->watch, e->watch_id);
+    e->watch_id = NOT_WATCHED;
 }
 
 static void drop_entry(struct view_cache *c, struct entry *e)
 {
-    CHECK(!e->is_building);
-    drop_view(c, e);
+    CHECK(!e->is_busy);
+    unwatch(c, e);
+    drop_content(c, e);
     list_remove(&e->link);
     CHECK(map_remove(c->entries, key_of(&e->state)) == e);
     free(e);
@@ -115,18 +165,9 @@ static void evict(struct view_cache *c)
     while (it != &c->lru && is_over(c)) {
         struct entry *e = list_entry(it, struct entry, link);
         it = it->prev;
-        if (!e->is_building)
+        if (!e->is_busy)
             drop_entry(c, e);
     }
-}
-
-static void store(struct view_cache *c, struct entry *e, struct view *view)
-{
-    drop_view(c, e);
-    e->view = view_ref(view);
-    c->bytes += view_bytes(view);
-    c->file_bytes += view_file_bytes(view);
-    evict(c);
 }
 
 static bool same_state(const struct dir_state *a, const struct dir_state *b)
@@ -143,12 +184,14 @@ static struct entry *meet(struct view_cache *c, const struct dir_state *s)
     } else {
         e = calloc(1, sizeof(*e));
         CHECK(e != NULL);
+        e->watch_id = NOT_WATCHED;
         CHECK(map_set(c->entries, key_of(s), e) == NULL);
     }
     list_push_front(&c->lru, &e->link);
     if (e->seen_ns != 0 && same_state(&e->state, s))
         return e;
-    drop_view(c, e);
+    if (e->watch_id == NOT_WATCHED)
+        drop_content(c, e);
     e->state = *s;
     e->seen_ns = clock_mono_ns();
     return e;
@@ -161,9 +204,66 @@ void view_cache_free(struct view_cache *c)
     while (!list_empty(&c->lru))
         drop_entry(c, list_entry(c->lru.next, struct entry, link));
     map_free(c->entries, NULL);
-    cond_done(&c->built);
+    map_free(c->watched, NULL);
+    watch_free(c->watch);
+    cond_done(&c->settled);
     mutex_done(&c->lock);
     free(c);
+}
+
+/* What the kernel tells; the lock is held. */
+
+static void forget_watched(struct view_cache *c, struct entry *e)
+{
+    unwatch(c, e);
+    drop_content(c, e);
+}
+
+static void on_changed(void *data, int id, struct str name)
+{
+    struct view_cache *c = data;
+    struct entry *e = map_get(c->watched, key_of_watch(&id));
+    if (!e || view_hides(name))
+        return;
+    names_add(&e->changed, name);
+    if (e->changed.count > CHANGES_MAX)
+        forget_watched(c, e);
+}
+
+static void on_ended(void *data, int id)
+{
+    struct view_cache *c = data;
+    struct entry *e = map_get(c->watched, key_of_watch(&id));
+    if (e)
+        forget_watched(c, e);
+}
+
+static void on_lost(void *data)
+{
+    struct view_cache *c = data;
+    list_for_each(it, &c->lru) {
+        struct entry *e = list_entry(it, struct entry, link);
+        if (e->watch_id != NOT_WATCHED)
+            forget_watched(c, e);
+    }
+}
+
+static void hear_changes(struct view_cache *c)
+{
+    const struct watch_sink sink = {.data = c, .changed = on_changed, .ended = on_ended, .lost = on_lost};
+    if (c->watch && map_count(c->watched) > 0)
+        watch_read(c->watch, &sink);
+}
+
+static void start_watching(struct view_cache *c, struct entry *e, int dir_fd)
+{
+    /* What is mounted inside may be another kind of filesystem. */
+    bool can_watch = c->watch && e->watch_id == NOT_WATCHED && e->state.dev == c->private_dev;
+    int id = can_watch ? watch_add(c->watch, dir_fd) : -1;
+    if (id < 0)
+        return; /* watched already, or to be judged by its times */
+    e->watch_id = id;
+    CHECK(map_set(c->watched, key_of_watch(&id), e) == NULL);
 }
 
 /* States */
@@ -189,84 +289,137 @@ static bool is_settled(const struct view_cache *c, const struct dir_state *s, ui
     int64_t last_ns = s->mtime_ns > s->ctime_ns ? s->mtime_ns : s->ctime_ns;
     struct timespec now;
     CHECK(clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0);
-    if (c->is_private_fs && ns_of(now) - last_ns > tick_ns)
+    if (s->dev == c->private_dev && ns_of(now) - last_ns > tick_ns)
         return true;
     return (int64_t)(clock_mono_ns() - seen_ns) > tick_ns;
 }
 
-/* Building; the lock is not held. */
+/* Building */
 
+/* The lock is not held. *out_true: the view is the directory's content for as long as its times are the same. */
 static int build(struct view_cache *c, const struct dir_state *before, uint64_t seen_ns, int dir_fd,
-                 struct view **out, bool *out_keep)
+                 struct view **out, bool *out_true)
 {
     struct dir_state after;
     bool settled = is_settled(c, before, seen_ns);
     metric_add(c->built_total, 1);
     int r = view_build(dir_fd, &c->room, out);
-    if (r < 0)
-        return r;
-    *out_keep = settled && view_count(*out) >= CACHE_COUNT_MIN && read_state(dir_fd, &after) == 0 &&
-                same_state(before, &after);
-    return 0;
+    if (r == 0)
+        *out_true = settled && read_state(dir_fd, &after) == 0 && same_state(before, &after);
+    return r;
 }
 
-/* Nothing is known of the directory, and it is not said to be large. */
+/* Nothing is known of the directory, and it is not said to be large. The lock is not held. */
 static int build_unknown(struct view_cache *c, const struct dir_state *now, int dir_fd, struct view **out)
 {
-    bool keep;
-    int r = build(c, now, clock_mono_ns(), dir_fd, out, &keep);
+    bool is_true;
+    int r = build(c, now, clock_mono_ns(), dir_fd, out, &is_true);
     if (r < 0 || view_count(*out) < CACHE_COUNT_MIN)
         return r;
     mutex_lock(&c->lock);
     struct entry *e = meet(c, now);
-    if (keep && !e->is_building)
-        store(c, e, *out);
+    if (is_true && !e->is_busy && e->watch_id == NOT_WATCHED)
+        set_content(c, e, *out, NULL);
     evict(c);
     mutex_unlock(&c->lock);
     return 0;
 }
 
-/* The lock is held on entry and return, and e is not being built. */
+/* The lock is held on entry and return, and is not in between; e stays. */
+static void begin_work(struct view_cache *c, struct entry *e)
+{
+    e->is_busy = true;
+    mutex_unlock(&c->lock);
+}
+
+static void end_work(struct view_cache *c, struct entry *e)
+{
+    mutex_lock(&c->lock);
+    e->is_busy = false;
+    cond_broadcast(&c->settled);
+}
+
 static int build_entry(struct view_cache *c, struct entry *e, int dir_fd, struct view **out)
 {
     struct dir_state before = e->state;
     uint64_t seen_ns = e->seen_ns;
-    bool keep;
-    e->is_building = true;
+    bool is_true = false;
+    start_watching(c, e, dir_fd);
+    int id = e->watch_id;
+    names_done(&e->changed); /* the reading that follows sees all of those */
     c->builds++;
-    mutex_unlock(&c->lock);
-    int r = build(c, &before, seen_ns, dir_fd, out, &keep);
-    mutex_lock(&c->lock);
+    begin_work(c, e);
+    int r = build(c, &before, seen_ns, dir_fd, out, &is_true);
+    end_work(c, e);
     c->builds--;
-    e->is_building = false;
-    cond_broadcast(&c->built);
-    /* Another scan may have met a newer state meanwhile. */
-    if (r == 0 && keep && same_state(&e->state, &before))
-        store(c, e, *out);
+    if (r == 0 && view_count(*out) >= CACHE_COUNT_MIN) {
+        bool is_watched = id != NOT_WATCHED && e->watch_id == id;
+        if (is_watched || (e->watch_id == NOT_WATCHED && is_true && same_state(&e->state, &before)))
+            set_content(c, e, *out, NULL);
+    } else {
+        forget_watched(c, e);
+    }
     evict(c);
     return r;
 }
 
-int view_cache_get(struct view_cache *c, int dir_fd, struct view **out)
+/* The view with the changes that were told of. The lock as above. */
+static void refresh_entry(struct view_cache *c, struct entry *e, int dir_fd, struct view **out,
+                          struct delta **out_delta)
 {
+    struct view *view = view_ref(e->view);
+    struct delta *old = delta_ref(e->delta);
+    struct names changed = e->changed;
+    int id = e->watch_id;
+    e->changed = (struct names){0};
+    begin_work(c, e);
+    struct delta *delta = delta_new(old, view, dir_fd, &changed);
+    end_work(c, e);
+    if (e->watch_id == id && delta_count(delta) <= CHANGES_MAX)
+        set_content(c, e, view, delta);
+    else
+        forget_watched(c, e);
+    evict(c);
+    delta_unref(old);
+    names_done(&changed);
+    *out = view;
+    *out_delta = delta;
+}
+
+/* The lock is held; e is not busy. */
+static int get_from(struct view_cache *c, struct entry *e, int dir_fd, struct view **out, struct delta **out_delta)
+{
+    if (!e->view)
+        return build_entry(c, e, dir_fd, out);
+    if (e->changed.count > 0) {
+        refresh_entry(c, e, dir_fd, out, out_delta);
+        return 0;
+    }
+    *out = view_ref(e->view);
+    *out_delta = delta_ref(e->delta);
+    return 0;
+}
+
+int view_cache_get(struct view_cache *c, int dir_fd, struct view **out, struct delta **out_delta)
+{
+    *out_delta = NULL;
     for (;;) {
         struct dir_state now; /* anew in each turn: what another scan built while this one waited may be older */
         int r = read_state(dir_fd, &now);
         if (r < 0)
             return r;
         mutex_lock(&c->lock);
+        hear_changes(c);
         if (now.size <= LARGE_DIR_BYTES && !map_get(c->entries, key_of(&now))) {
             mutex_unlock(&c->lock);
             return build_unknown(c, &now, dir_fd, out);
         }
         struct entry *e = meet(c, &now);
-        bool must_wait = e->is_building || (!e->view && c->builds >= LARGE_BUILDS_MAX);
+        bool must_wait = e->is_busy || (!e->view && c->builds >= LARGE_BUILDS_MAX);
         if (must_wait)
-            cond_wait(&c->built, &c->lock);
-        else if (e->view)
-            *out = view_ref(e->view);
+            cond_wait(&c->settled, &c->lock);
         else
-            r = build_entry(c, e, dir_fd, out);
+            r = get_from(c, e, dir_fd, out, out_delta);
         mutex_unlock(&c->lock);
         if (!must_wait)
             return r;

@@ -1,4 +1,4 @@
-/* What view.c (reading, searching), view_sort.c and view_spill.c share. */
+/* What view.c (reading, searching), view_sort.c, view_spill.c and delta.c share. */
 #ifndef VFS_DIR_VIEW_INTERNAL_H
 #define VFS_DIR_VIEW_INTERNAL_H
 
@@ -31,6 +31,13 @@ static inline size_t record_size(const char *record)
 {
     return RECORD_HEAD + record_extended(record).len;
 }
+
+static inline const char *view_record(const struct view *w, size_t index)
+{
+    return w->records + w->offsets[index];
+}
+/* What readdir would say of the name now; false when it is not there. */
+bool view_kind_now(int dir_fd, struct str name, enum entry_kind *out);
 
 /* Orders the offsets, and drops records that a changing directory gave twice. */
 void view_sort(struct view *w);
