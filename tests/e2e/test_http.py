@@ -319,6 +319,7 @@ def test_target_too_long(wire):
         assert c.response().status in (400, 414)
 
 
+@pytest.mark.timed
 def test_endless_head_is_cut(wire):
     """A head that never ends fills no memory: at the limit comes the answer."""
     with wire.connect() as c:
@@ -344,11 +345,10 @@ def hasty(private_server):
     return private_server("hasty", options=["--head-timeout", "1s", "--idle-timeout", "2s", "--body-timeout", "2s"])
 
 
+@pytest.mark.timed
 def test_timeouts(hasty):
     wire = Wire(hasty)
     assert wire.call("PUT", "/hasty").status == 200
-    assert wire.call("PUT", "/hasty/k", body=b"k" * 20_000_000).status == 200
-
     with (
         wire.connect(timeout=15) as idle,
         wire.connect(timeout=15) as used,
@@ -374,10 +374,11 @@ def test_timeouts(hasty):
     assert not (hasty.volume / "hasty/slow").exists()
 
 
+@pytest.mark.timed
 def test_reader_that_stops_is_dropped_and_holds_nothing(hasty):
     wire = Wire(hasty)
     wire.call("PUT", "/hasty")
-    wire.call("PUT", "/hasty/k", body=b"k" * 50_000_000)
+    (hasty.volume / "hasty/k").write_bytes(b"k" * 50_000_000)
     with wire.connect(timeout=30) as c:
         c.send(wire.request("GET", "/hasty/k").encode())
         c.head()
@@ -387,6 +388,7 @@ def test_reader_that_stops_is_dropped_and_holds_nothing(hasty):
     assert wire.call("GET", "/hasty/k", headers=[("Range", "bytes=0-0")]).status == 206
 
 
+@pytest.mark.timed
 def test_slow_but_steady_body_is_taken(hasty):
     wire = Wire(hasty)
     wire.call("PUT", "/hasty")
@@ -397,6 +399,7 @@ def test_slow_but_steady_body_is_taken(hasty):
         assert c.response().status == 200
 
 
+@pytest.mark.timed
 def test_connections_beyond_the_limit_wait(private_server):
     """Idle ones make room; while all are busy, the next one waits."""
     server = private_server("narrow", options=["--connections", "8"])

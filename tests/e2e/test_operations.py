@@ -245,6 +245,7 @@ def test_log_injection(server, wire, bucket):
     assert "forged" not in line and line["status"] in (400, 403)
 
 
+@pytest.mark.timed
 def test_log_rotation(private_server):
     server = private_server("rotation")
     wire = Wire(server)
@@ -276,6 +277,7 @@ def served_certificate(server):
         return ssl.DER_cert_to_PEM_cert(s.getpeercert(binary_form=True)).strip()
 
 
+@pytest.mark.timed
 def test_certificate_reload(private_server, tmp_path):
     pair = make_certificate(tmp_path, "first")
     server = private_server("reload", certificate=pair)
@@ -294,6 +296,7 @@ def test_certificate_reload(private_server, tmp_path):
         assert kept.response().status == 200, "connections live on"
 
 
+@pytest.mark.timed
 def test_broken_certificate_keeps_the_old_one(private_server, tmp_path):
     pair = make_certificate(tmp_path, "good")
     server = private_server("broken", certificate=pair)
@@ -338,6 +341,7 @@ def test_old_tls_and_plain_text_on_the_tls_port(tls_server):
 # Signals.
 
 
+@pytest.mark.timed
 def test_drain_finishes_what_is_in_flight(private_server):
     server = private_server("drain")
     wire = Wire(server)
@@ -373,6 +377,7 @@ def refuses(server):
     return False
 
 
+@pytest.mark.timed
 def test_drain_is_bounded(private_server):
     server = private_server("bounded", options=["--drain-timeout", "1s"])
     wire = Wire(server)
@@ -388,6 +393,7 @@ def test_drain_is_bounded(private_server):
     server.stop(codes=(1,))  # 0 is for a clean drain
 
 
+@pytest.mark.timed
 def test_second_signal_stops_at_once(private_server):
     server = private_server("second")
     wire = Wire(server)
@@ -403,6 +409,7 @@ def test_second_signal_stops_at_once(private_server):
     server.stop(codes=(0, 1))
 
 
+@pytest.mark.timed
 def test_not_ready_during_the_drain_delay(private_server):
     server = private_server("delay", options=["--drain-delay", "2s"])
     server.signal(signal.SIGTERM)

@@ -12,6 +12,7 @@ from aws import connect, fails, keys, put_all, read
 from server import Credentials, eventually
 from wire import Wire
 
+pytestmark = pytest.mark.timed  # changes take effect within a second or so
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="POSIX identities need a gateway that runs as root")
 UID, GID, TEAM = 23401, 23402, 23403
 

@@ -9,6 +9,7 @@ from wire import STREAMING_UNSIGNED_TRAILER, Wire
 
 BODY = b"b" * 300_000
 EXPECT = ("Expect", "100-continue")
+pytestmark = pytest.mark.timed
 
 
 def ask(c, request, version="HTTP/1.1"):
