@@ -219,7 +219,8 @@ static int drain(struct watch *w)
     bool patient = drain_wait(w, c->drain_delay_ms, never);
     gw_server_command(s, stop_accepting);
     patient = patient && drain_wait(w, c->drain_timeout_ms, no_connections);
-    bool clean = no_connections(s);
+    /* Connections without a request wait for their clients, not the clients for us. */
+    bool clean = nothing_in_flight(s);
     if (!clean)
         log_warn("drain_cut", "connections=%u requests=%u", atomic_load(&s->connections), atomic_load(&s->in_flight));
     gw_server_command(s, cut);
