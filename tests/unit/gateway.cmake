@@ -4,7 +4,9 @@ add_unit_test(gateway_config LIB gateway)
 add_unit_test(gateway_http_chunked LIB gateway)
 add_unit_test(gateway_http_parse LIB gateway)
 add_unit_test(gateway_http_write LIB gateway)
+add_unit_test(gateway_loop LIB gateway)
 add_unit_test(gateway_peer LIB gateway)
+add_unit_test(gateway_workers LIB gateway)
 
 # Over real sockets, with the fake engine in place of s3api.
 set(gateway_rig ../support/fake_s3.c ../support/gateway_rig.c)

@@ -1,0 +1,155 @@
+#include "gateway/workers.h"
+
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "base/compiler.h"
+#include "base/mutex.h"
+#include "gateway/chunks.h"
+#include "gateway/loop.h"
+#include "tests/support/unit.h"
+
+struct counted_job {
+    struct gw_job job;
+    bool blocks;
+    int order;
+};
+
+static atomic_int ran, blocked;
+static atomic_bool released;
+
+static void run_job(struct gw_job *j, uint64_t waited_ns)
+{
+    struct counted_job *c = container_of(j, struct counted_job, job);
+    (void)waited_ns;
+    assert_true(gw_worker_is_current());
+    if (c->blocks) {
+        atomic_fetch_add(&blocked, 1);
+        while (!atomic_load(&released))
+            usleep(1000);
+    }
+    c->order = atomic_fetch_add(&ran, 1);
+}
+
+static void wait_for(atomic_int *value, int least)
+{
+    for (int i = 0; i < 5000 && atomic_load(value) < least; i++)
+        usleep(1000);
+    assert_int_equal(atomic_load(value), least);
+}
+
+static void jobs_run_in_order(void **state)
+{
+    (void)state;
+    static struct counted_job jobs[1000];
+    struct gw_workers *w = gw_workers_start(1, 10);
+    atomic_store(&ran, 0);
+    assert_false(gw_worker_is_current());
+    for (size_t i = 0; i < ARRAY_SIZE(jobs); i++) {
+        jobs[i].job.run = run_job;
+        gw_workers_submit(w, &jobs[i].job);
+    }
+    gw_workers_stop(w); /* runs what is queued */
+    for (size_t i = 0; i < ARRAY_SIZE(jobs); i++)
+        assert_int_equal(jobs[i].order, i);
+}
+
+/* Workers that hang in a disk are held; as long as one is left, jobs go on. Then the queue fills and says so. */
+static void hanging_jobs_hold_their_worker_only(void **state)
+{
+    (void)state;
+    struct counted_job hanging[7], quick[100], last, more[4];
+    struct gw_workers *w = gw_workers_start(8, 4);
+    atomic_store(&ran, 0);
+    atomic_store(&blocked, 0);
+    atomic_store(&released, false);
+    for (size_t i = 0; i < ARRAY_SIZE(hanging); i++) {
+        hanging[i] = (struct counted_job){.job.run = run_job, .blocks = true};
+        gw_workers_submit(w, &hanging[i].job);
+    }
+    wait_for(&blocked, 7);
+    for (size_t i = 0; i < ARRAY_SIZE(quick); i++) {
+        quick[i] = (struct counted_job){.job.run = run_job};
+        gw_workers_submit(w, &quick[i].job);
+    }
+    wait_for(&ran, 100);
+    assert_false(gw_workers_busy(w));
+    last = (struct counted_job){.job.run = run_job, .blocks = true};
+    gw_workers_submit(w, &last.job);
+    wait_for(&blocked, 8);
+    for (size_t i = 0; i < ARRAY_SIZE(more); i++) {
+        assert_false(gw_workers_busy(w));
+        more[i] = (struct counted_job){.job.run = run_job};
+        gw_workers_submit(w, &more[i].job);
+    }
+    assert_true(gw_workers_busy(w));
+    atomic_store(&released, true);
+    wait_for(&ran, 100 + 8 + 4);
+    gw_workers_stop(w);
+}
+
+/* Chunks */
+
+static struct gw_loop *loop;
+static atomic_int delivered;
+
+struct waiter {
+    struct gw_chunk_waiter base;
+    struct chunk *chunk;
+    int order;
+};
+
+static void on_chunk(struct gw_chunk_waiter *base, struct chunk *c)
+{
+    struct waiter *w = container_of(base, struct waiter, base);
+    assert_true(gw_loop_is_current(loop));
+    w->chunk = c;
+    w->order = atomic_load(&delivered);
+    atomic_fetch_add(&delivered, 1);
+}
+
+static void returned_chunks_go_to_who_waits_longest(void **state)
+{
+    (void)state;
+    enum { COUNT = 64 };
+    struct gw_chunks *p = gw_chunks_new(1); /* the least: 64 */
+    struct chunk *held[COUNT];
+    struct waiter waiters[3] = {0};
+    loop = gw_loop_start(0);
+    assert_int_equal(gw_chunks_share(p), LIMIT_CHUNKS_PER_DIRECTION);
+    for (int i = 0; i < COUNT; i++) {
+        held[i] = gw_chunks_try(p);
+        assert_non_null(held[i]);
+    }
+    assert_int_equal(gw_chunks_share(p), 1);
+    assert_null(gw_chunks_try(p));
+    for (size_t i = 0; i < ARRAY_SIZE(waiters); i++) {
+        waiters[i].base.loop = loop;
+        waiters[i].base.got = on_chunk;
+        assert_null(gw_chunks_get(p, &waiters[i].base));
+    }
+    for (int i = 0; i < 3; i++) {
+        held[i]->end = 77;
+        gw_chunks_put(p, held[i]);
+        wait_for(&delivered, i + 1);
+        assert_int_equal(waiters[i].order, i);
+        assert_ptr_equal(waiters[i].chunk, held[i]);
+        assert_int_equal(waiters[i].chunk->end, 0);
+        /* Nobody comes in between while others wait. */
+        assert_null(gw_chunks_try(p));
+    }
+    for (int i = 0; i < COUNT; i++)
+        gw_chunks_put(p, held[i]);
+    gw_loop_stop(loop);
+    gw_chunks_free(p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(jobs_run_in_order),
+        cmocka_unit_test(hanging_jobs_hold_their_worker_only),
+        cmocka_unit_test(returned_chunks_go_to_who_waits_longest),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
