@@ -219,8 +219,8 @@ static int drain(struct watch *w)
     bool patient = drain_wait(w, c->drain_delay_ms, never);
     gw_server_command(s, stop_accepting);
     patient = patient && drain_wait(w, c->drain_timeout_ms, no_connections);
-    /* Connections without a request wait for their clients, not the clients for us. */
-    bool clean = nothing_in_flight(s);
+    /* Connections without a request wait for their clients, requests without a connection have nobody who waits. */
+    bool clean = no_connections(s) || nothing_in_flight(s);
     if (!clean)
         log_warn("drain_cut", "connections=%u requests=%u", atomic_load(&s->connections), atomic_load(&s->in_flight));
     gw_server_command(s, cut);
