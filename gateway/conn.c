@@ -22,8 +22,8 @@
  *
  * Invariants: 1. the body is not read before the engine asked for it, except what came with the head; 2. an answer is begun
  * once, and only its end makes the next head parsed; 3. the peer has at most one timer: for a head, for idleness, or for
- * progress of a body; none while it is us who are slow; 4. the connection's memory goes in destroy(), called only by run(),
- * gw_conns_shed, gw_conns_drain and gw_conns_cut, where nothing of it is on the stack. */
+ * progress of a body; none while it is us who are slow; 4. the connection's memory goes in gw_conn_destroy(), called only
+ * by run() and by the set, where nothing of it is on the stack. */
 #include "gateway/conn.h"
 
 #include <errno.h>
@@ -58,7 +58,7 @@ void gw_conn_die(struct gw_conn *c)
     c->phase = GW_PHASE_DEAD;
 }
 
-static void destroy(struct gw_conn *c)
+void gw_conn_destroy(struct gw_conn *c)
 {
     const struct gw_conn_options *o = c->set->options;
     if (c->x)
@@ -430,7 +430,7 @@ static void run(struct gw_conn *c)
             again = run_linger(c);
             break;
         case GW_PHASE_DEAD:
-            destroy(c);
+            gw_conn_destroy(c);
             return;
         }
     }
@@ -465,78 +465,19 @@ static void on_timer(struct gw_timer *t)
     run(c);
 }
 
-/* Sets */
-
-static void on_shed(struct gw_message *m)
-{
-    struct gw_conns *s = container_of(m, struct gw_conns, shed);
-    atomic_store(&s->shed_asked, false);
-    (void)gw_conns_shed(s); /* who asked asks again, if it was not enough */
-}
-
-struct gw_conns *gw_conns_new(struct gw_loop *l, const struct gw_conn_options *options)
-{
-    struct gw_conns *s = calloc(1, sizeof(*s));
-    CHECK(s != NULL); /* out of memory */
-    s->loop = l;
-    s->options = options;
-    s->shed.run = on_shed;
-    list_init(&s->all);
-    list_init(&s->idle);
-    return s;
-}
-
-void gw_conns_free(struct gw_conns *s)
-{
-    if (!s)
-        return;
-    CHECK(list_empty(&s->all));
-    free(s);
-}
-
-void gw_conns_add(struct gw_conns *s, int fd, const struct sockaddr_storage *peer)
+void gw_conns_add(struct gw_conns *set, int fd, const struct sockaddr_storage *peer)
 {
     static const struct gw_sock_events events = {on_readable, on_progress};
     struct gw_conn *c = calloc(1, sizeof(*c));
     CHECK(c != NULL); /* out of memory */
-    c->set = s;
+    c->set = set;
     c->peer = gw_peer_text(peer, c->peer_text);
     c->timer.fn = on_timer;
     c->space.fn = on_space;
     list_init(&c->idle_link);
-    list_push_back(&s->all, &c->link);
-    atomic_fetch_add(s->options->count, 1);
-    struct gw_tls *tls = s->options->tls;
-    c->sock = gw_sock_new(s->loop, fd, tls ? gw_tls_session_new(tls, fd) : NULL, &events, c);
+    list_push_back(&set->all, &c->link);
+    atomic_fetch_add(set->options->count, 1);
+    struct gw_tls *tls = set->options->tls;
+    c->sock = gw_sock_new(set->loop, fd, tls ? gw_tls_session_new(tls, fd) : NULL, &events, c);
     run(c);
-}
-
-bool gw_conns_shed(struct gw_conns *s)
-{
-    if (list_empty(&s->idle))
-        return false;
-    destroy(list_entry(s->idle.next, struct gw_conn, idle_link));
-    return true;
-}
-
-void gw_conns_ask_shed(struct gw_conns *s)
-{
-    if (!atomic_exchange(&s->shed_asked, true))
-        gw_post(s->loop, &s->shed);
-}
-
-void gw_conns_drain(struct gw_conns *s)
-{
-    CHECK(gw_loop_is_current(s->loop));
-    s->draining = true;
-    while (gw_conns_shed(s))
-        continue;
-}
-
-void gw_conns_cut(struct gw_conns *s)
-{
-    CHECK(gw_loop_is_current(s->loop));
-    s->draining = true;
-    while (!list_empty(&s->all))
-        destroy(list_entry(s->all.next, struct gw_conn, link));
 }

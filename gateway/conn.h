@@ -44,7 +44,7 @@ struct gw_conns *gw_conns_new(struct gw_loop *l, const struct gw_conn_options *o
 /* Empty, with its loop stopped. NULL is fine. */
 void gw_conns_free(struct gw_conns *s);
 /* Takes the socket over and serves it until either side closes. */
-void gw_conns_add(struct gw_conns *s, int fd, const struct sockaddr_storage *peer);
+void gw_conns_add(struct gw_conns *set, int fd, const struct sockaddr_storage *peer);
 /* Closes the connection that has been idle longest; false when none is. */
 bool gw_conns_shed(struct gw_conns *s);
 /* The same, soon, on the set's own loop. Thread: any. */

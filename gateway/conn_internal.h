@@ -1,4 +1,4 @@
-/* What conn.c (life), conn_input.c and conn_output.c share. For these files only. */
+/* What conn.c (life), conn_set.c, conn_input.c and conn_output.c share. For these files only. */
 #ifndef GATEWAY_CONN_INTERNAL_H
 #define GATEWAY_CONN_INTERNAL_H
 
@@ -114,6 +114,9 @@ struct gw_conns {
 };
 
 /* conn.c */
+
+/* Ends it whatever it does. Never from below the connection's own functions. */
+void gw_conn_destroy(struct gw_conn *c);
 
 /* The head in set->parsed is the next request. */
 void gw_conn_start_request(struct gw_conn *c);
