@@ -216,7 +216,7 @@ void gw_conn_start_request(struct gw_conn *c)
     c->coding = gw_chunked_make();
     c->body_left = has_body && !p->chunked ? (uint64_t)p->content_length : 0;
     c->receive = has_body ? GW_RECEIVE_HOLD : GW_RECEIVE_DONE;
-    c->expects = has_body && p->expect_continue;
+    c->expects = p->expect_continue;
     c->outcome = (struct gw_outcome){0};
     c->start_ns = clock_mono_ns();
     c->times = GW_TIMES_NOTHING; /* what ran was for the head */

@@ -100,6 +100,20 @@ static bool is_droppable(const struct gw_conn *c)
     return !c->expects && (c->chunked || c->body_left <= LIMIT_DRAIN_BYTES);
 }
 
+/* An empty body that was announced with Expect needs no 100 Continue (RFC 9110 §10.1.1), but botocore wants one: a final
+ * status in its place is taken for the status of the connection's next answer too, and that answer is then waited for until
+ * the client's timeout. So a success says both, and after anything else the connection ends. */
+static void add_late_continue(struct gw_conn *c, int status)
+{
+    if (!c->expects || c->receive != GW_RECEIVE_DONE)
+        return;
+    c->expects = false;
+    if (status < 300)
+        add_span(&c->out, GW_CONTINUE);
+    else
+        c->keep_alive = false;
+}
+
 static void set_source(struct gw_conn *c, const struct gw_reply *r)
 {
     struct gw_output *o = &c->out;
@@ -127,6 +141,7 @@ void gw_conn_output_begin(struct gw_conn *c, const struct gw_reply *r)
     c->outcome.status = r->status;
     c->outcome.ttfb_ns = clock_mono_ns() - c->start_ns;
     o->framing = choose_framing(c, r);
+    add_late_continue(c, r->status);
     c->keep_alive = c->keep_alive && !r->close && !c->set->draining && o->framing != GW_FRAMING_CLOSE && is_droppable(c);
     if (c->receive != GW_RECEIVE_DONE)
         c->receive = GW_RECEIVE_DROP;

@@ -140,8 +140,13 @@ static void expectations_are_met_or_not(void **state)
     rig_expect(fd, "5\r\nhello\r\n0\r\n\r\n", 200, "hello");
     /* The body comes without waiting: no 100. */
     rig_expect(fd, "PUT /echo HTTP/1.1\r\n" H "Content-Length: 5\r\nExpect: 100-continue\r\n\r\nhello", 200, "hello");
-    /* No body: nothing to expect. */
-    rig_expect(fd, "PUT /echo HTTP/1.1\r\n" H "Content-Length: 0\r\nExpect: 100-continue\r\n\r\n", 200, "");
+    /* An empty body needs no leave, but botocore takes a final answer without it for the next request's too. */
+    rig_expect(fd, "PUT /echo HTTP/1.1\r\n" H "Content-Length: 0\r\nExpect: 100-continue\r\n\r\n", 100, NULL);
+    rig_expect(fd, "", 200, "");
+    rig_expect(fd, "PUT /nothing HTTP/1.1\r\n" H "Content-Length: 0\r\nExpect: 100-continue\r\n\r\n", 404, NULL);
+    assert_true(rig_is_closed(fd));
+    close(fd);
+    fd = rig_connect(rig);
     /* Refused: the final answer, and no body is read. */
     rig_expect(fd, "PUT /refuse HTTP/1.1\r\n" H "Content-Length: 5000000\r\nExpect: 100-continue\r\n\r\n", 403, NULL);
     assert_true(rig_is_closed(fd));
