@@ -192,6 +192,9 @@ static void *loop_main(void *arg)
         run_timers(l);
     }
     gw_timer_stop(&l->lag_timer);
+    /* Who posted the end may still be in libh2o, which wakes the loop with the queue's descriptor after its message is in. */
+    mutex_lock(&l->lock);
+    mutex_unlock(&l->lock);
     close_backend(l);
     current = NULL;
     return NULL;
@@ -227,7 +230,9 @@ void gw_loop_stop(struct gw_loop *l)
     if (!l)
         return;
     l->stop_message.run = on_stop;
+    mutex_lock(&l->lock);
     gw_post(l, &l->stop_message);
+    mutex_unlock(&l->lock);
     CHECK(pthread_join(l->thread, NULL) == 0);
     cond_done(&l->change);
     mutex_done(&l->lock);
