@@ -203,7 +203,7 @@ static int make_directory(struct s3_op *op, const struct s3_key *key, const stru
         rc = s3_directory_is_object(op->bucket, key->path, op->cred);
         if (rc == 1 && must_be_new)
             return 0;
-        if (rc == 0)
+        if (rc >= 0)
             rc = vfs_make_explicit(op->bucket, key->path, op->cred);
     }
     if (rc >= 0)

@@ -167,31 +167,10 @@ static enum s3_error move(struct s3_op *op, struct complete *c)
     return r < 0 ? fail_assembly(op, r) : S3_OK;
 }
 
-static bool drop_part_checksums(struct s3_objmeta *m)
-{
-    bool had_any = m->part_count > 0 && m->parts[0].checksum.kind != S3_CHECKSUM_NONE;
-    for (size_t i = 0; i < m->part_count; i++)
-        m->parts[i].checksum.kind = S3_CHECKSUM_NONE;
-    return had_any;
-}
-
-/* What is known of the parts may be more than a filesystem's xattrs hold (ext4: 4 KiB). It is no reason to refuse the
- * object: GetObjectAttributes and partNumber then know less of it. */
-static int fit_record(struct complete *c)
-{
-    int r = s3_objmeta_store(c->assembly.file, NULL, &c->meta);
-    while ((r == -E2BIG || r == -ENOSPC || r == -ERANGE) && c->meta.part_count > 0) {
-        if (!drop_part_checksums(&c->meta))
-            c->meta.part_count = 0;
-        r = s3_objmeta_store(c->assembly.file, NULL, &c->meta);
-    }
-    return r;
-}
-
 static enum s3_error publish(struct s3_op *op, struct complete *c)
 {
     struct vfs_attr attr;
-    int r = fit_record(c);
+    int r = s3_objmeta_store(c->assembly.file, NULL, &c->meta);
     if (r == 0)
         r = fault_point("multipart.publish");
     if (r < 0)

@@ -170,7 +170,8 @@ struct vfs_set {
 };
 MUST_USE int vfs_setattr(struct vfs_file *f, const struct vfs_cred *cred, const struct vfs_set *set);
 
-/* Extended attributes: name such as "user.sluice". Appends the value; -ENODATA when absent. */
+/* Extended attributes: name such as "user.sluice", value up to LIMIT_OBJECT_RECORD_BYTES (else -E2BIG). Appends the value;
+ * -ENODATA when absent. */
 MUST_USE int vfs_xattr_get(struct vfs_file *f, const char *name, struct buf *out);
 MUST_USE int vfs_xattr_set(struct vfs_file *f, const struct vfs_cred *cred, const char *name, struct str value);
 /* Absent is fine. */

@@ -80,7 +80,8 @@ static void dir_volume_close(struct vfs *base)
     CHECK(v->root.fd < 0 || atomic_load(&v->root.refs) == 1);
     view_cache_free(v->views);
     graves_free(v->graves);
-    sidecar_close(v->sidecar);
+    sidecar_close(atomic_load(&v->sidecar));
+    mutex_done(&v->sidecar_lock);
     intents_close(v->intents);
     fresh_free(v->fresh);
     syncer_free(v->syncer);
@@ -144,6 +145,7 @@ static struct dir_volume *volume_new(const struct vfs_options *options)
     if (v->options.dir_mode == 0)
         v->options.dir_mode = DEFAULT_DIR_MODE;
     v->graves = graves_new();
+    mutex_init(&v->sidecar_lock);
     identity_read(&v->self);
     for (size_t i = 0; i < DIR_STRIPES; i++)
         mutex_init(&v->stripes[i]);
@@ -181,32 +183,20 @@ static dev_t private_dev(int root_fd)
     return 0;
 }
 
-static int open_sidecar(struct dir_volume *v, int state_fd)
-{
-    char path[PATH_MAX];
-    char link[32];
-    snprintf(link, sizeof(link), "/proc/self/fd/%d", state_fd);
-    ssize_t len = readlink(link, path, sizeof(path) - sizeof("/xattrs.db"));
-    if (len < 0)
-        return -errno;
-    memcpy(path + len, "/xattrs.db", sizeof("/xattrs.db"));
-    return sidecar_open(path, v->private_dev == 0, v->options.sync == VFS_SYNC_ALWAYS, &v->sidecar);
-}
-
 /* A root that cannot be written is served as it is: there is nothing to recover and nothing to record. */
 static int open_state(struct dir_volume *v, const char **out_error)
 {
     unsigned made = 0;
-    bool needs_sidecar = v->options.xattr == VFS_XATTR_SIDECAR || !xattr_supported(v->root.fd);
+    v->sidecar_only = v->options.xattr == VFS_XATTR_SIDECAR || !xattr_supported(v->root.fd);
     v->state_fd = parents_make(v, &v->root, STR(VFS_PATH_STATE_NAME), NULL, &made);
     if (v->state_fd >= 0)
         v->intents = intents_open(v->root.fd, v->state_fd);
     v->views = view_cache_new(v->private_dev, v->state_fd);
-    if (!needs_sidecar)
-        return 0;
-    int r = v->state_fd < 0 ? v->state_fd : open_sidecar(v, v->state_fd);
+    int r = xattr_open_sidecar(v, v->sidecar_only);
     if (r < 0)
-        *out_error = "the filesystem has no extended attributes, and .sluice/xattrs.db cannot be opened in their place";
+        *out_error = v->sidecar_only
+                         ? "the filesystem has no extended attributes, and .sluice/xattrs.db cannot be opened in their place"
+                         : ".sluice/xattrs.db, which holds large records, cannot be opened";
     return r;
 }
 

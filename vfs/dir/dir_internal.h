@@ -53,7 +53,9 @@ struct dir_volume {
     struct syncer *syncer;
     struct fresh *fresh;       /* NULL with VFS_SYNC_NONE: then nothing is ever synced */
     struct intents *intents;   /* NULL when the root cannot be written */
-    struct sidecar *sidecar;   /* NULL when the filesystem keeps the xattrs */
+    bool sidecar_only;         /* the filesystem keeps no xattrs: all are in the sidecar */
+    _Atomic(struct sidecar *) sidecar; /* NULL as long as nothing is in it */
+    struct mutex sidecar_lock; /* of whoever opens it */
     struct view_cache *views;
     struct graves *graves;
     atomic_llong temp_swept_s; /* when leftovers in .sluice/tmp were last looked for, monotonic */
@@ -161,9 +163,14 @@ MUST_USE int xattr_read(struct dir_volume *v, int fd, const char *name, struct b
 MUST_USE int xattr_write(struct dir_volume *v, int fd, const struct vfs_cred *cred, const char *name, struct str value);
 MUST_USE int xattr_erase(struct dir_volume *v, int fd, const struct vfs_cred *cred, const char *name);
 MUST_USE bool xattr_supported(int root_fd);
+/* Opens the sidecar; `make`: whether it is there already or not. */
+MUST_USE int xattr_open_sidecar(struct dir_volume *v, bool make);
+/* As xattr_write, unless there is a value already. */
+MUST_USE int xattr_add(struct dir_volume *v, int fd, const struct vfs_cred *cred, const char *name, struct str value);
 /* Was, before a name of it goes: drops a sidecar's rows when `was` had its last link there. */
 void xattr_forget(struct dir_volume *v, const struct vfs_attr *was);
-int dir_mark(struct dir_volume *v, int fd, const struct vfs_cred *cred, bool implicit);
+/* The directory has just been made on the way to something. */
+void dir_mark_new(struct dir_volume *v, int fd, const struct vfs_cred *cred);
 bool dir_is_marked(struct dir_volume *v, int fd);
 
 /* Files (file.c) */

@@ -18,8 +18,9 @@ int sync_file(struct dir_volume *v, int fd)
     int fds[2] = {fd, -1};
     if (!v->fresh)
         return 0;
-    if (v->sidecar)
-        fds[1] = sidecar_log_fd(v->sidecar);
+    const struct sidecar *sidecar = atomic_load(&v->sidecar);
+    if (sidecar)
+        fds[1] = sidecar_log_fd(sidecar);
     return syncer_run(v->syncer, fds, fds[1] < 0 ? 1 : 2);
 }
 

@@ -2,10 +2,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/fault.h"
+#include "base/log.h"
 #include "vfs/dir/dir_internal.h"
 #include "vfs/dir/fresh.h"
 #include "vfs/dir/guard.h"
@@ -76,17 +78,21 @@ int dir_lookup(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, 
 
 /* Marks of implicit directories */
 
-int dir_mark(struct dir_volume *v, int fd, const struct vfs_cred *cred, bool implicit)
+#define IMPLICIT STR("1")
+/* As no mark, except that whoever has just made the directory on the way cannot set theirs any more. */
+#define EXPLICIT STR("0")
+
+void dir_mark_new(struct dir_volume *v, int fd, const struct vfs_cred *cred)
 {
-    if (implicit)
-        return xattr_write(v, fd, cred, DIR_IMPLICIT_XATTR, STR("1"));
-    return xattr_erase(v, fd, cred, DIR_IMPLICIT_XATTR);
+    int r = xattr_add(v, fd, cred, DIR_IMPLICIT_XATTR, IMPLICIT);
+    if (r < 0)
+        log_debug("directory_not_marked", "error=%d", -r); /* it is merely never pruned */
 }
 
 bool dir_is_marked(struct dir_volume *v, int fd)
 {
     CLEANUP(buf_done) struct buf value = buf_make(16);
-    return xattr_read(v, fd, DIR_IMPLICIT_XATTR, &value) == 0 && str_is(buf_str(&value), "1");
+    return xattr_read(v, fd, DIR_IMPLICIT_XATTR, &value) == 0 && str_eq(buf_str(&value), IMPLICIT);
 }
 
 int dir_is_implicit(struct vfs_dir *d, struct str path, const struct vfs_cred *cred)
@@ -102,9 +108,7 @@ int dir_set_implicit(struct vfs_dir *d, struct str path, const struct vfs_cred *
     CLEANUP(fd_closep) int fd = resolve_as(v, dir_handle_of(d), path, O_RDONLY | O_DIRECTORY, cred);
     if (fd < 0)
         return fd;
-    if (dir_is_marked(v, fd) == implicit)
-        return 0;
-    int r = dir_mark(v, fd, cred, implicit);
+    int r = xattr_write(v, fd, cred, DIR_IMPLICIT_XATTR, implicit ? IMPLICIT : EXPLICIT);
     if (r == 0)
         r = sync_file(v, fd); /* the mark may be in the sidecar */
     return r < 0 ? r : sync_names(v, &fd, 1);
@@ -130,7 +134,7 @@ static int finish_mkdir(struct dir_volume *v, const struct place *p, const struc
     if (fd < 0)
         return fd == -ENOENT ? 0 : fd; /* gone again already: somebody else's doing */
     if (flags & VFS_MKDIR_IMPLICIT)
-        (void)dir_mark(v, fd, cred, true); /* without the mark it is merely never pruned */
+        dir_mark_new(v, fd, cred);
     if (!v->fresh)
         return 0;
     int r = fresh_add(v->fresh, fd, p->parent);
@@ -225,7 +229,8 @@ int dir_rmdir(struct vfs_dir *d, struct str path, const struct vfs_cred *cred)
     return r < 0 ? r : sync_names(v, &p.parent, 1);
 }
 
-/* Whether the directory is marked is looked at as the process: it is our own record. Removing it is the caller's act. */
+/* Whether the directory is marked is looked at as the process: it is our own record. Removing it is the caller's act. Who makes
+ * it an object meanwhile holds its lock, or finds it gone. */
 static bool prune_one(struct dir_volume *v, const struct dir_handle *h, struct str path, const struct vfs_cred *cred)
 {
     CLEANUP(place_done) struct place p = PLACE_INIT;
@@ -234,6 +239,8 @@ static bool prune_one(struct dir_volume *v, const struct dir_handle *h, struct s
     CLEANUP(fd_closep) int fd = resolve_child(p.parent, p.name, O_RDONLY | O_DIRECTORY);
     if (fd < 0)
         return fd == -ENOENT; /* gone already: go on above it */
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+        return false;
     return dir_is_marked(v, fd) && rmdir_at(v, &p, cred) == 0;
 }
 

@@ -250,8 +250,7 @@ static int make_one(struct dir_volume *v, int parent_fd, struct str name, const 
     cred_leave(&scope);
     if (fd < 0)
         return fd == -ENOENT || fd == -ELOOP || fd == -ENOTDIR ? -EAGAIN : fd;
-    /* Without the mark the directory is merely never pruned. */
-    (void)dir_mark(v, fd, cred, true);
+    dir_mark_new(v, fd, cred);
     if (v->fresh) {
         r = fresh_add(v->fresh, fd, parent_fd);
         if (r < 0)

@@ -10,17 +10,17 @@
 
 #include "base/check.h"
 #include "base/fd.h"
+#include "base/limits.h"
 #include "base/mutex.h"
 
-/* XATTR_SIZE_MAX of the kernel: both ways of keeping them refuse the same values. */
-#define VALUE_MAX (64 * 1024)
 #define BUSY_TIMEOUT_MS 10000
 
-enum query { QUERY_GET, QUERY_SET, QUERY_REMOVE, QUERY_FORGET, QUERY_COUNT };
+enum query { QUERY_GET, QUERY_SET, QUERY_ADD, QUERY_REMOVE, QUERY_FORGET, QUERY_COUNT };
 
 static const char *const query_text[QUERY_COUNT] = {
     [QUERY_GET] = "SELECT value FROM xattr WHERE ino = ?1 AND btime = ?2 AND name = ?3",
     [QUERY_SET] = "INSERT OR REPLACE INTO xattr (ino, btime, name, value) VALUES (?1, ?2, ?3, ?4)",
+    [QUERY_ADD] = "INSERT OR IGNORE INTO xattr (ino, btime, name, value) VALUES (?1, ?2, ?3, ?4)",
     [QUERY_REMOVE] = "DELETE FROM xattr WHERE ino = ?1 AND btime = ?2 AND name = ?3",
     [QUERY_FORGET] = "DELETE FROM xattr WHERE ino = ?1 AND btime = ?2",
 };
@@ -185,16 +185,26 @@ int sidecar_get(struct sidecar *s, struct sidecar_key key, const char *name, str
     return out->failed ? -EFBIG : 0;
 }
 
-int sidecar_set(struct sidecar *s, struct sidecar_key key, const char *name, struct str value)
+static int put(struct sidecar *s, enum query query, struct sidecar_key key, const char *name, struct str value)
 {
-    if (value.len > VALUE_MAX)
+    if (value.len > LIMIT_OBJECT_RECORD_BYTES)
         return -E2BIG;
     mutex_lock(&s->lock);
-    sqlite3_stmt *q = bind(s, QUERY_SET, key, name);
+    sqlite3_stmt *q = bind(s, query, key, name);
     CHECK(sqlite3_bind_blob(q, 4, value.len ? value.ptr : "", (int)value.len, SQLITE_STATIC) == SQLITE_OK);
     int r = step(q);
     mutex_unlock(&s->lock);
     return r;
+}
+
+int sidecar_set(struct sidecar *s, struct sidecar_key key, const char *name, struct str value)
+{
+    return put(s, QUERY_SET, key, name, value);
+}
+
+int sidecar_add(struct sidecar *s, struct sidecar_key key, const char *name, struct str value)
+{
+    return put(s, QUERY_ADD, key, name, value);
 }
 
 int sidecar_remove(struct sidecar *s, struct sidecar_key key, const char *name)

@@ -1,4 +1,4 @@
-/* Extended attributes in a SQLite database, for filesystems that have none. Keyed by inode number and birth time, since
+/* Extended attributes in a SQLite database, for filesystems that have none, or no room for a large one. Keyed by inode number and birth time, since
  * numbers are used again; where there is no birth time, whoever removes a file through us takes its rows along.
  * The database is <state>/xattrs.db. Thread: any. */
 #ifndef VFS_DIR_SIDECAR_H
@@ -25,7 +25,10 @@ int sidecar_log_fd(const struct sidecar *s);
 
 /* Appends; -ENODATA. */
 MUST_USE int sidecar_get(struct sidecar *s, struct sidecar_key key, const char *name, struct buf *out);
+/* -E2BIG above LIMIT_OBJECT_RECORD_BYTES. */
 MUST_USE int sidecar_set(struct sidecar *s, struct sidecar_key key, const char *name, struct str value);
+/* As sidecar_set, unless there is a value already. */
+MUST_USE int sidecar_add(struct sidecar *s, struct sidecar_key key, const char *name, struct str value);
 /* Absent is fine. */
 MUST_USE int sidecar_remove(struct sidecar *s, struct sidecar_key key, const char *name);
 /* All of the node's, best effort: rows left behind never match another node. */

@@ -214,7 +214,7 @@ void staging_abandon(struct dir_file *f)
 {
     struct dir_volume *v = dir_volume_of(f->base.volume);
     struct vfs_attr attr;
-    if (v->sidecar && attr_of_fd(f->fd, &attr) == 0)
+    if (atomic_load(&v->sidecar) && attr_of_fd(f->fd, &attr) == 0)
         xattr_forget(v, &attr);
     /* The parents are empty implicit directories of ours, so that removing them is nobody's act but our own. */
     if (f->staging.dir) {

@@ -1,4 +1,6 @@
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -12,6 +14,7 @@
 #define VALUE_GUESS 4096
 #define VALUE_MAX (64 * 1024)
 #define PROBE_NAME "user.sluice.probe"
+#define SIDECAR_NAME "xattrs.db" /* in the volume's state directory */
 
 /* The kernel's */
 
@@ -60,6 +63,34 @@ bool xattr_supported(int root_fd)
 
 /* The sidecar's */
 
+int xattr_open_sidecar(struct dir_volume *v, bool make)
+{
+    char path[PATH_MAX];
+    char link[32];
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", v->state_fd);
+    ssize_t len = v->state_fd < 0 ? -1 : readlink(link, path, sizeof(path) - sizeof("/" SIDECAR_NAME));
+    if (len < 0)
+        return make ? -EROFS : 0;
+    memcpy(path + len, "/" SIDECAR_NAME, sizeof("/" SIDECAR_NAME));
+    if (!make && faccessat(v->state_fd, SIDECAR_NAME, F_OK, 0) < 0)
+        return 0;
+    struct sidecar *opened = NULL;
+    int r = sidecar_open(path, v->private_dev == 0, v->options.sync == VFS_SYNC_ALWAYS, &opened);
+    if (r == 0)
+        atomic_store(&v->sidecar, opened);
+    return r;
+}
+
+/* The sidecar, made by the first who needs it. */
+static int need_sidecar(struct dir_volume *v, struct sidecar **out)
+{
+    mutex_lock(&v->sidecar_lock);
+    int r = atomic_load(&v->sidecar) ? 0 : xattr_open_sidecar(v, true);
+    mutex_unlock(&v->sidecar_lock);
+    *out = atomic_load(&v->sidecar);
+    return r;
+}
+
 static int key_of_fd(int fd, struct sidecar_key *out)
 {
     struct vfs_attr attr;
@@ -79,41 +110,84 @@ static int may_write(struct dir_volume *v, int fd, const struct vfs_cred *cred)
     return faccessat(fd, "", W_OK, AT_EACCESS | AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
+static int side_read(struct dir_volume *v, int fd, const char *name, struct buf *out)
+{
+    struct sidecar *sidecar = NULL;
+    struct sidecar_key key;
+    int r = need_sidecar(v, &sidecar); /* another gateway may have made it */
+    if (r == 0)
+        r = key_of_fd(fd, &key);
+    return r < 0 ? r : sidecar_get(sidecar, key, name, out);
+}
+
+static int side_write(struct dir_volume *v, int fd, const struct vfs_cred *cred, const char *name, struct str value, bool add)
+{
+    struct sidecar *sidecar = NULL;
+    struct sidecar_key key;
+    int r = may_write(v, fd, cred);
+    if (r == 0)
+        r = need_sidecar(v, &sidecar);
+    if (r == 0)
+        r = key_of_fd(fd, &key);
+    if (r < 0)
+        return r;
+    return add ? sidecar_add(sidecar, key, name, value) : sidecar_set(sidecar, key, name, value);
+}
+
 /* Either */
+
+/* Stands in the filesystem's attribute when the value had no room there and is in the sidecar. */
+#define ELSEWHERE STR("\0sidecar")
 
 int xattr_read(struct dir_volume *v, int fd, const char *name, struct buf *out)
 {
-    if (!v->sidecar)
-        return fs_read(fd, name, out);
-    struct sidecar_key key;
-    int r = key_of_fd(fd, &key);
-    return r < 0 ? r : sidecar_get(v->sidecar, key, name, out);
+    if (v->sidecar_only)
+        return side_read(v, fd, name, out);
+    size_t before = out->len;
+    int r = fs_read(fd, name, out);
+    if (r < 0 || !str_eq(str_from(buf_str(out), before), ELSEWHERE))
+        return r;
+    buf_truncate(out, before);
+    return side_read(v, fd, name, out);
 }
 
-int xattr_write(struct dir_volume *v, int fd, const struct vfs_cred *cred, const char *name, struct str value)
+static int fs_write(struct dir_volume *v, int fd, const struct vfs_cred *cred, const char *name, struct str value, int flags)
 {
-    if (v->sidecar) {
-        struct sidecar_key key;
-        int r = may_write(v, fd, cred);
-        if (r == 0)
-            r = key_of_fd(fd, &key);
-        return r < 0 ? r : sidecar_set(v->sidecar, key, name, value);
-    }
     CLEANUP(cred_leave) struct cred_scope scope = CRED_SCOPE_INIT;
     int r = cred_enter(&scope, &v->self, cred);
     if (r < 0)
         return r;
-    return fsetxattr(fd, name, value.len ? value.ptr : "", value.len, 0) < 0 ? -errno : 0;
+    return fsetxattr(fd, name, value.len ? value.ptr : "", value.len, flags) < 0 ? -errno : 0;
+}
+
+int xattr_write(struct dir_volume *v, int fd, const struct vfs_cred *cred, const char *name, struct str value)
+{
+    if (v->sidecar_only)
+        return side_write(v, fd, cred, name, value, false);
+    int r = fs_write(v, fd, cred, name, value, 0);
+    /* No room in the inode's attributes (or on the disk, which then shows again). */
+    if (r != -ENOSPC && r != -E2BIG && r != -ERANGE)
+        return r;
+    r = side_write(v, fd, cred, name, value, false);
+    return r < 0 ? r : fs_write(v, fd, cred, name, ELSEWHERE, 0);
+}
+
+int xattr_add(struct dir_volume *v, int fd, const struct vfs_cred *cred, const char *name, struct str value)
+{
+    if (v->sidecar_only)
+        return side_write(v, fd, cred, name, value, true);
+    int r = fs_write(v, fd, cred, name, value, XATTR_CREATE);
+    return r == -EEXIST ? 0 : r;
 }
 
 int xattr_erase(struct dir_volume *v, int fd, const struct vfs_cred *cred, const char *name)
 {
-    if (v->sidecar) {
+    if (v->sidecar_only) {
         struct sidecar_key key;
         int r = may_write(v, fd, cred);
         if (r == 0)
             r = key_of_fd(fd, &key);
-        return r < 0 ? r : sidecar_remove(v->sidecar, key, name);
+        return r < 0 ? r : sidecar_remove(atomic_load(&v->sidecar), key, name);
     }
     CLEANUP(cred_leave) struct cred_scope scope = CRED_SCOPE_INIT;
     int r = cred_enter(&scope, &v->self, cred);
@@ -125,8 +199,9 @@ int xattr_erase(struct dir_volume *v, int fd, const struct vfs_cred *cred, const
 void xattr_forget(struct dir_volume *v, const struct vfs_attr *was)
 {
     bool last = was->type == VFS_DIRECTORY || (was->type == VFS_FILE && was->nlink <= 1);
-    if (v->sidecar && last)
-        sidecar_forget(v->sidecar, (struct sidecar_key){was->ino, was->btime_ns});
+    struct sidecar *sidecar = atomic_load(&v->sidecar);
+    if (sidecar && last)
+        sidecar_forget(sidecar, (struct sidecar_key){was->ino, was->btime_ns});
 }
 
 /* Operations */
