@@ -149,11 +149,11 @@ static struct str config_path(struct s3_op *op, const char *name)
     return arena_printf(op->arena, CONFIG_DIR "/%s", name);
 }
 
-enum s3_error s3_bucket_config_get(struct s3_op *op, const char *name, struct buf *out)
+static enum s3_error config_read(struct s3_op *op, struct vfs_dir *bucket, const char *name, struct buf *out)
 {
     struct vfs_attr attr;
     CLEANUP(vfs_closep) struct vfs_file *file = NULL;
-    int r = vfs_open(op->bucket, config_path(op, name), NULL, VFS_OPEN_READ, &file, &attr);
+    int r = vfs_open(bucket, config_path(op, name), NULL, VFS_OPEN_READ, &file, &attr);
     if (r == -ENOENT || r == -ENOTDIR)
         return S3_OK;
     if (r < 0)
@@ -168,6 +168,21 @@ enum s3_error s3_bucket_config_get(struct s3_op *op, const char *name, struct bu
         return s3_fail_errno(op, (int)size, S3_FOR_BUCKET);
     buf_extend(out, (size_t)size);
     return S3_OK;
+}
+
+enum s3_error s3_bucket_config_get(struct s3_op *op, const char *name, struct buf *out)
+{
+    return config_read(op, op->bucket, name, out);
+}
+
+enum s3_error s3_bucket_config_peek(struct s3_op *op, struct str bucket, const char *name, struct buf *out)
+{
+    struct str path;
+    CLEANUP(vfs_dir_closep) struct vfs_dir *dir = NULL;
+    if (!bucket_path(op, bucket, &path))
+        return S3_NO_SUCH_BUCKET;
+    int r = vfs_dir_open(vfs_root(op->service->volume), path, NULL, &dir);
+    return r < 0 ? s3_fail_errno(op, r, S3_FOR_BUCKET) : config_read(op, dir, name, out);
 }
 
 enum s3_error s3_bucket_config_put(struct s3_op *op, const char *name, struct str bytes)

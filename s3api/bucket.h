@@ -23,6 +23,8 @@ enum s3_error s3_bucket_record(struct s3_op *op, struct str name, struct s3_buck
 enum s3_error s3_bucket_record_write(struct s3_op *op, struct str name, const struct s3_bucket_record *record);
 /* Document by name ("tagging"); absent: S3_OK with out empty. */
 enum s3_error s3_bucket_config_get(struct s3_op *op, const char *name, struct buf *out);
+/* Likewise of any bucket, whoever asks: for what is decided before the caller is known. */
+enum s3_error s3_bucket_config_peek(struct s3_op *op, struct str bucket, const char *name, struct buf *out);
 enum s3_error s3_bucket_config_put(struct s3_op *op, const char *name, struct str bytes);
 enum s3_error s3_bucket_config_delete(struct s3_op *op, const char *name);
 /* Removes the request's bucket, which holds no object: its directory, and what is ours in it. S3_BUCKET_NOT_EMPTY when an

@@ -12,6 +12,7 @@
     X(S3_AUTH_HEADER_MALFORMED, "AuthorizationHeaderMalformed", 400, "The authorization header that you provided is not valid.") \
     X(S3_AUTH_QUERY_ERROR, "AuthorizationQueryParametersError", 400, "The authorization query parameters that you provided are not valid.") \
     X(S3_BAD_DIGEST, "BadDigest", 400, "The Content-MD5 or checksum value that you specified did not match what the server received.") \
+    X(S3_BAD_REQUEST, "BadRequest", 400, "Bad Request")                                                                  \
     X(S3_BUCKET_EXISTS, "BucketAlreadyExists", 409, "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Select a different name and try again.") \
     X(S3_BUCKET_OWNED, "BucketAlreadyOwnedByYou", 409, "Your previous request to create the named bucket succeeded and you already own it.") \
     X(S3_BUCKET_NOT_EMPTY, "BucketNotEmpty", 409, "The bucket that you tried to delete is not empty.")                   \

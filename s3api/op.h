@@ -58,6 +58,13 @@ struct s3_op_row {
 /* Every header of a PUT may come back as metadata, and our own beside them. */
 #define S3_REPLY_HEADERS_MAX (LIMIT_HEADER_COUNT + 32)
 
+/* What the bucket's rules say to a request that comes from another origin (cors.h). */
+enum s3_cors_verdict { S3_CORS_NO_ORIGIN, S3_CORS_NO_BUCKET, S3_CORS_OFF, S3_CORS_REFUSED, S3_CORS_ALLOWED };
+struct s3_cors {
+    enum s3_cors_verdict verdict;
+    const struct s3_cors_rule *rule; /* S3_CORS_ALLOWED only */
+};
+
 struct s3_op {
     const struct s3_op_row *row;
     struct s3_service *service;
@@ -75,6 +82,7 @@ struct s3_op {
     struct vfs_cred cred_storage;
     const struct vfs_cred *cred; /* NULL: the process itself */
 
+    struct s3_cors cors;
     struct vfs_dir *bucket; /* open unless S3_OP_NO_BUCKET or level service */
     struct s3_body *body;
     struct buf body_bytes;  /* S3_BODY_KIND_SMALL */

@@ -15,7 +15,6 @@ static const struct {
 } absent[] = {
     {"policy", S3_NO_SUCH_BUCKET_POLICY},
     {"policyStatus", S3_NO_SUCH_BUCKET_POLICY},
-    {"cors", S3_NO_SUCH_CORS},
     {"lifecycle", S3_NO_SUCH_LIFECYCLE},
     {"encryption", S3_NO_SUCH_ENCRYPTION},
     {"website", S3_NO_SUCH_WEBSITE},

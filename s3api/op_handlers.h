@@ -9,7 +9,6 @@
 /* op_service.c */
 enum s3_error s3_list_buckets_begin(struct s3_op *op);
 enum s3_error s3_not_implemented_begin(struct s3_op *op);
-enum s3_error s3_preflight_begin(struct s3_op *op);
 
 /* op_bucket.c */
 enum s3_error s3_create_bucket_begin(struct s3_op *op);
@@ -28,6 +27,12 @@ enum s3_error s3_get_bucket_tagging_begin(struct s3_op *op);
 enum s3_error s3_put_bucket_tagging_finish(struct s3_op *op);
 enum s3_error s3_delete_bucket_tagging_begin(struct s3_op *op);
 enum s3_error s3_object_lock_missing_begin(struct s3_op *op);
+
+/* op_cors.c */
+enum s3_error s3_get_bucket_cors_begin(struct s3_op *op);
+enum s3_error s3_put_bucket_cors_finish(struct s3_op *op);
+enum s3_error s3_delete_bucket_cors_begin(struct s3_op *op);
+enum s3_error s3_preflight_begin(struct s3_op *op);
 
 /* op_list.c: the three listings differ in their parameters and documents only. */
 enum s3_error s3_list_objects_begin(struct s3_op *op);

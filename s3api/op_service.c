@@ -14,13 +14,6 @@ enum s3_error s3_not_implemented_begin(struct s3_op *op)
     return s3_fail(op, S3_NOT_IMPLEMENTED, "%s is not implemented.", op->row->name);
 }
 
-enum s3_error s3_preflight_begin(struct s3_op *op)
-{
-    op->detail.method = s3_header(&op->req, "access-control-request-method");
-    op->detail.resource_type = op->req.key.len > 0 ? STR("OBJECT") : STR("BUCKET");
-    return S3_ACCESS_FORBIDDEN;
-}
-
 /* ListBuckets */
 
 #define MAX_BUCKETS 10000 /* AWS's largest page */

@@ -1,5 +1,6 @@
 #include "base/check.h"
 #include "base/limits.h"
+#include "s3api/cors.h"
 #include "s3api/op.h"
 #include "s3api/route.h"
 #include "s3api/service.h"
@@ -83,6 +84,7 @@ void s3_reply_start(struct s3_op *op)
     op->reply.header_count = 0;
     s3_reply_header(op, "x-amz-request-id", op->in.request_id);
     s3_reply_header(op, "x-amz-id-2", op->in.host_id);
+    s3_cors_reply_headers(op);
 }
 
 /* Errors */

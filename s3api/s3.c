@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "s3api/body.h"
 #include "s3api/bucket.h"
+#include "s3api/cors.h"
 #include "s3api/gate.h"
 #include "s3api/multipart.h"
 #include "s3api/op.h"
@@ -107,8 +108,11 @@ struct s3_op *s3_begin(struct s3_service *s, const struct s3_incoming *in, struc
     op->in = *in;
     op->state = S3_BODY;
     op->out = buf_make(LIMIT_XML_REPLY_BYTES);
+    enum s3_error parsed = s3_request_parse(&op->req, in->head, s->domain, arena);
+    if (parsed == S3_OK)
+        s3_cors_look(op);
     s3_reply_start(op);
-    enum s3_error error = begin(op, s3_request_parse(&op->req, in->head, s->domain, arena));
+    enum s3_error error = begin(op, parsed);
     CHECK(error != S3_AGAIN);
     if (error != S3_OK || !op->row->finish)
         reply_with(op, error);

@@ -39,7 +39,6 @@ BUCKET = (
         ("PUT", sub): NOT_IMPLEMENTED
         for sub in (
             "policy",
-            "cors",
             "lifecycle",
             "website",
             "replication",
@@ -161,11 +160,6 @@ def test_promises_that_cannot_be_kept_are_refused(wire, bucket, folder, headers)
     answer = wire.call("PUT", f"/{bucket}/k", headers=headers, body=b"x")
     assert answer.status in (400, 501) and answer.code, answer
     assert not (folder / "k").exists()
-
-
-def test_preflight_without_cors(wire, bucket):
-    answer = wire.send(wire.anonymous("OPTIONS", f"/{bucket}/k", [("Origin", "http://x"), ("Access-Control-Request-Method", "GET")]))
-    assert (answer.status, answer.code) == (403, "AccessForbidden"), answer
 
 
 def test_post_object_is_refused_for_now(wire, bucket, folder):

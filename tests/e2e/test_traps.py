@@ -13,9 +13,8 @@ PART = b"p" * (5 * 1024 * 1024)
 LATER = {
     30: "versioning: PutBucketVersioning answers 501 (test_tiers.py)",
     31: "object lock: its operations answer 501 or 'not configured' (test_tiers.py)",
-    32: "CORS: PutBucketCors answers 501; the preflight is refused (test_tiers.py)",
 }
-ELSEWHERE = {38: "test_space.py"}
+ELSEWHERE = {32: "test_cors.py", 38: "test_space.py"}
 
 
 @pytest.fixture
