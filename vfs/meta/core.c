@@ -1,0 +1,63 @@
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "vfs/meta/internal.h"
+
+static void ids_init(struct meta_ids *ids)
+{
+    *ids = (struct meta_ids){0};
+    mutex_init(&ids->lock);
+}
+
+struct meta *meta_new(struct meta_engine *engine, const struct meta_options *options)
+{
+    struct meta *m = calloc(1, sizeof(*m));
+    CHECK(m != NULL); /* out of memory */
+    m->engine = engine;
+    m->options = *options;
+    mutex_init(&m->lock);
+    ids_init(&m->inode_ids);
+    ids_init(&m->slice_ids);
+    m->opened = meta_opened_new();
+    return m;
+}
+
+void meta_free(struct meta *m)
+{
+    if (!m)
+        return;
+    meta_opened_free(m->opened);
+    meta_engine_close(m->engine);
+    mutex_done(&m->slice_ids.lock);
+    mutex_done(&m->inode_ids.lock);
+    mutex_done(&m->lock);
+    free(m);
+}
+
+struct meta_features meta_features(struct meta *m)
+{
+    mutex_lock(&m->lock);
+    struct meta_features f = m->features;
+    mutex_unlock(&m->lock);
+    return f;
+}
+
+void meta_set_features(struct meta *m, const struct meta_features *features)
+{
+    mutex_lock(&m->lock);
+    m->features = *features;
+    mutex_unlock(&m->lock);
+}
+
+bool meta_is_read_only(const struct meta *m)
+{
+    return m->options.read_only;
+}
+
+void meta_set_data_callbacks(struct meta *m, meta_delete_slice_fn delete_slice, meta_compact_slice_fn compact_slice,
+                             void *arg)
+{
+    m->delete_slice = delete_slice;
+    m->compact_slice = compact_slice;
+    m->data_arg = arg;
+}

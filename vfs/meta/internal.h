@@ -1,0 +1,145 @@
+/* What the files of the metadata semantics share. Not for use outside vfs/meta and its tests.
+ *
+ * How an operation is written: its arguments and results are a struct; a function over (transaction, struct) does one try,
+ * from its first read to its last write, filling results in; meta_transact runs it, again when others were in the way,
+ * so that each try starts by setting its results anew. What the operation changes of usage is gathered in a
+ * struct meta_usage of that struct and given to meta_usage_apply after the commit. */
+#ifndef VFS_META_INTERNAL_H
+#define VFS_META_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "base/map.h"
+#include "base/mutex.h"
+#include "vfs/meta/meta.h"
+
+/* What the semantics need of the settings, taken over at each reload (§8.2 item 1). */
+struct meta_features {
+    uint32_t trash_days; /* 0: no trash */
+    bool acl, dir_stats, owner_quotas;
+    uint64_t capacity, inodes; /* 0: no limit */
+};
+
+struct meta_ids {
+    struct mutex lock;
+    uint64_t next, end;
+};
+struct meta_opened;     /* opened.c */
+struct meta_session;    /* session.c: heartbeat, background */
+struct meta_quotas;     /* quota.c: cached quotas, usage that is not flushed */
+
+struct meta {
+    struct meta_engine *engine;
+    struct meta_options options;
+    struct mutex lock; /* of the next two: leaf */
+    struct meta_features features;
+    struct meta_settings *settings;
+    _Atomic uint64_t sid; /* 0: no session */
+    struct meta_ids inode_ids, slice_ids;
+    struct meta_opened *opened;
+    struct meta_session *session;
+    struct meta_quotas *quotas;
+    meta_delete_slice_fn delete_slice;
+    meta_compact_slice_fn compact_slice;
+    void *data_arg;
+};
+
+/* core.c: a volume without setting record, session and duties: the caller sets features and sid (meta_open; tests). Takes the engine. */
+struct meta *meta_new(struct meta_engine *engine, const struct meta_options *options);
+/* The other way round; ends neither session nor duties. */
+void meta_free(struct meta *m);
+struct meta_features meta_features(struct meta *m);
+void meta_set_features(struct meta *m, const struct meta_features *features);
+
+/* Transactions (txn.c) ---------------------------------------------------------------------------------------------- */
+
+typedef int (*meta_txn_fn)(struct meta *m, struct meta_txn *t, void *arg);
+/* Begins, calls fn, commits when it returns >= 0, else undoes; runs it all again on -META_AGAIN, at most
+ * LIMIT_META_RETRIES times with growing pauses (then -EBUSY). Returns what fn returned. -EROFS for writing where nothing is
+ * written. */
+MUST_USE int meta_transact(struct meta *m, enum meta_txn_mode mode, meta_txn_fn fn, void *arg);
+
+/* Engine-independent calls: t->ops->node_get(t, …) by a shorter name. */
+#define META_DO(t, operation, ...) ((t)->ops->operation((t), __VA_ARGS__))
+
+/* Numbers from the shared counters, taken in the batches of official clients (§3.5), which cost them a transaction each. */
+#define META_INODE_BATCH 1024
+#define META_SLICE_BATCH 4096
+MUST_USE int meta_take_id(struct meta *m, struct meta_ids *ids, const char *counter, uint32_t batch, uint64_t *out);
+MUST_USE int meta_new_ino(struct meta *m, meta_ino *out);
+
+/* Nodes (node.c) ----------------------------------------------------------------------------------------------------- */
+
+/* Now, as the format stores it (nanoseconds). */
+struct timespec meta_now(void);
+bool meta_time_eq(struct timespec a, struct timespec b);
+/* Permission bits and ACL by §7.3. 0 or -EACCES. */
+MUST_USE int meta_check_access(struct meta_txn *t, const struct meta_ctx *ctx, const struct meta_attr *attr, unsigned want);
+bool meta_ctx_is_root(const struct meta_ctx *ctx);
+bool meta_ctx_in_group(const struct meta_ctx *ctx, uint32_t gid);
+/* Node 1 and the trash may be missing from a damaged volume; they are synthetic then (§7.2). */
+MUST_USE int meta_node_get(struct meta_txn *t, meta_ino ino, bool lock, struct meta_attr *out);
+MUST_USE int meta_check_name(struct str name);
+
+/* Open files (opened.c) ------------------------------------------------------------------------------------------------ */
+
+struct meta_opened *meta_opened_new(void);
+void meta_opened_free(struct meta_opened *o);
+void meta_opened_add(struct meta *m, meta_ino ino);
+bool meta_is_open(struct meta *m, meta_ino ino);
+/* The file lost its last name while open (or got one again): its last close deletes it. false: it is not open (any more). */
+bool meta_opened_unlinked(struct meta *m, meta_ino ino, bool unlinked);
+/* true: that was the last close of an unlinked file. */
+bool meta_opened_remove(struct meta *m, meta_ino ino);
+/* The sustained inode of a session goes for good (§7.19 "delete-sustained"). Also for sessions found dead. */
+MUST_USE int meta_delete_sustained(struct meta *m, uint64_t sid, meta_ino ino);
+
+/* Trash (trash.c) ---------------------------------------------------------------------------------------------------- */
+
+/* The sub-directory of this hour, made when missing; 0 when what is removed from `parent` does not go to the trash. */
+MUST_USE int meta_trash_for(struct meta *m, meta_ino parent, unsigned flags, meta_ino *out);
+/* "{parent}-{ino}-{name}", at most 255 bytes. */
+struct str meta_trash_name(char out[META_NAME_MAX + 1], meta_ino parent, meta_ino ino, struct str name);
+
+/* Usage and quotas (quota.c) ----------------------------------------------------------------------------------------- */
+
+/* What one operation changed (§7 VOL, DIR, DQ, UG). */
+#define META_USAGE_DIRS 8 /* rename: two parents, the trash, and room */
+struct meta_usage_dir {
+    meta_ino ino;
+    int64_t length, space, inodes;     /* DIR */
+    int64_t quota_space, quota_inodes; /* DQ: of this directory and those above it */
+};
+struct meta_usage_owner {
+    uint32_t uid, gid;
+    int64_t space, inodes;
+};
+struct meta_usage {
+    int64_t space, inodes; /* VOL */
+    struct meta_usage_owner owners[2];
+    unsigned owner_count;
+    struct meta_usage_dir dirs[META_USAGE_DIRS];
+    unsigned dir_count;
+};
+/* Gathering: usage.c. One record per directory. */
+void meta_usage_dir_add(struct meta_usage *u, const struct meta_usage_dir *add);
+void meta_usage_owner_add(struct meta_usage *u, uint32_t uid, uint32_t gid, int64_t space, int64_t inodes);
+/* An entry came to (sign 1) or went from (sign -1) a directory: DIR; with quota also DQ. */
+void meta_usage_entry(struct meta_usage *u, meta_ino dir, const struct meta_attr *attr, int sign, bool quota);
+/* A node came to be or is no more: VOL and UG. */
+void meta_usage_node(struct meta_usage *u, const struct meta_attr *attr, int sign);
+/* After the commit. Never fails: what cannot be flushed now is kept and tried again. */
+void meta_usage_apply(struct meta *m, const struct meta_usage *u);
+/* -EDQUOT (user, group, a directory's quota), -ENOSPC (volume). dir 0: no directory. A negative or no growth is always
+ * fine. uid, gid: whose the space will be. */
+MUST_USE int meta_quota_check(struct meta *m, uint32_t uid, uint32_t gid, meta_ino dir, int64_t space, int64_t inodes);
+/* The nearest directory, itself included, that has a quota; 0: none. */
+MUST_USE int meta_quota_of(struct meta *m, meta_ino dir, meta_ino *out);
+
+/* Data of deleted files (chunks.c) ------------------------------------------------------------------------------------ */
+
+/* A file's node is gone and its delfile record is in place: deletes its chunks and slices soon, in the background where
+ * there is one, and then the record. Never fails; what is left is found by the hourly duty. */
+void meta_delete_file_data(struct meta *m, meta_ino ino, uint64_t length);
+
+#endif
