@@ -69,6 +69,10 @@
 #define LIMIT_COPY_BYTES_MAX (5ull * 1024 * 1024 * 1024)
 #define LIMIT_OBJECT_BYTES_MAX (50ull * 1024 * 1024 * 1024 * 1024) /* 50 TiB */
 
+/* Policies (AWS: "Bucket policies are limited to 20 KB"). A condition's value is the deepest: six levels. */
+#define LIMIT_POLICY_BYTES (20 * 1024)
+#define LIMIT_POLICY_DEPTH 16
+
 /* SigV4. */
 #define LIMIT_CLOCK_SKEW_S 900
 #define LIMIT_PRESIGN_EXPIRES_S (7 * 24 * 3600)

@@ -1,0 +1,70 @@
+/* What the files of the policy language share: parsed patterns, conditions, the tables of names. Included by auth/policy*.c and
+ * their tests only. Thread: any. */
+#ifndef AUTH_POLICY_INTERNAL_H
+#define AUTH_POLICY_INTERNAL_H
+
+#include "auth/policy.h"
+#include "auth/policy_json.h"
+
+/* Parsing: what every step needs. */
+struct policy_parser {
+    struct arena *arena; /* becomes the policy's */
+    struct buf *error;
+    enum auth_policy_kind kind;
+    struct str bucket;
+    bool has_variables; /* Version 2012-10-17 */
+};
+
+/* Writes the line and returns -EINVAL. */
+int policy_fail(struct policy_parser *p, const char *format, ...) PRINTF(2, 3);
+
+/* Patterns (policy_pattern.c) */
+
+struct policy_token {
+    enum { POLICY_TEXT, POLICY_ANY, POLICY_ONE, POLICY_VARIABLE } kind;
+    struct str text; /* literal, or the variable's key */
+    bool has_fallback;
+    struct str fallback; /* ${key, 'fallback'} */
+};
+
+struct policy_pattern {
+    struct str source;
+    struct policy_token *tokens;
+    size_t count;
+};
+
+enum { POLICY_WILDCARDS = 1, POLICY_VARIABLES = 2 };
+enum { POLICY_NOCASE = 1 };
+enum policy_match { POLICY_NO, POLICY_YES, POLICY_UNRESOLVED /* a variable without a value */ };
+
+/* -EINVAL for a variable that is not closed or whose key is unknown. */
+MUST_USE int policy_pattern_parse(struct policy_parser *p, struct str source, unsigned flags, struct policy_pattern *out);
+/* r may be NULL when the pattern has no variables. */
+enum policy_match policy_pattern_match(const struct policy_pattern *pattern, struct str text, unsigned flags,
+                                       const struct auth_policy_request *r);
+/* Does "*" or "?" or a variable make it stand for more than one text? */
+bool policy_pattern_is_open(const struct policy_pattern *pattern);
+
+/* Names (policy_names.c) */
+
+enum policy_level { POLICY_LEVEL_ACCOUNT = 1, POLICY_LEVEL_BUCKET = 2, POLICY_LEVEL_OBJECT = 4, POLICY_LEVEL_OTHER = 8 };
+/* The levels of all actions that the pattern stands for; 0: S3 has none. */
+unsigned policy_action_levels(const struct policy_pattern *pattern);
+
+struct policy_key_row {
+    const char *name;   /* ends with '/' when a tag's name follows */
+    bool fixes_caller;  /* a fixed value of it makes a grant to everybody not public */
+};
+const struct policy_key_row *policy_key_find(struct str name);
+
+/* Conditions (policy_condition.c) */
+
+struct policy_condition;
+MUST_USE int policy_conditions_parse(struct policy_parser *p, const struct policy_json *json,
+                                     struct policy_condition **out, size_t *out_count);
+/* is_deny: on which side a comparison errs that cannot be made. */
+bool policy_conditions_hold(const struct policy_condition *conditions, size_t count, bool is_deny,
+                            const struct auth_policy_request *r);
+bool policy_conditions_fix_caller(const struct policy_condition *conditions, size_t count);
+
+#endif

@@ -1,0 +1,310 @@
+#include <errno.h>
+
+#include "auth/policy_statement.h"
+
+#define ARN_S3 "arn:aws:s3:::"
+#define ARN_IAM "arn:aws:iam::"
+
+int policy_fail(struct policy_parser *p, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (p->error->len == 0)
+        buf_addv(p->error, format, args);
+    va_end(args);
+    return -EINVAL;
+}
+
+/* Only the members that the object may have. */
+static int check_members(struct policy_parser *p, const struct policy_json *object, const char *const *known, size_t count)
+{
+    for (const struct policy_json *n = object->first; n; n = n->next) {
+        bool is_known = false;
+        for (size_t i = 0; i < count; i++)
+            is_known |= str_is(n->name, known[i]);
+        if (!is_known)
+            return policy_fail(p, "Unknown field %.*s", STR_ARG(n->name));
+    }
+    return 0;
+}
+
+static const struct policy_json *items(const struct policy_json *json, size_t *count)
+{
+    *count = json->kind == POLICY_JSON_LIST ? json->count : 1;
+    return json->kind == POLICY_JSON_LIST ? json->first : json;
+}
+
+/* Element and its Not… form: at most one, and one where it is required. */
+static int choose(struct policy_parser *p, const struct policy_json *s, const char *name, const char *not_name,
+                  bool *out_not, const struct policy_json **out)
+{
+    const struct policy_json *plain = policy_json_member(s, name), *negated = policy_json_member(s, not_name);
+    *out_not = negated != NULL;
+    *out = negated ? negated : plain;
+    if (plain && negated)
+        return policy_fail(p, "Statement has both %s and %s", name, not_name);
+    return *out ? 0 : policy_fail(p, "Missing required field %s", name);
+}
+
+/* Principals */
+
+static bool is_account(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (!((s.ptr[i] >= '0' && s.ptr[i] <= '9') || (s.ptr[i] >= 'a' && s.ptr[i] <= 'z')))
+            return false;
+    return s.len > 0 && s.len <= 32;
+}
+
+/* "arn:aws:iam::ACCOUNT:user/NAME", "arn:aws:iam::ACCOUNT:root", "ACCOUNT", "*". Accounts of other systems (AWS's of 12
+ * digits, Ceph's tenants) may be named; they are nobody here. */
+static bool parse_aws_principal(struct str text, struct policy_principal *out)
+{
+    *out = (struct policy_principal){.kind = POLICY_EVERYBODY, .text = text};
+    if (str_is(text, "*"))
+        return true;
+    out->kind = POLICY_ACCOUNT;
+    if (!str_starts(text, STR(ARN_IAM)))
+        return text.len == 12 && is_account(text);
+    struct str account, rest = str_from(text, sizeof(ARN_IAM) - 1);
+    if (!str_split(&rest, ':', &account) || !rest.ptr || !is_account(account))
+        return false;
+    if (str_is(rest, "root")) {
+        out->text = account;
+        return true;
+    }
+    out->kind = POLICY_ARN;
+    bool has_wildcard = str_find_char(rest, '*') >= 0 || str_find_char(rest, '?') >= 0;
+    return str_starts(rest, STR("user/")) && rest.len > 5 && !has_wildcard;
+}
+
+static int parse_principal(struct policy_parser *p, struct str type, const struct policy_json *n,
+                           struct policy_principal *out)
+{
+    bool ok = false;
+    if (n->kind != POLICY_JSON_TEXT)
+        return policy_fail(p, "Invalid principal in policy");
+    if (str_is(type, "AWS")) {
+        ok = parse_aws_principal(n->text, out);
+    } else if (str_is(type, "CanonicalUser")) {
+        *out = (struct policy_principal){.kind = POLICY_CANONICAL, .text = n->text};
+        ok = n->text.len > 0;
+    } else {
+        return policy_fail(p, "Invalid principal in policy: unsupported type %.*s", STR_ARG(type));
+    }
+    return ok ? 0 : policy_fail(p, "Invalid principal in policy: %.*s", STR_ARG(n->text));
+}
+
+static size_t count_principals(const struct policy_json *json)
+{
+    size_t total = 1, count;
+    for (const struct policy_json *type = json->first; type; type = type->next) {
+        (void)items(type, &count);
+        total += count;
+    }
+    return total;
+}
+
+static int parse_principals(struct policy_parser *p, const struct policy_json *json, struct policy_statement *s)
+{
+    s->principals = arena_array_of(p->arena, struct policy_principal, count_principals(json));
+    if (json->kind == POLICY_JSON_TEXT && str_is(json->text, "*")) {
+        s->principals[s->principal_count++] = (struct policy_principal){.kind = POLICY_EVERYBODY};
+        return 0;
+    }
+    if (json->kind != POLICY_JSON_OBJECT)
+        return policy_fail(p, "Invalid principal in policy");
+    for (const struct policy_json *type = json->first; type; type = type->next) {
+        size_t count;
+        const struct policy_json *n = items(type, &count);
+        for (size_t i = 0; i < count; i++, n = n->next) {
+            int r = parse_principal(p, type->name, n, &s->principals[s->principal_count++]);
+            if (r < 0)
+                return r;
+        }
+    }
+    return s->principal_count > 0 ? 0 : policy_fail(p, "Invalid principal in policy");
+}
+
+static int parse_who(struct policy_parser *p, const struct policy_json *json, struct policy_statement *s)
+{
+    const struct policy_json *who = NULL;
+    if (p->kind == AUTH_POLICY_BUCKET) {
+        int r = choose(p, json, "Principal", "NotPrincipal", &s->not_principal, &who);
+        return r < 0 ? r : parse_principals(p, who, s);
+    }
+    if (policy_json_member(json, "Principal") || policy_json_member(json, "NotPrincipal"))
+        return policy_fail(p, "Identity policies must not have a Principal");
+    return 0;
+}
+
+/* Actions and resources */
+
+static int parse_patterns(struct policy_parser *p, const struct policy_json *json, const char *what, unsigned flags,
+                          struct policy_pattern **out, size_t *out_count)
+{
+    size_t count;
+    const struct policy_json *n = items(json, &count);
+    *out = arena_array_of(p->arena, struct policy_pattern, count + 1);
+    for (*out_count = 0; *out_count < count; n = n->next) {
+        if (n->kind != POLICY_JSON_TEXT || n->text.len == 0)
+            return policy_fail(p, "Policy has an invalid %s", what);
+        int r = policy_pattern_parse(p, n->text, flags, &(*out)[(*out_count)++]);
+        if (r < 0)
+            return r;
+    }
+    return count > 0 ? 0 : policy_fail(p, "Policy has an empty %s", what);
+}
+
+static int parse_actions(struct policy_parser *p, const struct policy_json *json, struct policy_statement *s)
+{
+    const struct policy_json *what = NULL;
+    int r = choose(p, json, "Action", "NotAction", &s->not_action, &what);
+    if (r == 0)
+        r = parse_patterns(p, what, "action", POLICY_WILDCARDS, &s->actions, &s->action_count);
+    for (size_t i = 0; r == 0 && i < s->action_count; i++)
+        if (policy_action_levels(&s->actions[i]) == 0)
+            r = policy_fail(p, "Policy has invalid action: %.*s", STR_ARG(s->actions[i].source));
+    return r;
+}
+
+/* The resource's bucket as a pattern; "*" is every resource. */
+static struct str bucket_part(struct str source)
+{
+    struct str rest = str_is(source, "*") ? source : str_from(source, sizeof(ARN_S3) - 1);
+    ptrdiff_t slash = str_find_char(rest, '/');
+    return slash < 0 ? rest : str_first(rest, (size_t)slash);
+}
+
+static int check_resource(struct policy_parser *p, const struct policy_pattern *resource)
+{
+    struct policy_pattern bucket;
+    struct str source = resource->source;
+    bool is_arn = str_starts(source, STR(ARN_S3)) && source.len > sizeof(ARN_S3) - 1;
+    if (!is_arn && !str_is(source, "*"))
+        return policy_fail(p, "Policy has invalid resource: %.*s", STR_ARG(source));
+    if (p->kind != AUTH_POLICY_BUCKET)
+        return 0;
+    int r = policy_pattern_parse(p, bucket_part(source), POLICY_WILDCARDS, &bucket);
+    if (r < 0)
+        return r;
+    return policy_pattern_match(&bucket, p->bucket, 0, NULL) == POLICY_YES
+               ? 0
+               : policy_fail(p, "Policy has invalid resource: %.*s is not in the bucket", STR_ARG(source));
+}
+
+static int parse_resources(struct policy_parser *p, const struct policy_json *json, struct policy_statement *s)
+{
+    const struct policy_json *what = NULL;
+    int r = choose(p, json, "Resource", "NotResource", &s->not_resource, &what);
+    if (r == 0)
+        r = parse_patterns(p, what, "resource", POLICY_WILDCARDS | POLICY_VARIABLES, &s->resources, &s->resource_count);
+    for (size_t i = 0; r == 0 && i < s->resource_count; i++)
+        r = check_resource(p, &s->resources[i]);
+    return r;
+}
+
+static unsigned resource_levels(struct str source)
+{
+    bool has_slash = str_find_char(source, '/') >= 0, has_any = str_find_char(source, '*') >= 0;
+    if (str_is(source, "*"))
+        return POLICY_LEVEL_ACCOUNT | POLICY_LEVEL_BUCKET | POLICY_LEVEL_OBJECT | POLICY_LEVEL_OTHER;
+    return (has_slash ? 0u : (unsigned)POLICY_LEVEL_BUCKET) | (has_slash || has_any ? (unsigned)POLICY_LEVEL_OBJECT : 0u);
+}
+
+/* A grant of s3:GetObject on a bucket's own ARN grants nothing; its author thinks otherwise. */
+static int check_levels(struct policy_parser *p, const struct policy_statement *s)
+{
+    unsigned levels = 0;
+    if (p->kind != AUTH_POLICY_BUCKET || s->not_action || s->not_resource)
+        return 0;
+    for (size_t i = 0; i < s->resource_count; i++)
+        levels |= resource_levels(s->resources[i].source);
+    for (size_t i = 0; i < s->action_count; i++)
+        if (!(policy_action_levels(&s->actions[i]) & levels))
+            return policy_fail(p, "Action does not apply to any resource(s) in statement: %.*s",
+                               STR_ARG(s->actions[i].source));
+    return 0;
+}
+
+/* Statements */
+
+static int parse_effect(struct policy_parser *p, const struct policy_json *json, struct policy_statement *s)
+{
+    const struct policy_json *effect = policy_json_member(json, "Effect");
+    const struct policy_json *sid = policy_json_member(json, "Sid");
+    if (!effect)
+        return policy_fail(p, "Missing required field Effect");
+    if (sid && sid->kind != POLICY_JSON_TEXT)
+        return policy_fail(p, "Invalid Sid");
+    s->sid = sid ? sid->text : STR_EMPTY;
+    s->is_deny = effect->kind == POLICY_JSON_TEXT && str_is(effect->text, "Deny");
+    if (!s->is_deny && !(effect->kind == POLICY_JSON_TEXT && str_is(effect->text, "Allow")))
+        return policy_fail(p, "Invalid effect: %.*s", STR_ARG(effect->text));
+    return 0;
+}
+
+static int parse_statement(struct policy_parser *p, const struct policy_json *json, struct policy_statement *s)
+{
+    static const char *const known[] = {"Sid",       "Effect",   "Principal",   "NotPrincipal", "Action",
+                                        "NotAction", "Resource", "NotResource", "Condition"};
+    if (json->kind != POLICY_JSON_OBJECT)
+        return policy_fail(p, "A statement must be an object");
+    const struct policy_json *condition = policy_json_member(json, "Condition");
+    int r = check_members(p, json, known, ARRAY_SIZE(known));
+    if (r == 0)
+        r = parse_effect(p, json, s);
+    if (r == 0)
+        r = parse_who(p, json, s);
+    if (r == 0)
+        r = parse_actions(p, json, s);
+    if (r == 0)
+        r = parse_resources(p, json, s);
+    if (r == 0 && condition)
+        r = policy_conditions_parse(p, condition, &s->conditions, &s->condition_count);
+    return r == 0 ? check_levels(p, s) : r;
+}
+
+static int check_sid(struct policy_parser *p, const struct auth_policy *policy)
+{
+    const struct policy_statement *last = &policy->statements[policy->count - 1];
+    for (size_t i = 0; i + 1 < policy->count; i++)
+        if (last->sid.len > 0 && str_eq(policy->statements[i].sid, last->sid))
+            return policy_fail(p, "Statement IDs (SID) in a single policy must be unique: %.*s", STR_ARG(last->sid));
+    return 0;
+}
+
+static int parse_head(struct policy_parser *p, const struct policy_json *root)
+{
+    static const char *const known[] = {"Version", "Id", "Statement"};
+    const struct policy_json *version = policy_json_member(root, "Version"), *id = policy_json_member(root, "Id");
+    int r = check_members(p, root, known, ARRAY_SIZE(known));
+    if (r < 0)
+        return r;
+    p->has_variables = version && str_is(version->text, "2012-10-17");
+    if (version && !p->has_variables && !str_is(version->text, "2008-10-17"))
+        return policy_fail(p, "The policy must contain a valid version string: %.*s", STR_ARG(version->text));
+    return id && id->kind != POLICY_JSON_TEXT ? policy_fail(p, "Invalid Id") : 0;
+}
+
+int policy_parse_document(struct policy_parser *p, struct auth_policy *out)
+{
+    const struct policy_json *root = policy_json_parse(out->text, p->arena, p->error);
+    const struct policy_json *statements = policy_json_member(root, "Statement");
+    if (!root)
+        return -EINVAL;
+    int r = parse_head(p, root);
+    if (r < 0)
+        return r;
+    size_t count = 0;
+    const struct policy_json *n = statements ? items(statements, &count) : NULL;
+    if (count == 0)
+        return policy_fail(p, "Missing required field Statement");
+    out->statements = arena_array_of(p->arena, struct policy_statement, count);
+    for (size_t i = 0; r == 0 && i < count; i++, n = n->next) {
+        r = parse_statement(p, n, &out->statements[out->count++]);
+        if (r == 0)
+            r = check_sid(p, out);
+    }
+    return r;
+}
