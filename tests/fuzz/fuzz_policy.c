@@ -1,0 +1,39 @@
+/* Policy documents: any bytes are refused with a line, or give a policy that can be evaluated. */
+#include "tests/fuzz/fuzz.h"
+
+#include "auth/policy.h"
+
+static void answer(void *data, struct str key, struct auth_context_value *out)
+{
+    const struct str *value = data;
+    *out = (struct auth_context_value){.key = key, .values = value, .count = key.len % 2};
+}
+
+static void evaluate(struct str json, enum auth_policy_kind kind)
+{
+    struct auth_policy *policy = NULL;
+    struct buf error = buf_make(64 * 1024);
+    struct str tail = str_from(json, json.len > 40 ? json.len - 40 : 0);
+    int r = auth_policy_parse(kind, json, STR("b"), &policy, &error);
+    CHECK((r == 0) == (error.len == 0));
+    if (r == 0) {
+        struct auth_policy_request request = {.action = STR("s3:GetObject"),
+                                              .resource = STR("arn:aws:s3:::b/key"),
+                                              .principal_arn = STR("arn:aws:iam::000000000000:user/a"),
+                                              .principal_id = STR("c0ffee"),
+                                              .account = STR("000000000000"),
+                                              .context = answer,
+                                              .context_data = &tail};
+        CHECK(auth_policy_evaluate(policy, &request) <= AUTH_DENY);
+        (void)auth_policy_is_public(policy);
+    }
+    auth_policy_unref(policy);
+    buf_done(&error);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    evaluate(fuzz_str(data, size), AUTH_POLICY_BUCKET);
+    evaluate(fuzz_str(data, size), AUTH_POLICY_IDENTITY);
+    return 0;
+}

@@ -1,0 +1,206 @@
+#include "tests/support/unit.h"
+
+#include "auth/policy.h"
+
+/* What a policy says of a request: AWS's documented examples, and each operator with a key that is there, is not, or has
+ * several values (SEC-39). */
+
+#define ALICE "arn:aws:iam::000000000000:user/alice"
+#define BOB "arn:aws:iam::000000000000:user/bob"
+
+/* "key=value|value;key=…" */
+static void answer(void *data, struct str key, struct auth_context_value *out)
+{
+    static struct str values[8];
+    struct str pair, name, value, rest = str_z(data);
+    *out = (struct auth_context_value){.key = key, .values = values};
+    while (rest.ptr && str_split(&rest, ';', &pair)) {
+        struct str texts = pair;
+        if (!str_split(&texts, '=', &name) || !str_eq_nocase(name, key))
+            continue;
+        while (texts.ptr && str_split(&texts, '|', &value))
+            values[out->count++] = value;
+    }
+}
+
+static enum auth_verdict evaluate(const char *json, const char *action, const char *resource, const char *who, char *context)
+{
+    struct buf error = buf_make(1000);
+    struct auth_policy *policy = NULL;
+    if (auth_policy_parse(AUTH_POLICY_BUCKET, str_z(json), STR("b"), &policy, &error) < 0)
+        fail_msg("%s: %s", json, buf_z(&error));
+    struct auth_policy_request r = {.action = str_z(action),
+                                    .resource = str_z(resource),
+                                    .principal_arn = str_z(who),
+                                    .principal_id = who ? STR("c0ffee") : STR_EMPTY,
+                                    .account = who ? STR("000000000000") : STR_EMPTY,
+                                    .context = answer,
+                                    .context_data = context};
+    enum auth_verdict verdict = auth_policy_evaluate(policy, &r);
+    auth_policy_unref(policy);
+    buf_done(&error);
+    return verdict;
+}
+
+#define ONE(effect, who, action, resource)                                                                             \
+    "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"" effect "\"," who ",\"Action\":\"" action                \
+    "\",\"Resource\":\"arn:aws:s3:::" resource "\"}}"
+#define ANYBODY "\"Principal\":\"*\""
+
+static void test_elements(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *action, *resource, *who;
+        enum auth_verdict verdict;
+    } rows[] = {
+        {ONE("Allow", ANYBODY, "s3:GetObject", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", NULL, AUTH_ALLOW},
+        {ONE("Allow", ANYBODY, "S3:getobject", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", NULL, AUTH_ALLOW},
+        {ONE("Allow", ANYBODY, "s3:GetObject", "b/*"), "s3:GetObjectVersion", "arn:aws:s3:::b/k", NULL, AUTH_NO_OPINION},
+        {ONE("Allow", ANYBODY, "s3:GetObject", "b/*"), "s3:GetObject", "arn:aws:s3:::bb/k", NULL, AUTH_NO_OPINION},
+        {ONE("Allow", ANYBODY, "s3:Get*", "b/a?/*x"), "s3:GetObject", "arn:aws:s3:::b/a1/yxx", NULL, AUTH_ALLOW},
+        {ONE("Allow", ANYBODY, "s3:Get*", "b/a?/*x"), "s3:GetObject", "arn:aws:s3:::b/a/x", NULL, AUTH_NO_OPINION},
+        {ONE("Allow", ANYBODY, "s3:*", "b/K"), "s3:GetObject", "arn:aws:s3:::b/k", NULL, AUTH_NO_OPINION},
+        {ONE("Deny", ANYBODY, "s3:*", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", ALICE, AUTH_DENY},
+        {ONE("Allow", "\"Principal\":{\"AWS\":\"" ALICE "\"}", "s3:*", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", ALICE, AUTH_ALLOW},
+        {ONE("Allow", "\"Principal\":{\"AWS\":\"" ALICE "\"}", "s3:*", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", BOB, AUTH_NO_OPINION},
+        {ONE("Allow", "\"Principal\":{\"AWS\":\"" ALICE "\"}", "s3:*", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", NULL, AUTH_NO_OPINION},
+        {ONE("Allow", "\"Principal\":{\"CanonicalUser\":\"c0ffee\"}", "s3:*", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", BOB, AUTH_ALLOW},
+        {ONE("Allow", "\"Principal\":{\"AWS\":\"000000000000\"}", "s3:*", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", BOB, AUTH_NO_OPINION},
+        {ONE("Deny", "\"Principal\":{\"AWS\":\"arn:aws:iam::000000000000:root\"}", "s3:*", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", BOB, AUTH_DENY},
+        {ONE("Deny", "\"NotPrincipal\":{\"AWS\":\"" ALICE "\"}", "s3:*", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", ALICE, AUTH_NO_OPINION},
+        {ONE("Deny", "\"NotPrincipal\":{\"AWS\":\"" ALICE "\"}", "s3:*", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", NULL, AUTH_DENY},
+        {ONE("Allow", ANYBODY, "s3:*", "b/home/${aws:username}/*"), "s3:GetObject", "arn:aws:s3:::b/home/alice/x", ALICE, AUTH_ALLOW},
+        {ONE("Allow", ANYBODY, "s3:*", "b/home/${aws:username}/*"), "s3:GetObject", "arn:aws:s3:::b/home/bob/x", ALICE, AUTH_NO_OPINION},
+        {ONE("Allow", ANYBODY, "s3:*", "b/${aws:Referer}"), "s3:GetObject", "arn:aws:s3:::b/x", ALICE, AUTH_NO_OPINION},
+        {ONE("Allow", ANYBODY, "s3:*", "b/${aws:Referer, 'x'}"), "s3:GetObject", "arn:aws:s3:::b/x", ALICE, AUTH_ALLOW},
+        {ONE("Allow", ANYBODY, "s3:*", "b/${aws:UserAgent}"), "s3:GetObject", "arn:aws:s3:::b/abc", ALICE, AUTH_NO_OPINION},
+        {ONE("Allow", ANYBODY, "s3:*", "b/${*}${?}${$}"), "s3:GetObject", "arn:aws:s3:::b/*?$", NULL, AUTH_ALLOW},
+        {ONE("Allow", ANYBODY, "s3:*", "b/${*}"), "s3:GetObject", "arn:aws:s3:::b/x", NULL, AUTH_NO_OPINION},
+        {"{\"Version\":\"2008-10-17\",\"Statement\":{\"Effect\":\"Allow\"," ANYBODY
+         ",\"Action\":\"s3:*\",\"Resource\":\"arn:aws:s3:::b/${aws:username}\"}}", "s3:GetObject", "arn:aws:s3:::b/alice", ALICE, AUTH_NO_OPINION},
+        {"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\"," ANYBODY
+         ",\"NotAction\":\"s3:Delete*\",\"NotResource\":\"arn:aws:s3:::b/secret/*\"}]}", "s3:GetObject", "arn:aws:s3:::b/x", NULL, AUTH_ALLOW},
+        {"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\"," ANYBODY
+         ",\"NotAction\":\"s3:Delete*\",\"NotResource\":\"arn:aws:s3:::b/secret/*\"}]}", "s3:GetObject", "arn:aws:s3:::b/secret/x", NULL, AUTH_NO_OPINION},
+        {"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\"," ANYBODY
+         ",\"NotAction\":\"s3:Delete*\",\"NotResource\":\"arn:aws:s3:::b/${aws:Referer}/*\"}]}", "s3:GetObject", "arn:aws:s3:::b/x", NULL, AUTH_NO_OPINION},
+        {"{\"Statement\":[{\"Effect\":\"Allow\"," ANYBODY ",\"Action\":\"s3:*\",\"Resource\":\"*\"},{\"Effect\":\"Deny\"," ANYBODY
+         ",\"Action\":\"s3:GetObject\",\"Resource\":\"arn:aws:s3:::b/x*\"}]}", "s3:GetObject", "arn:aws:s3:::b/xx", ALICE, AUTH_DENY},
+    };
+    static char context[] = "aws:username=alice;aws:UserAgent=*";
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        enum auth_verdict v = evaluate(rows[i].json, rows[i].action, rows[i].resource, rows[i].who, context);
+        if (v != rows[i].verdict)
+            fail_msg("row %zu: %s: %d", i, rows[i].json, (int)v);
+    }
+}
+
+static void test_conditions(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *condition;
+        const char *context;
+        bool holds;
+    } rows[] = {
+        /* Strings */
+        {"\"StringEquals\":{\"s3:prefix\":[\"a\",\"b\"]}", "s3:prefix=b", true},
+        {"\"StringEquals\":{\"S3:Prefix\":\"b\"}", "s3:prefix=b", true},
+        {"\"StringEquals\":{\"s3:prefix\":\"*\"}", "s3:prefix=b", false},
+        {"\"StringEquals\":{\"s3:prefix\":\"b\"}", "", false},
+        {"\"StringEqualsIfExists\":{\"s3:prefix\":\"b\"}", "", true},
+        {"\"StringEqualsIfExists\":{\"s3:prefix\":\"b\"}", "s3:prefix=c", false},
+        {"\"StringNotEquals\":{\"s3:prefix\":[\"a\",\"b\"]}", "s3:prefix=b", false},
+        {"\"StringNotEquals\":{\"s3:prefix\":[\"a\",\"b\"]}", "s3:prefix=c", true},
+        {"\"StringNotEquals\":{\"s3:prefix\":\"b\"}", "", true},
+        {"\"StringNotEqualsIfExists\":{\"s3:prefix\":\"b\"}", "", true},
+        {"\"StringEqualsIgnoreCase\":{\"s3:prefix\":\"AbC\"}", "s3:prefix=aBc", true},
+        {"\"StringNotEqualsIgnoreCase\":{\"s3:prefix\":\"AbC\"}", "s3:prefix=aBc", false},
+        {"\"StringLike\":{\"s3:prefix\":\"a*c?\"}", "s3:prefix=abbcd", true},
+        {"\"StringLike\":{\"s3:prefix\":\"a*\"}", "", false},
+        {"\"StringNotLike\":{\"s3:prefix\":\"a*\"}", "s3:prefix=abc", false},
+        {"\"StringNotLike\":{\"s3:prefix\":\"a*\"}", "", true},
+        {"\"StringEquals\":{\"s3:prefix\":\"${aws:username}/\"}", "s3:prefix=alice/;aws:username=alice", true},
+        {"\"StringEquals\":{\"s3:prefix\":\"${aws:username}/\"}", "s3:prefix=alice/", false},
+        /* A comparison that cannot be made never allows. */
+        {"\"StringNotEquals\":{\"s3:prefix\":\"${aws:username}/\"}", "s3:prefix=alice/", false},
+        /* Numbers, dates */
+        {"\"NumericEquals\":{\"s3:max-keys\":10}", "s3:max-keys=10", true},
+        {"\"NumericLessThanEquals\":{\"s3:max-keys\":\"10\"}", "s3:max-keys=11", false},
+        {"\"NumericLessThan\":{\"s3:max-keys\":1.2}", "s3:max-keys=1.1", true},
+        {"\"NumericGreaterThan\":{\"s3:max-keys\":\"-5\"}", "s3:max-keys=0", true},
+        {"\"NumericGreaterThanEquals\":{\"s3:max-keys\":\"5\"}", "s3:max-keys=5", true},
+        {"\"NumericNotEquals\":{\"s3:max-keys\":\"5\"}", "", true},
+        {"\"NumericLessThan\":{\"s3:max-keys\":\"5\"}", "", false},
+        {"\"NumericLessThan\":{\"s3:max-keys\":\"5\"}", "s3:max-keys=x", false},
+        {"\"DateGreaterThan\":{\"aws:CurrentTime\":\"2020-01-01T00:00:00Z\"}", "aws:CurrentTime=2020-01-01T00:00:01Z", true},
+        {"\"DateLessThan\":{\"aws:CurrentTime\":\"2020-01-01\"}", "aws:CurrentTime=2020-01-01T00:00:01Z", false},
+        {"\"DateEquals\":{\"aws:EpochTime\":\"1577836800\"}", "aws:EpochTime=1577836800", true},
+        {"\"DateNotEquals\":{\"aws:EpochTime\":\"1577836800\"}", "", true},
+        {"\"DateLessThanEquals\":{\"aws:EpochTime\":\"1577836800\"}", "aws:EpochTime=1577836800", true},
+        {"\"DateGreaterThanEquals\":{\"aws:EpochTime\":\"1577836801\"}", "aws:EpochTime=1577836800", false},
+        /* Truth, presence, bytes */
+        {"\"Bool\":{\"aws:SecureTransport\":\"true\"}", "aws:SecureTransport=true", true},
+        {"\"Bool\":{\"aws:SecureTransport\":false}", "aws:SecureTransport=true", false},
+        {"\"Bool\":{\"aws:SecureTransport\":false}", "", false},
+        {"\"BoolIfExists\":{\"aws:SecureTransport\":false}", "", true},
+        {"\"Null\":{\"s3:prefix\":\"true\"}", "", true},
+        {"\"Null\":{\"s3:prefix\":\"true\"}", "s3:prefix=", false},
+        {"\"Null\":{\"s3:prefix\":\"false\"}", "s3:prefix=x", true},
+        {"\"Null\":{\"s3:prefix\":\"false\"}", "", false},
+        {"\"BinaryEquals\":{\"s3:prefix\":\"QUJD\"}", "s3:prefix=QUJD", true},
+        {"\"BinaryEquals\":{\"s3:prefix\":\"QUJD\"}", "s3:prefix=QUJE", false},
+        /* Addresses */
+        {"\"IpAddress\":{\"aws:SourceIp\":\"10.1.0.0/20\"}", "aws:SourceIp=10.1.15.255", true},
+        {"\"IpAddress\":{\"aws:SourceIp\":\"10.1.0.0/20\"}", "aws:SourceIp=10.1.16.0", false},
+        {"\"IpAddress\":{\"aws:SourceIp\":\"10.1.2.3\"}", "aws:SourceIp=::ffff:10.1.2.3", true},
+        {"\"IpAddress\":{\"aws:SourceIp\":\"2001:db8::/33\"}", "aws:SourceIp=2001:db8:7fff::1", true},
+        {"\"IpAddress\":{\"aws:SourceIp\":\"2001:db8::/33\"}", "aws:SourceIp=2001:db8:8000::1", false},
+        {"\"IpAddress\":{\"aws:SourceIp\":\"0.0.0.0/0\"}", "aws:SourceIp=2001:db8::1", false},
+        {"\"NotIpAddress\":{\"aws:SourceIp\":\"10.0.0.0/8\"}", "aws:SourceIp=10.1.1.1", false},
+        {"\"NotIpAddress\":{\"aws:SourceIp\":\"10.0.0.0/8\"}", "", true},
+        /* ARNs: a wildcard ends at a colon */
+        {"\"ArnLike\":{\"aws:PrincipalArn\":\"arn:aws:iam::*:user/a*\"}", "aws:PrincipalArn=" ALICE, true},
+        {"\"ArnEquals\":{\"aws:PrincipalArn\":\"arn:*:*:*:*:root\"}", "aws:PrincipalArn=" ALICE, false},
+        {"\"ArnLike\":{\"aws:PrincipalArn\":\"arn:*:*:*:*:*\"}", "aws:PrincipalArn=arn:aws:iam", false},
+        {"\"ArnNotLike\":{\"aws:PrincipalArn\":\"arn:aws:iam::*:user/a*\"}", "aws:PrincipalArn=" ALICE, false},
+        {"\"ArnNotEquals\":{\"aws:PrincipalArn\":\"arn:aws:iam::*:user/a*\"}", "", true},
+        /* Sets; negation is asked of each value (SEC-39) */
+        {"\"ForAllValues:StringEquals\":{\"s3:RequestObjectTagKeys\":[\"a\",\"b\"]}", "s3:RequestObjectTagKeys=a|b", true},
+        {"\"ForAllValues:StringEquals\":{\"s3:RequestObjectTagKeys\":[\"a\",\"b\"]}", "s3:RequestObjectTagKeys=a|c", false},
+        {"\"ForAllValues:StringEquals\":{\"s3:RequestObjectTagKeys\":\"a\"}", "", true},
+        {"\"ForAllValues:StringNotEquals\":{\"s3:RequestObjectTagKeys\":\"a\"}", "s3:RequestObjectTagKeys=b|c", true},
+        {"\"ForAllValues:StringNotEquals\":{\"s3:RequestObjectTagKeys\":\"a\"}", "s3:RequestObjectTagKeys=a|c", false},
+        {"\"ForAllValues:StringNotEquals\":{\"s3:RequestObjectTagKeys\":\"a\"}", "", true},
+        {"\"ForAnyValue:StringEquals\":{\"s3:RequestObjectTagKeys\":\"a\"}", "s3:RequestObjectTagKeys=b|a", true},
+        {"\"ForAnyValue:StringEquals\":{\"s3:RequestObjectTagKeys\":\"a\"}", "s3:RequestObjectTagKeys=b|c", false},
+        {"\"ForAnyValue:StringEquals\":{\"s3:RequestObjectTagKeys\":\"a\"}", "", false},
+        {"\"ForAnyValue:StringNotEquals\":{\"s3:RequestObjectTagKeys\":\"a\"}", "s3:RequestObjectTagKeys=a|b", true},
+        {"\"ForAnyValue:StringNotEquals\":{\"s3:RequestObjectTagKeys\":\"a\"}", "s3:RequestObjectTagKeys=a", false},
+        {"\"ForAnyValue:StringNotEquals\":{\"s3:RequestObjectTagKeys\":\"a\"}", "", false},
+        {"\"ForAnyValue:StringLikeIfExists\":{\"s3:RequestObjectTagKeys\":\"a*\"}", "", true},
+        {"\"StringNotEquals\":{\"s3:RequestObjectTagKeys\":\"a\"}", "s3:RequestObjectTagKeys=b|a", false},
+        /* All blocks and all keys must hold. */
+        {"\"StringEquals\":{\"s3:prefix\":\"a\",\"s3:delimiter\":\"/\"}", "s3:prefix=a;s3:delimiter=/", true},
+        {"\"StringEquals\":{\"s3:prefix\":\"a\",\"s3:delimiter\":\"/\"}", "s3:prefix=a", false},
+        {"\"StringEquals\":{\"s3:prefix\":\"a\"},\"Bool\":{\"aws:SecureTransport\":true}", "s3:prefix=a", false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char json[1000], context[200];
+        snprintf(json, sizeof(json),
+                 "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"s3:ListBucket\","
+                 "\"Resource\":\"arn:aws:s3:::b\",\"Condition\":{%s}}}",
+                 rows[i].condition);
+        snprintf(context, sizeof(context), "%s", rows[i].context);
+        enum auth_verdict v = evaluate(json, "s3:ListBucket", "arn:aws:s3:::b", ALICE, context);
+        if (v != (rows[i].holds ? AUTH_ALLOW : AUTH_NO_OPINION))
+            fail_msg("%s with %s: %d", rows[i].condition, rows[i].context, (int)v);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_elements), cmocka_unit_test(test_conditions)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

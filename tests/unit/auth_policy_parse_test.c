@@ -1,0 +1,178 @@
+#include "tests/support/unit.h"
+
+#include "auth/policy.h"
+#include "base/limits.h"
+
+/* What is refused, and by which name (SEC-30, SEC-51); what is public. */
+
+#define BUCKET "b"
+#define STATEMENT(inside) "{\"Version\":\"2012-10-17\",\"Statement\":[{" inside "}]}"
+#define ALLOW "\"Effect\":\"Allow\",\"Principal\":\"*\","
+#define GET "\"Action\":\"s3:GetObject\",\"Resource\":\"arn:aws:s3:::b/*\""
+#define WITH(condition) STATEMENT(ALLOW GET ",\"Condition\":" condition)
+
+static struct auth_policy *parse(enum auth_policy_kind kind, const char *json, struct buf *error)
+{
+    struct auth_policy *policy = NULL;
+    *error = buf_make(1000);
+    int r = auth_policy_parse(kind, str_z(json), str_z(BUCKET), &policy, error);
+    assert_int_equal(r == 0, policy != NULL);
+    assert_int_equal(r == 0, error->len == 0);
+    return policy;
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *part;
+    } rows[] = {
+        {"", "valid JSON"},
+        {"[]", "valid JSON"},
+        {" {}", "first byte"},
+        {"{}x", "invalid Json"},
+        {"{\"Version\":null}", "null"},
+        {"{\"Id\":\"a\",\"Id\":\"b\"}", "duplicate"},
+        {"{\"Id\":\"\\u0000\"}", "invalid Json"},
+        {"{\"Version\":\"2012-10-17\"}", "Statement"},
+        {"{\"Version\":\"2012-10-17\",\"Statement\":[]}", "Statement"},
+        {"{\"Version\":\"2020-01-01\",\"Statement\":[]}", "2020-01-01"},
+        {"{\"Version\":\"2012-10-17\",\"Statment\":[]}", "Statment"},
+        {"{\"Id\":7,\"Statement\":[]}", "Id"},
+        {"{\"Statement\":[\"x\"]}", "object"},
+        {STATEMENT(ALLOW GET ",\"Sed\":\"x\""), "Sed"},
+        {STATEMENT("\"Principal\":\"*\"," GET), "Effect"},
+        {STATEMENT("\"Effect\":\"allow\",\"Principal\":\"*\"," GET), "allow"},
+        {STATEMENT("\"Effect\":\"Allow\"," GET), "Principal"},
+        {STATEMENT(ALLOW "\"NotPrincipal\":\"*\"," GET), "both"},
+        {STATEMENT("\"Effect\":\"Allow\",\"Principal\":\"alice\"," GET), "principal"},
+        {STATEMENT("\"Effect\":\"Allow\",\"Principal\":{}," GET), "principal"},
+        {STATEMENT("\"Effect\":\"Allow\",\"Principal\":{\"Service\":\"x\"}," GET), "Service"},
+        {STATEMENT("\"Effect\":\"Allow\",\"Principal\":{\"AWS\":\"alice\"}," GET), "alice"},
+        {STATEMENT("\"Effect\":\"Allow\",\"Principal\":{\"AWS\":\"arn:aws:iam::000000000000:user/*\"}," GET), "user/*"},
+        {STATEMENT("\"Effect\":\"Allow\",\"Principal\":{\"AWS\":\"arn:aws:iam::000000000000:group/x\"}," GET), "group/x"},
+        {STATEMENT("\"Effect\":\"Allow\",\"Principal\":{\"AWS\":[]}," GET), "principal"},
+        {STATEMENT(ALLOW "\"Resource\":\"arn:aws:s3:::b/*\""), "Action"},
+        {STATEMENT(ALLOW "\"Action\":\"s3:Nonsense\",\"Resource\":\"arn:aws:s3:::b/*\""), "s3:Nonsense"},
+        {STATEMENT(ALLOW "\"Action\":\"ec2:*\",\"Resource\":\"*\""), "ec2:*"},
+        {STATEMENT(ALLOW "\"Action\":[],\"Resource\":\"*\""), "action"},
+        {STATEMENT(ALLOW "\"Action\":[7],\"Resource\":\"*\""), "action"},
+        {STATEMENT(ALLOW "\"Action\":\"s3:GetObject\""), "Resource"},
+        {STATEMENT(ALLOW "\"Action\":\"s3:GetObject\",\"Resource\":\"b/*\""), "b/*"},
+        {STATEMENT(ALLOW "\"Action\":\"s3:GetObject\",\"Resource\":\"arn:aws:s3:::other/*\""), "other/*"},
+        {STATEMENT(ALLOW "\"Action\":\"s3:GetObject\",\"Resource\":\"arn:aws:s3:::bb/*\""), "bb/*"},
+        {STATEMENT(ALLOW "\"Action\":\"s3:GetObject\",\"Resource\":\"arn:aws:s3:::b\""), "does not apply"},
+        {STATEMENT(ALLOW "\"Action\":\"s3:ListBucket\",\"Resource\":\"arn:aws:s3:::b/*\""), "does not apply"},
+        {STATEMENT(ALLOW "\"Action\":\"s3:GetObject\",\"Resource\":\"arn:aws:s3:::b/${aws:username\""), "not closed"},
+        {STATEMENT(ALLOW "\"Action\":\"s3:GetObject\",\"Resource\":\"arn:aws:s3:::b/${aws:nothing}\""), "aws:nothing"},
+        {STATEMENT(ALLOW "\"Action\":\"s3:GetObject\",\"Resource\":\"arn:aws:s3:::b/${aws:username, x}\""), "default"},
+        {WITH("\"x\""), "Condition"},
+        {WITH("{\"StringEqual\":{\"s3:prefix\":\"x\"}}"), "StringEqual"},
+        {WITH("{\"ForSomeValues:StringEquals\":{\"s3:prefix\":\"x\"}}"), "ForSomeValues"},
+        {WITH("{\"NullIfExists\":{\"s3:prefix\":\"true\"}}"), "NullIfExists"},
+        {WITH("{\"StringEquals\":{}}"), "StringEquals"},
+        {WITH("{\"StringEquals\":{\"s3:suffix\":\"x\"}}"), "s3:suffix"},
+        {WITH("{\"StringEquals\":{\"aws:SourceVpc\":\"vpc-1\"}}"), "aws:SourceVpc"},
+        {WITH("{\"StringEquals\":{\"s3:ExistingObjectTag/\":\"x\"}}"), "ExistingObjectTag"},
+        {WITH("{\"StringEquals\":{\"s3:prefix\":[]}}"), "no value"},
+        {WITH("{\"StringEquals\":{\"s3:prefix\":[{}]}}"), "s3:prefix"},
+        {WITH("{\"NumericEquals\":{\"s3:max-keys\":\"ten\"}}"), "ten"},
+        {WITH("{\"NumericEquals\":{\"s3:max-keys\":\"1.\"}}"), "1."},
+        {WITH("{\"DateLessThan\":{\"aws:CurrentTime\":\"yesterday\"}}"), "yesterday"},
+        {WITH("{\"Bool\":{\"aws:SecureTransport\":\"yes\"}}"), "yes"},
+        {WITH("{\"IpAddress\":{\"aws:SourceIp\":\"10.0.0.0/33\"}}"), "/33"},
+        {WITH("{\"IpAddress\":{\"aws:SourceIp\":\"10.0.0\"}}"), "10.0.0"},
+        {WITH("{\"ArnLike\":{\"aws:PrincipalArn\":\"arn:aws\"}}"), "arn:aws"},
+        {WITH("{\"BinaryEquals\":{\"s3:prefix\":\"!\"}}"), "BinaryEquals"},
+        {"{\"Statement\":[{\"Sid\":\"a\"," ALLOW GET "},{\"Sid\":\"a\"," ALLOW GET "}]}", "unique"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct buf error;
+        struct auth_policy *policy = parse(AUTH_POLICY_BUCKET, rows[i].json, &error);
+        if (policy || str_find(buf_str(&error), str_z(rows[i].part)) < 0)
+            fail_msg("%s: %s", rows[i].json, policy ? "accepted" : buf_z(&error));
+        buf_done(&error);
+    }
+}
+
+static void test_bounds(void **state)
+{
+    (void)state;
+    struct buf error, deep = buf_make(LIMIT_POLICY_BYTES), large = buf_make(2 * LIMIT_POLICY_BYTES);
+    buf_addz(&deep, "{\"a\":");
+    for (int i = 0; i < 9000; i++)
+        buf_addz(&deep, "[");
+    assert_null(parse(AUTH_POLICY_BUCKET, buf_z(&deep), &error));
+    buf_done(&error);
+    buf_reset(&deep);
+    buf_addz(&deep, "{\"Statement\":[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]}");
+    assert_null(parse(AUTH_POLICY_BUCKET, buf_z(&deep), &error));
+    assert_true(str_find(buf_str(&error), STR("deeply")) >= 0);
+    buf_done(&error);
+    buf_addf(&large, "{\"Id\":\"%*s\"}", LIMIT_POLICY_BYTES, "");
+    assert_null(parse(AUTH_POLICY_BUCKET, buf_z(&large), &error));
+    assert_true(str_find(buf_str(&error), STR("larger")) >= 0);
+    buf_done(&error);
+    buf_done(&deep);
+    buf_done(&large);
+}
+
+static void test_public(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json;
+        bool is_public;
+    } rows[] = {
+        {STATEMENT(ALLOW GET), true},
+        {STATEMENT("\"Effect\":\"Allow\",\"Principal\":{\"AWS\":[\"000000000000\",\"*\"]}," GET), true},
+        {STATEMENT("\"Effect\":\"Deny\",\"Principal\":\"*\"," GET), false},
+        {STATEMENT("\"Effect\":\"Deny\",\"NotPrincipal\":{\"CanonicalUser\":\"x\"}," GET), false},
+        {STATEMENT("\"Effect\":\"Allow\",\"NotPrincipal\":{\"CanonicalUser\":\"x\"}," GET), true},
+        {STATEMENT("\"Effect\":\"Allow\",\"Principal\":{\"AWS\":\"arn:aws:iam::000000000000:user/a\"}," GET), false},
+        {WITH("{\"IpAddress\":{\"aws:SourceIp\":\"10.0.0.0/24\"}}"), false},
+        {WITH("{\"IpAddress\":{\"aws:SourceIp\":[\"10.0.0.0/24\",\"0.0.0.0/1\"]}}"), true},
+        {WITH("{\"IpAddress\":{\"aws:SourceIp\":\"::/0\"}}"), true},
+        {WITH("{\"IpAddress\":{\"aws:SourceIp\":\"2001:db8::/48\"}}"), false},
+        {WITH("{\"NotIpAddress\":{\"aws:SourceIp\":\"10.0.0.0/24\"}}"), true},
+        {WITH("{\"StringEquals\":{\"aws:PrincipalAccount\":\"000000000000\"}}"), false},
+        {WITH("{\"StringLike\":{\"aws:userid\":\"A*\"}}"), true},
+        {WITH("{\"StringEqualsIfExists\":{\"aws:userid\":\"A\"}}"), true},
+        {WITH("{\"ForAllValues:StringEquals\":{\"aws:userid\":\"A\"}}"), true},
+        {WITH("{\"StringEquals\":{\"s3:prefix\":\"A\"}}"), true},
+        {WITH("{\"ArnEquals\":{\"aws:PrincipalArn\":\"arn:aws:iam::000000000000:user/a\"}}"), false},
+        {WITH("{\"ArnLike\":{\"aws:PrincipalArn\":\"arn:aws:iam::*:user/a\"}}"), true},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct buf error;
+        struct auth_policy *policy = parse(AUTH_POLICY_BUCKET, rows[i].json, &error);
+        if (!policy || auth_policy_is_public(policy) != rows[i].is_public)
+            fail_msg("%s: %s", rows[i].json, buf_z(&error));
+        assert_str(auth_policy_text(policy), rows[i].json);
+        auth_policy_unref(policy);
+        buf_done(&error);
+    }
+}
+
+static void test_identity_policies(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"readonly", "readwrite", "writeonly", "admin"};
+    struct buf error;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct auth_policy *policy = parse(AUTH_POLICY_IDENTITY, auth_policy_canned(str_z(names[i])).ptr, &error);
+        assert_non_null(policy);
+        auth_policy_unref(policy);
+        buf_done(&error);
+    }
+    assert_int_equal(auth_policy_canned(STR("other")).len, 0);
+    assert_null(parse(AUTH_POLICY_IDENTITY, STATEMENT(ALLOW GET), &error));
+    buf_done(&error);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_refused), cmocka_unit_test(test_bounds),
+                                       cmocka_unit_test(test_public), cmocka_unit_test(test_identity_policies)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
