@@ -3,7 +3,6 @@
 #include <errno.h>
 
 #include "base/limits.h"
-#include "s3api/gate.h"
 #include "s3api/key.h"
 #include "s3api/service.h"
 #include "s3api/xml.h"
@@ -61,9 +60,7 @@ enum s3_error s3_bucket_open(struct s3_op *op, struct str name, struct vfs_dir *
 
 enum s3_error s3_bucket_open_source(struct s3_op *op, struct str name, struct vfs_dir **out)
 {
-    enum s3_error error = s3_gate_authorise(op, AUTH_READ, name);
-    if (error == S3_OK)
-        error = open_checked(op, name, "x-amz-source-expected-bucket-owner", out);
+    enum s3_error error = open_checked(op, name, "x-amz-source-expected-bucket-owner", out);
     if (error == S3_NO_SUCH_BUCKET)
         op->detail.bucket_name = name;
     return error;

@@ -13,8 +13,8 @@ struct s3_bucket_record {
 
 /* The bucket's directory, confined: op->bucket. Also checks x-amz-expected-bucket-owner. S3_NO_SUCH_BUCKET. */
 enum s3_error s3_bucket_open(struct s3_op *op, struct str name, struct vfs_dir **out);
-/* As s3_bucket_open for the source bucket of a copy: also authorises reading it, and checks
- * x-amz-source-expected-bucket-owner instead. */
+/* As s3_bucket_open for the source bucket of a copy: checks x-amz-source-expected-bucket-owner instead. Whether the caller
+ * may read there is copy_source's to ask, before anything of the answer shows. */
 enum s3_error s3_bucket_open_source(struct s3_op *op, struct str name, struct vfs_dir **out);
 /* Makes the bucket's .sluice, closed to other users than the process's own, unless it is there. */
 enum s3_error s3_bucket_make_reserved(struct s3_op *op, struct vfs_dir *bucket);

@@ -1,6 +1,7 @@
 #include "s3api/copy_source.h"
 
 #include "base/encode.h"
+#include "s3api/access.h"
 #include "s3api/bucket.h"
 
 #define VERSION_MARK "?versionId="
@@ -51,12 +52,32 @@ enum s3_error s3_copy_source_check(struct s3_op *op, const struct s3_object *o)
     return s3_fail_condition(op, e, prefix, &c, o->meta.etag);
 }
 
+/* The source's own policy decides of reading it (SEC-31), before it shows whether anything is there. */
+static enum s3_error open_bucket(struct s3_op *op, struct s3_copy_source *s)
+{
+    enum s3_error opened = s3_bucket_open_source(op, s->name.bucket, &s->bucket);
+    struct s3_policy policy = {0};
+    if (s->bucket)
+        policy = s3_policy_load(op, s->bucket, s->name.bucket);
+    const struct s3_access a = {.bucket = s->name.bucket,
+                                .key = s->name.key,
+                                .version_id = s->name.version_id,
+                                .dir = s->bucket,
+                                .policy = &policy,
+                                .kind = AUTH_READ};
+    enum s3_error error = s3_access_check_version(op, &a, "s3:GetObject", "s3:GetObjectVersion");
+    s3_policy_done(&policy);
+    if (error != S3_OK)
+        op->detail = (struct s3_error_detail){0};
+    return error != S3_OK ? error : opened;
+}
+
 enum s3_error s3_copy_source_open(struct s3_op *op, struct s3_copy_source *out)
 {
     struct s3_copy_source s = {0};
     enum s3_error e = parse(op, &s.name);
     if (e == S3_OK)
-        e = s3_bucket_open_source(op, s.name.bucket, &s.bucket);
+        e = open_bucket(op, &s);
     if (e == S3_OK)
         e = s3_object_version_check(op, s.name.version_id);
     if (e == S3_OK)

@@ -40,6 +40,7 @@
     X(S3_INVALID_URI, "InvalidURI", 400, "The specified URI couldn't be parsed.")                                        \
     X(S3_KEY_TOO_LONG, "KeyTooLongError", 400, "Your key is too long.")                                                  \
     X(S3_MALFORMED_ACL, "MalformedACLError", 400, "The XML you provided was not well-formed or did not validate against our published schema") \
+    X(S3_MALFORMED_POLICY, "MalformedPolicy", 400, "This policy contains invalid Json") \
     X(S3_MALFORMED_TRAILER, "MalformedTrailerError", 400, "The request contained trailing data that was not well-formed or did not conform to our published schema.") \
     X(S3_MALFORMED_XML, "MalformedXML", 400, "The XML that you provided was not well formed or did not validate against our published schema.") \
     X(S3_MAX_MESSAGE_LENGTH, "MaxMessageLengthExceeded", 400, "Your request was too large.")                             \

@@ -3,6 +3,7 @@
 #include "auth/live.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "s3api/access.h"
 #include "s3api/bucket.h"
 #include "s3api/key.h"
 #include "s3api/route.h"
@@ -160,23 +161,23 @@ static enum s3_error fail_route(struct s3_op *op, enum s3_route_verdict verdict,
 
 /* Authorisation */
 
-enum s3_error s3_gate_authorise(struct s3_op *op, enum auth_access access, struct str bucket)
+static enum s3_error check_caller(struct s3_op *op)
 {
-    if (!op->auth.user || !auth_user_may(op->auth.user, access, bucket))
-        return S3_ACCESS_DENIED;
-    return S3_OK;
+    bool is_for_anybody = op->row->flags & S3_OP_ANONYMOUS && !op->auth.user;
+    if (is_for_anybody)
+        return S3_OK;
+    if (op->row->action && op->bucket)
+        return s3_access_check_row(op);
+    enum auth_access access = op->row->flags & S3_OP_WRITE ? AUTH_WRITE : AUTH_READ;
+    return op->auth.user && auth_user_may(op->auth.user, access, op->req.bucket) ? S3_OK : S3_ACCESS_DENIED;
 }
 
 static enum s3_error authorise(struct s3_op *op)
 {
-    bool is_write = op->row->flags & S3_OP_WRITE;
-    bool is_for_anybody = op->row->flags & S3_OP_ANONYMOUS && !op->auth.user;
-    if (!is_for_anybody) {
-        enum s3_error error = s3_gate_authorise(op, is_write ? AUTH_WRITE : AUTH_READ, op->req.bucket);
-        if (error != S3_OK)
-            return error;
-    }
-    if (is_write && op->service->read_only)
+    enum s3_error error = check_caller(op);
+    if (error != S3_OK)
+        return error;
+    if (op->row->flags & S3_OP_WRITE && op->service->read_only)
         return S3_READ_ONLY;
     if (op->auth.payload == AUTH_PAYLOAD_STREAM_UNSIGNED_TRAILER && !(op->row->flags & S3_OP_UNSIGNED_TRAILER))
         return s3_fail(op, S3_INVALID_REQUEST,
@@ -208,6 +209,22 @@ static enum s3_error check_names(const struct s3_op *op)
     return is_named && !is_single && !s3_bucket_name_is_valid(bucket) ? S3_INVALID_BUCKET_NAME : S3_OK;
 }
 
+/* The bucket is opened first, since its policy has a say; whether it is there shows to those only who may know. */
+static enum s3_error pass_bucket(struct s3_op *op)
+{
+    bool has_bucket = op->row->level != S3_LEVEL_SERVICE && !(op->row->flags & S3_OP_NO_BUCKET);
+    enum s3_error opened = has_bucket ? s3_bucket_open(op, op->req.bucket, &op->bucket) : S3_OK;
+    struct s3_error_detail detail = op->detail;
+    if (op->bucket)
+        op->policy = s3_policy_load(op, op->bucket, op->req.bucket);
+    op->detail = (struct s3_error_detail){0};
+    enum s3_error error = authorise(op);
+    if (error != S3_OK)
+        return error;
+    op->detail = detail;
+    return opened;
+}
+
 enum s3_error s3_gate(struct s3_op *op)
 {
     struct s3_route route;
@@ -222,11 +239,6 @@ enum s3_error s3_gate(struct s3_op *op)
         return error;
     if (!op->row)
         return op->auth.user ? fail_route(op, verdict, &route) : S3_ACCESS_DENIED;
-    error = authorise(op);
-    if (error != S3_OK)
-        return error;
     take_posix_identity(op);
-    if (op->row->level == S3_LEVEL_SERVICE || op->row->flags & S3_OP_NO_BUCKET)
-        return S3_OK;
-    return s3_bucket_open(op, op->req.bucket, &op->bucket);
+    return pass_bucket(op);
 }

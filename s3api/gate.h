@@ -5,9 +5,7 @@
 
 #include "s3api/op.h"
 
-/* Runs all of them on a parsed request; sets op->row, auth, cred and bucket. */
+/* Runs all of them on a parsed request; sets op->row, auth, cred, bucket and its policy. */
 enum s3_error s3_gate(struct s3_op *op);
-/* May the op's principal do this to that bucket? For the second bucket of a copy; the first is the gate's. */
-enum s3_error s3_gate_authorise(struct s3_op *op, enum auth_access access, struct str bucket);
 
 #endif

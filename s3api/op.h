@@ -3,6 +3,7 @@
 #ifndef S3API_OP_H
 #define S3API_OP_H
 
+#include "auth/policy.h"
 #include "auth/verify.h"
 #include "base/arena.h"
 #include "base/buf.h"
@@ -12,6 +13,7 @@
 #include "vfs/vfs.h"
 
 struct s3_body;
+struct s3_pairs;
 
 enum s3_level { S3_LEVEL_SERVICE, S3_LEVEL_BUCKET, S3_LEVEL_OBJECT };
 
@@ -28,11 +30,17 @@ enum {
     S3_OP_NEEDS_CHECKSUM = 8, /* Content-MD5 or x-amz-checksum-* is required (DeleteObjects, …) */
     S3_OP_UNSIGNED_TRAILER = 16, /* STREAMING-UNSIGNED-PAYLOAD-TRAILER is allowed (PutObject, UploadPart) */
     S3_OP_ANONYMOUS = 32, /* answers anybody and reveals nothing: CORS preflights, browser forms (signed in their body) */
+    S3_OP_POLICY = 128,      /* about the bucket's policy, which cannot refuse it to the owner */
+    S3_OP_BODY_ACCESS = 256, /* what is to be allowed stands in the body: the operation asks s3_access_check itself */
     S3_OP_OBJECT_CHECKSUM = 64 /* x-amz-checksum-* describes the object to be, not the body (CompleteMultipartUpload) */
 };
 
 struct s3_op_row {
     const char *name;      /* as in AWS's API reference */
+    const char *action;    /* what policies call it ("s3:GetObject"); NULL: rows that answer anybody, and CreateSession */
+    const char *version_action; /* the same of a version that the request names (SEC-32), or NULL */
+    const char *also_action;    /* demanded besides, or NULL */
+    const char *also_version_action;
     enum s3_level level;
     const char *method;
     const char *query;     /* sub-resource that must be present ("uploads"), or NULL */
@@ -65,6 +73,12 @@ struct s3_cors {
     const struct s3_cors_rule *rule; /* S3_CORS_ALLOWED only */
 };
 
+/* A bucket's policy as it is at this request (policy_cache.h). */
+struct s3_policy {
+    struct auth_policy *document; /* a reference, or NULL: the bucket has none */
+    bool is_unreadable;           /* there is one that nobody can say the meaning of: denies */
+};
+
 struct s3_op {
     const struct s3_op_row *row;
     struct s3_service *service;
@@ -83,6 +97,9 @@ struct s3_op {
     const struct vfs_cred *cred; /* NULL: the process itself */
 
     struct s3_cors cors;
+    struct s3_policy policy;              /* of the bucket */
+    bool allowed_by_policy;               /* and by nothing else */
+    const struct s3_pairs *request_tags;  /* of a body that was read; NULL: the header's */
     struct vfs_dir *bucket; /* open unless S3_OP_NO_BUCKET or level service */
     struct s3_body *body;
     struct buf body_bytes;  /* S3_BODY_KIND_SMALL */

@@ -2,6 +2,7 @@
 #include "s3api/op_handlers.h"
 
 #include "base/clock.h"
+#include "s3api/access.h"
 #include "s3api/acl.h"
 #include "s3api/bucket.h"
 #include "s3api/object.h"
@@ -46,6 +47,12 @@ enum s3_error s3_put_object_tagging_finish(struct s3_op *op)
 {
     struct s3_pairs tags;
     enum s3_error e = s3_tags_parse_xml(op, buf_str(&op->body_bytes), LIMIT_TAGS_PER_OBJECT, &tags);
+    if (e != S3_OK)
+        return e;
+    struct s3_access a = s3_access_of(op, op->req.key, s3_param_value(&op->req, "versionId"));
+    op->request_tags = &tags;
+    e = s3_access_check_version(op, &a, op->row->action, op->row->version_action);
+    op->request_tags = NULL;
     return e == S3_OK ? replace_tags(op, tags, 200) : e;
 }
 

@@ -13,8 +13,6 @@ static const struct {
     const char *query;
     enum s3_error error;
 } absent[] = {
-    {"policy", S3_NO_SUCH_BUCKET_POLICY},
-    {"policyStatus", S3_NO_SUCH_BUCKET_POLICY},
     {"lifecycle", S3_NO_SUCH_LIFECYCLE},
     {"encryption", S3_NO_SUCH_ENCRYPTION},
     {"website", S3_NO_SUCH_WEBSITE},

@@ -1,6 +1,7 @@
 #include "s3api/op_handlers.h"
 
 #include "base/clock.h"
+#include "s3api/access.h"
 #include "s3api/object.h"
 #include "s3api/xml.h"
 
@@ -98,7 +99,11 @@ static void delete_node(struct s3_op *op, const struct batch *b, const struct xm
     const struct guard g = {.etag = xml_child_text(object, "ETag"),
                             .size = xml_child_text(object, "Size"),
                             .modified = xml_child_text(object, "LastModifiedTime")};
-    enum s3_error e = delete_one(op, xml_child(object, "Key")->text, version ? version->text : STR_EMPTY, &g);
+    struct str key = xml_child(object, "Key")->text, version_id = version ? version->text : STR_EMPTY;
+    struct s3_access a = s3_access_of(op, key, version_id);
+    enum s3_error e = s3_access_check_version(op, &a, op->row->action, op->row->version_action);
+    if (e == S3_OK)
+        e = delete_one(op, key, version_id, &g);
     write_result(op, b, object, e);
     op->detail = (struct s3_error_detail){0}; /* it was this key's */
 }

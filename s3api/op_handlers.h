@@ -33,6 +33,11 @@ enum s3_error s3_get_bucket_cors_begin(struct s3_op *op);
 enum s3_error s3_put_bucket_cors_finish(struct s3_op *op);
 enum s3_error s3_delete_bucket_cors_begin(struct s3_op *op);
 enum s3_error s3_preflight_begin(struct s3_op *op);
+/* op_bucket_policy.c */
+enum s3_error s3_get_bucket_policy_begin(struct s3_op *op);
+enum s3_error s3_put_bucket_policy_finish(struct s3_op *op);
+enum s3_error s3_delete_bucket_policy_begin(struct s3_op *op);
+enum s3_error s3_get_bucket_policy_status_begin(struct s3_op *op);
 
 /* op_list.c: the three listings differ in their parameters and documents only. */
 enum s3_error s3_list_objects_begin(struct s3_op *op);

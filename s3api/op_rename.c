@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/encode.h"
+#include "s3api/access.h"
 #include "s3api/object.h"
 
 #define SOURCE "x-amz-rename-source"
@@ -29,7 +30,13 @@ static enum s3_error check_source(struct s3_op *op, const struct s3_key *source)
     struct s3_conditions c;
     struct s3_object o;
     s3_conditions_from_request(&op->req, SOURCE_IF, &c);
-    enum s3_error e = s3_object_open(op, op->bucket, source->key, &o);
+    struct s3_access a = s3_access_of(op, source->key, STR_EMPTY);
+    enum s3_error e = s3_access_check(op, &a, "s3:GetObject");
+    if (e == S3_OK)
+        e = s3_access_check(op, &a, "s3:DeleteObject");
+    if (e != S3_OK)
+        return e;
+    e = s3_object_open(op, op->bucket, source->key, &o);
     if (e == S3_OK)
         e = s3_fail_condition(op, s3_check_copy_source(&c, o.meta.etag, s3_object_modified_s(&o)), SOURCE_IF, &c,
                               o.meta.etag);

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "s3api/access.h"
 #include "s3api/body.h"
 #include "s3api/bucket.h"
 #include "s3api/cors.h"
@@ -31,6 +32,7 @@ int s3_service_new(const struct s3_service_options *options, struct s3_service *
     s->sigv2 = options->sigv2;
     s->read_only = options->read_only;
     s->upload_expiry_s = options->upload_expiry_s;
+    s->policies = s3_policy_cache_new();
     *out = s;
     return 0;
 }
@@ -39,6 +41,7 @@ void s3_service_free(struct s3_service *s)
 {
     if (!s)
         return;
+    s3_policy_cache_free(s->policies);
     arena_free(s->texts);
     free(s);
 }
@@ -97,7 +100,7 @@ static enum s3_error begin(struct s3_op *op, enum s3_error parsed)
     if (error != S3_OK)
         return error;
     op->begun = true;
-    return op->row->begin ? op->row->begin(op) : S3_OK;
+    return op->row->begin ? s3_access_hide_absence(op, op->row->begin(op)) : S3_OK;
 }
 
 struct s3_op *s3_begin(struct s3_service *s, const struct s3_incoming *in, struct arena *arena)
@@ -141,7 +144,7 @@ enum s3_state s3_finish(struct s3_op *op)
         if (error != S3_OK)
             return reply_with(op, error);
     }
-    return reply_with(op, op->row->finish(op));
+    return reply_with(op, s3_access_hide_absence(op, op->row->finish(op)));
 }
 
 const struct s3_reply *s3_reply(const struct s3_op *op)
@@ -162,6 +165,7 @@ void s3_end(struct s3_op *op)
         op->row->end(op);
     s3_body_close(op);
     vfs_dir_closep(&op->bucket);
+    s3_policy_done(&op->policy);
     buf_done(&op->out);
     buf_done(&op->body_bytes);
     secure_zero(op->auth.signing_key, sizeof(op->auth.signing_key));

@@ -1,5 +1,5 @@
 /* The engine's own view of a service: immutable after s3_service_new, so every worker reads it without a lock, but for the place
- * where housekeeping goes on. Included by s3api/ only. Thread: any. */
+ * where housekeeping goes on and the cache of policies. Included by s3api/ only. Thread: any. */
 #ifndef S3API_SERVICE_H
 #define S3API_SERVICE_H
 
@@ -17,6 +17,8 @@ struct s3_sweep {
     bool is_removing; /* that one, step by step */
 };
 
+struct s3_policy_cache;
+
 struct s3_service {
     struct vfs *volume;           /* borrowed */
     struct auth_live *identities; /* borrowed */
@@ -24,6 +26,7 @@ struct s3_service {
     bool sigv2, read_only;
     uint64_t upload_expiry_s;
     struct arena *texts; /* holds the strings above */
+    struct s3_policy_cache *policies;
     struct s3_sweep sweep;
 };
 

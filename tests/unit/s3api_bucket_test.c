@@ -384,7 +384,7 @@ static void test_answers_of_an_unconfigured_bucket(void **state)
         {"GET", "abac", 501, "NotImplemented"},
         {"GET", "session", 501, "NotImplemented"},
         {"GET", "metadataTable", 501, "NotImplemented"},
-        {"PUT", "policy", 501, "NotImplemented"},
+        {"PUT", "policy", 400, "MalformedPolicy"},
         {"PUT", "lifecycle", 501, "NotImplemented"},
         {"PUT", "encryption", 501, "NotImplemented"},
         {"PUT", "website", 501, "NotImplemented"},
@@ -432,7 +432,7 @@ static void test_refused_configurations_leave_nothing(void **state)
     (void)state;
     make_bucket("bkt");
     struct str before = s3_engine_fingerprint(engine);
-    assert_answer(s3_do(engine, "PUT", "/bkt?policy", "{}"), 501, "NotImplemented");
+    assert_answer(s3_do(engine, "PUT", "/bkt?policy", "{}"), 400, "MalformedPolicy");
     assert_answer(s3_do(engine, "PUT", "/bkt?lifecycle", "<LifecycleConfiguration/>"), 501, "NotImplemented");
     assert_true(str_eq(before, s3_engine_fingerprint(engine)));
 }

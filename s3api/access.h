@@ -1,0 +1,46 @@
+/* May this caller do this? What users may by themselves (auth/identity.h) and what the bucket's policy says, together:
+ * an explicit deny of the policy wins over everything; then either may allow. Thread: worker. */
+#ifndef S3API_ACCESS_H
+#define S3API_ACCESS_H
+
+#include "s3api/objmeta.h"
+#include "s3api/op.h"
+#include "s3api/policy_cache.h"
+
+/* The one account of a gateway, as LocalStack has it: principals are arn:aws:iam::000000000000:user/NAME. */
+#define S3_ACCOUNT_ID "000000000000"
+
+/* What is to be touched, and the policy that rules it. */
+struct s3_access {
+    struct str bucket, key; /* key empty: the bucket itself */
+    struct str version_id;  /* ptr NULL: none was asked for */
+    struct vfs_dir *dir;    /* borrowed */
+    const struct s3_policy *policy;
+    enum auth_access kind;
+    bool is_policy_of_owner; /* operations on the policy itself: it cannot lock the owner out */
+};
+
+/* Something of the request's own bucket, in the way of its row. */
+struct s3_access s3_access_of(const struct s3_op *op, struct str key, struct str version_id);
+/* S3_ACCESS_DENIED, or S3_OK; sets op->allowed_by_policy when only the policy allowed. */
+enum s3_error s3_access_check(struct s3_op *op, const struct s3_access *a, const char *action);
+/* As above, by the action of a version when one was asked for (SEC-32). The only version there is is the current one, "null": to
+ * name it does not lead around a deny of the plain action. */
+enum s3_error s3_access_check_version(struct s3_op *op, const struct s3_access *a, const char *action,
+                                      const char *version_action);
+/* All that the row demands of the request's own object or bucket, other actions that its headers imply included. */
+enum s3_error s3_access_check_row(struct s3_op *op);
+/* A caller who may read but not list learns of no key that it is not there: S3_NO_SUCH_KEY becomes S3_ACCESS_DENIED. */
+enum s3_error s3_access_hide_absence(struct s3_op *op, enum s3_error error);
+
+/* Condition keys of one question (access_context.c). */
+struct s3_access_question {
+    struct s3_op *op;
+    const struct s3_access *access;
+    bool has_tags; /* the object was looked at */
+    struct s3_pairs tags;
+};
+/* An auth_context_fn over struct s3_access_question. */
+void s3_access_context(void *data, struct str key, struct auth_context_value *out);
+
+#endif

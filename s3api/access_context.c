@@ -1,0 +1,231 @@
+#include "s3api/access.h"
+
+#include "base/clock.h"
+#include "s3api/copy_source.h"
+#include "s3api/object.h"
+#include "s3api/service.h"
+
+/* The condition keys of auth/policy_names.c at this request. Those about the caller and the connection come from what the gateway
+ * itself knows, never from what a header says (SEC-38). */
+
+static void set(struct s3_op *op, struct auth_context_value *out, struct str value)
+{
+    struct str *only = arena_new_of(op->arena, struct str);
+    *only = value;
+    out->values = only;
+    out->count = value.ptr ? 1 : 0;
+}
+
+/* Keys that are a header or a query parameter, as the client sent it. */
+static const struct {
+    const char *key, *header, *param;
+} from_client[] = {
+    {"aws:Referer", "referer", NULL},
+    {"aws:UserAgent", "user-agent", NULL},
+    {"s3:delimiter", NULL, "delimiter"},
+    {"s3:if-match", "if-match", NULL},
+    {"s3:if-none-match", "if-none-match", NULL},
+    {"s3:max-keys", NULL, "max-keys"},
+    {"s3:prefix", NULL, "prefix"},
+    {"s3:x-amz-acl", "x-amz-acl", NULL},
+    {"s3:x-amz-content-sha256", "x-amz-content-sha256", NULL},
+    {"s3:x-amz-grant-full-control", "x-amz-grant-full-control", NULL},
+    {"s3:x-amz-grant-read", "x-amz-grant-read", NULL},
+    {"s3:x-amz-grant-read-acp", "x-amz-grant-read-acp", NULL},
+    {"s3:x-amz-grant-write", "x-amz-grant-write", NULL},
+    {"s3:x-amz-grant-write-acp", "x-amz-grant-write-acp", NULL},
+    {"s3:x-amz-metadata-directive", "x-amz-metadata-directive", NULL},
+    {"s3:x-amz-object-ownership", "x-amz-object-ownership", NULL},
+    {"s3:x-amz-server-side-encryption", "x-amz-server-side-encryption", NULL},
+    {"s3:x-amz-server-side-encryption-aws-kms-key-id", "x-amz-server-side-encryption-aws-kms-key-id", NULL},
+    {"s3:x-amz-server-side-encryption-customer-algorithm", "x-amz-server-side-encryption-customer-algorithm", NULL},
+    {"s3:x-amz-storage-class", "x-amz-storage-class", NULL},
+    {"s3:x-amz-website-redirect-location", "x-amz-website-redirect-location", NULL},
+};
+
+static bool answer_from_client(struct s3_op *op, struct str key, struct auth_context_value *out)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(from_client); i++) {
+        if (!str_eq_nocase(key, str_z(from_client[i].key)))
+            continue;
+        struct str value = from_client[i].header ? s3_header(&op->req, from_client[i].header)
+                                                 : s3_param_value(&op->req, from_client[i].param);
+        bool is_empty = from_client[i].param && !value.ptr && s3_has_param(&op->req, from_client[i].param);
+        set(op, out, is_empty ? STR("") : value);
+        return true;
+    }
+    return false;
+}
+
+/* Who, how, when */
+
+static struct str now_text(struct s3_op *op)
+{
+    char text[CLOCK_TEXT_MAX];
+    return arena_dup(op->arena, clock_format_iso8601_ms(clock_wall_ns(), text));
+}
+
+static struct str auth_type(const struct s3_op *op)
+{
+    switch (op->auth.scheme) {
+    case AUTH_ANONYMOUS:
+        break;
+    case AUTH_SIGV4_HEADER:
+        return STR("REST-HEADER");
+    case AUTH_SIGV4_QUERY:
+    case AUTH_SIGV2_QUERY:
+        return STR("REST-QUERY-STRING");
+    }
+    return STR_EMPTY;
+}
+
+static struct str signature_version(const struct s3_op *op)
+{
+    if (op->auth.scheme == AUTH_ANONYMOUS)
+        return STR_EMPTY;
+    return op->auth.scheme == AUTH_SIGV2_QUERY ? STR("AWS") : STR("AWS4-HMAC-SHA256");
+}
+
+/* Milliseconds; only SigV4 says when. */
+static struct str signature_age(struct s3_op *op)
+{
+    bool is_v4 = op->auth.scheme == AUTH_SIGV4_HEADER || op->auth.scheme == AUTH_SIGV4_QUERY;
+    return is_v4 ? arena_printf(op->arena, "%lld", (long long)(clock_wall_s() - op->auth.signed_at_s) * 1000) : STR_EMPTY;
+}
+
+/* A dual-stack socket shows IPv4 clients as IPv6; the policy's reader knows both forms. */
+static struct str source_ip(struct s3_op *op)
+{
+    return op->in.peer_address;
+}
+
+static struct str user_arn(struct s3_op *op)
+{
+    const struct auth_user *user = op->auth.user;
+    return user ? arena_printf(op->arena, "arn:aws:iam::" S3_ACCOUNT_ID ":user/%.*s", STR_ARG(user->name)) : STR_EMPTY;
+}
+
+static struct str known_to_gateway(struct s3_op *op, struct str key)
+{
+    const struct auth_user *user = op->auth.user;
+    const struct {
+        const char *key;
+        struct str value;
+    } rows[] = {
+        {"aws:PrincipalAccount", user ? STR(S3_ACCOUNT_ID) : STR_EMPTY},
+        {"aws:PrincipalIsAWSService", STR("false")},
+        {"aws:PrincipalType", user ? STR("User") : STR("Anonymous")},
+        {"aws:RequestedRegion", op->service->region},
+        {"aws:ResourceAccount", STR(S3_ACCOUNT_ID)},
+        {"aws:SecureTransport", op->in.tls ? STR("true") : STR("false")},
+        {"aws:SourceIp", source_ip(op)},
+        {"aws:ViaAWSService", STR("false")},
+        {"aws:userid", user ? user->id : STR_EMPTY},
+        {"aws:username", user ? user->name : STR_EMPTY},
+        {"s3:ResourceAccount", STR(S3_ACCOUNT_ID)},
+        {"s3:authType", auth_type(op)},
+        {"s3:signatureversion", signature_version(op)},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        if (str_eq_nocase(key, str_z(rows[i].key)))
+            return rows[i].value;
+    if (str_eq_nocase(key, STR("aws:PrincipalArn")))
+        return user_arn(op);
+    if (str_eq_nocase(key, STR("aws:CurrentTime")))
+        return now_text(op);
+    if (str_eq_nocase(key, STR("aws:EpochTime")))
+        return arena_printf(op->arena, "%lld", (long long)clock_wall_s());
+    if (str_eq_nocase(key, STR("s3:signatureAge")))
+        return signature_age(op);
+    return STR_EMPTY;
+}
+
+/* "bucket/key" in one spelling, whatever the header's (SEC-20). */
+static struct str copy_source(struct s3_op *op)
+{
+    struct s3_copy_name name;
+    const char *reason;
+    struct str header = s3_header(&op->req, "x-amz-copy-source");
+    if (!header.ptr || s3_copy_name_parse(header, op->arena, &name, &reason) != S3_OK)
+        return STR_EMPTY;
+    return arena_printf(op->arena, "%.*s/%.*s", STR_ARG(name.bucket), STR_ARG(name.key));
+}
+
+/* Tags */
+
+/* What is found wrong here is told where the operation looks again. */
+static void existing_tags(struct s3_access_question *q)
+{
+    struct s3_op *op = q->op;
+    struct s3_object o = {0};
+    struct s3_error_detail detail = op->detail;
+    const char *cause = op->error_cause;
+    if (!q->has_tags && q->access->dir && q->access->key.len > 0) {
+        if (s3_object_open(op, q->access->dir, q->access->key, &o) == S3_OK)
+            q->tags = o.meta.tags;
+        s3_object_close(&o);
+    }
+    q->has_tags = true;
+    op->detail = detail;
+    op->error_cause = cause;
+}
+
+static struct s3_pairs request_tags(struct s3_op *op)
+{
+    struct s3_pairs tags = {0};
+    struct str header = s3_header(&op->req, "x-amz-tagging");
+    struct s3_error_detail detail = op->detail;
+    if (op->request_tags)
+        return *op->request_tags;
+    if (header.ptr && s3_tags_parse_query(op, header, LIMIT_TAGS_PER_OBJECT, &tags) != S3_OK)
+        tags = (struct s3_pairs){0};
+    op->detail = detail;
+    return tags;
+}
+
+/* Tags' names are exact. */
+static struct str tag_value(const struct s3_pairs *tags, struct str name)
+{
+    for (size_t i = 0; i < tags->count; i++)
+        if (str_eq(tags->items[i].name, name))
+            return tags->items[i].value.ptr ? tags->items[i].value : STR("");
+    return STR_EMPTY;
+}
+
+static bool answer_tags(struct s3_access_question *q, struct str key, struct auth_context_value *out)
+{
+    static const struct str existing = STR_INIT("s3:ExistingObjectTag/"), asked = STR_INIT("s3:RequestObjectTag/");
+    if (str_starts_nocase(key, existing)) {
+        existing_tags(q);
+        set(q->op, out, tag_value(&q->tags, str_from(key, existing.len)));
+        return true;
+    }
+    bool is_names = str_eq_nocase(key, STR("s3:RequestObjectTagKeys"));
+    if (!is_names && !str_starts_nocase(key, asked))
+        return false;
+    struct s3_pairs tags = request_tags(q->op);
+    if (!is_names) {
+        set(q->op, out, tag_value(&tags, str_from(key, asked.len)));
+        return true;
+    }
+    struct str *names = arena_array_of(q->op->arena, struct str, tags.count + 1);
+    for (size_t i = 0; i < tags.count; i++)
+        names[i] = tags.items[i].name;
+    out->values = names;
+    out->count = tags.count;
+    return true;
+}
+
+void s3_access_context(void *data, struct str key, struct auth_context_value *out)
+{
+    struct s3_access_question *q = data;
+    *out = (struct auth_context_value){.key = key};
+    if (answer_tags(q, key, out) || answer_from_client(q->op, key, out))
+        return;
+    if (str_eq_nocase(key, STR("s3:VersionId")))
+        set(q->op, out, q->access->version_id);
+    else if (str_eq_nocase(key, STR("s3:x-amz-copy-source")))
+        set(q->op, out, copy_source(q->op));
+    else
+        set(q->op, out, known_to_gateway(q->op, key));
+}

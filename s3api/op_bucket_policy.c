@@ -1,0 +1,57 @@
+#include "base/limits.h"
+#include "s3api/bucket.h"
+#include "s3api/op_handlers.h"
+#include "s3api/policy_cache.h"
+#include "s3api/xml.h"
+
+/* The document is kept and answered byte for byte as it was put; what it means is read by policy_cache.c. */
+
+static enum s3_error none(struct s3_op *op)
+{
+    op->detail.bucket_name = op->req.bucket;
+    return S3_NO_SUCH_BUCKET_POLICY;
+}
+
+enum s3_error s3_get_bucket_policy_begin(struct s3_op *op)
+{
+    enum s3_error error = s3_bucket_config_get(op, S3_POLICY_CONFIG, &op->out);
+    if (error != S3_OK)
+        return error;
+    if (op->out.len == 0)
+        return none(op);
+    op->reply.status = 200;
+    op->reply.body = S3_REPLY_BYTES;
+    op->reply.bytes = buf_str(&op->out);
+    op->reply.length = (int64_t)op->out.len;
+    s3_reply_header(op, "Content-Type", STR("application/json"));
+    return S3_OK;
+}
+
+enum s3_error s3_put_bucket_policy_finish(struct s3_op *op)
+{
+    struct auth_policy *policy = NULL;
+    struct str document = buf_str(&op->body_bytes);
+    CLEANUP(buf_done) struct buf reason = buf_make(2 * LIMIT_POLICY_BYTES);
+    if (auth_policy_parse(AUTH_POLICY_BUCKET, document, op->req.bucket, &policy, &reason) < 0)
+        return s3_fail(op, S3_MALFORMED_POLICY, "%.*s", STR_ARG(str_first(buf_str(&reason), LIMIT_TARGET_BYTES / 2)));
+    auth_policy_unref(policy);
+    enum s3_error error = s3_bucket_config_put(op, S3_POLICY_CONFIG, document);
+    return error == S3_OK ? s3_reply_empty(op, 204) : error;
+}
+
+enum s3_error s3_delete_bucket_policy_begin(struct s3_op *op)
+{
+    enum s3_error error = s3_bucket_config_delete(op, S3_POLICY_CONFIG);
+    return error == S3_OK ? s3_reply_empty(op, 204) : error;
+}
+
+enum s3_error s3_get_bucket_policy_status_begin(struct s3_op *op)
+{
+    if (!op->policy.document)
+        return none(op);
+    xml_begin(&op->out);
+    xml_open_ns(&op->out, "PolicyStatus");
+    xml_bool(&op->out, "IsPublic", auth_policy_is_public(op->policy.document));
+    xml_close(&op->out, "PolicyStatus");
+    return s3_reply_xml(op, 200);
+}

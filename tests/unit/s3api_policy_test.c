@@ -1,0 +1,413 @@
+#include "tests/support/s3_engine.h"
+#include "tests/support/unit.h"
+
+#include <stdio.h>
+
+#include "auth/policy.h"
+#include "base/digest.h"
+#include "base/encode.h"
+#include "s3api/op.h"
+
+/* Bucket policies at work: who gets in by them, who is kept out, and that nothing goes around them. */
+
+static struct s3_engine *engine;
+
+static int set_up(void **state)
+{
+    (void)state;
+    engine = s3_engine_new(NULL);
+    assert_answer(s3_do(engine, "PUT", "/bkt", NULL), 200, NULL);
+    assert_answer(s3_do(engine, "PUT", "/bkt/public/k", "content"), 200, NULL);
+    assert_answer(s3_do(engine, "PUT", "/bkt/private/k", "secret"), 200, NULL);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    s3_engine_free(engine);
+    return 0;
+}
+
+#define DOCUMENT(statements) "{\"Version\":\"2012-10-17\",\"Statement\":[" statements "]}"
+#define STATEMENT(effect, who, action, resource, more)                                                                 \
+    "{\"Effect\":\"" effect "\",\"Principal\":" who ",\"Action\":" action ",\"Resource\":" resource more "}"
+#define ANYBODY "\"*\""
+#define USER(name) "{\"AWS\":\"arn:aws:iam::000000000000:user/" name "\"}"
+#define IN "\"arn:aws:s3:::bkt\""
+#define ALL "\"arn:aws:s3:::bkt/*\""
+#define PUBLIC "\"arn:aws:s3:::bkt/public/*\""
+#define BOTH "[" IN "," ALL "]"
+#define IF(condition) ",\"Condition\":{" condition "}"
+
+static void put_policy(const char *document)
+{
+    assert_answer(s3_do(engine, "PUT", "/bkt?policy", document), 204, NULL);
+}
+
+/* who NULL: nobody. */
+static struct s3_call call_by(const char *who, const char *method, const char *target)
+{
+    struct s3_call call = {.method = method, .target = target, .access_key = who};
+    call.auth = who ? S3_CALL_SIGNED : S3_CALL_ANONYMOUS;
+    if (strcmp(method, "PUT") == 0)
+        call.body = STR("x");
+    return call;
+}
+
+static int status_of(const char *who, const char *method, const char *target, const char *header)
+{
+    struct s3_call call = call_by(who, method, target);
+    call.headers[0] = header;
+    return s3_call(engine, &call)->status;
+}
+
+/* The document itself */
+
+static void test_document(void **state)
+{
+    (void)state;
+    static const char document[] = DOCUMENT(STATEMENT("Allow", ANYBODY, "\"s3:GetObject\"", ALL, ""));
+    assert_answer(s3_do(engine, "GET", "/bkt?policy", NULL), 404, "NoSuchBucketPolicy");
+    assert_answer(s3_do(engine, "GET", "/bkt?policyStatus", NULL), 404, "NoSuchBucketPolicy");
+    put_policy(document);
+    const struct s3_answer *a = s3_do(engine, "GET", "/bkt?policy", NULL);
+    assert_answer(a, 200, NULL);
+    assert_str(a->body, document);
+    assert_str(s3_answer_header(a, "content-type"), "application/json");
+    assert_str(s3_answer_element(s3_do(engine, "GET", "/bkt?policyStatus", NULL), "IsPublic"), "true");
+    put_policy(DOCUMENT(STATEMENT("Deny", ANYBODY, "\"s3:PutObject\"", ALL, "")));
+    assert_str(s3_answer_element(s3_do(engine, "GET", "/bkt?policyStatus", NULL), "IsPublic"), "false");
+    assert_answer(s3_do(engine, "DELETE", "/bkt?policy", NULL), 204, NULL);
+    assert_answer(s3_do(engine, "GET", "/bkt?policy", NULL), 404, "NoSuchBucketPolicy");
+}
+
+/* SEC-30 */
+static void test_refused_documents_are_not_kept(void **state)
+{
+    (void)state;
+    static const char before[] = DOCUMENT(STATEMENT("Allow", ANYBODY, "\"s3:GetObject\"", PUBLIC, ""));
+    put_policy(before);
+    const struct s3_answer *a = s3_do(engine, "PUT", "/bkt?policy",
+                                      DOCUMENT(STATEMENT("Allow", ANYBODY, "\"s3:GetObject\"", ALL,
+                                                         IF("\"StringEquals\":{\"aws:SourceVpc\":\"v\"}"))));
+    assert_answer(a, 400, "MalformedPolicy");
+    assert_true(str_find(s3_answer_element(a, "Message"), STR("aws:SourceVpc")) >= 0);
+    assert_answer(s3_do(engine, "PUT", "/bkt?policy", "not json"), 400, "MalformedPolicy");
+    assert_str(s3_do(engine, "GET", "/bkt?policy", NULL)->body, before);
+}
+
+/* Every row that a policy can speak of has an action that there is. */
+static void test_actions_of_all_rows(void **state)
+{
+    (void)state;
+    struct arena *arena = s3_engine_arena(engine);
+    for (size_t i = 0; i < s3_op_row_count; i++) {
+        const struct s3_op_row *row = &s3_op_rows[i];
+        const char *const names[] = {row->action, row->version_action, row->also_action, row->also_version_action};
+        if (!row->action && !(row->flags & S3_OP_ANONYMOUS) && strcmp(row->name, "CreateSession") != 0)
+            fail_msg("%s has no action", row->name);
+        for (size_t k = 0; k < ARRAY_SIZE(names); k++) {
+            struct auth_policy *policy = NULL;
+            struct buf error = buf_make(1000);
+            struct str json = arena_printf(arena, "{\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"%s\",\"Resource\":\"*\"}}",
+                                           names[k] ? names[k] : "s3:*");
+            if (auth_policy_parse(AUTH_POLICY_IDENTITY, json, STR(""), &policy, &error) < 0)
+                fail_msg("%s: %s", row->name, buf_z(&error));
+            auth_policy_unref(policy);
+            buf_done(&error);
+        }
+    }
+}
+
+/* Nobody in particular (SEC-40) */
+
+static void test_anonymous_reading(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of(NULL, "GET", "/bkt/public/k", NULL), 403);
+    put_policy(DOCUMENT(STATEMENT("Allow", ANYBODY, "\"s3:GetObject\"", PUBLIC, "")));
+    struct s3_call get = call_by(NULL, "GET", "/bkt/public/k");
+    const struct s3_answer *a = s3_call(engine, &get);
+    assert_answer(a, 200, NULL);
+    assert_str(a->body, "content");
+    static const struct {
+        const char *method, *target;
+        int status;
+    } rows[] = {
+        {"HEAD", "/bkt/public/k", 200},
+        {"GET", "/bkt/private/k", 403},
+        {"GET", "/bkt/public/absent", 403}, /* who may not list learns nothing */
+        {"GET", "/bkt/public/k?response-content-type=text/html", 400},
+        {"GET", "/bkt/public/k?tagging", 403},
+        {"GET", "/bkt/public/k?versionId=null", 403},
+        {"GET", "/bkt", 403},
+        {"GET", "/bkt?list-type=2&prefix=public/", 403},
+        {"HEAD", "/bkt", 403},
+        {"GET", "/bkt?policy", 403},
+        {"PUT", "/bkt/public/new", 403},
+        {"DELETE", "/bkt/public/k", 403},
+        {"POST", "/bkt/public/k?uploads", 403},
+        {"GET", "/", 403},
+        {"GET", "/absent/public/k", 403},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        int status = status_of(NULL, rows[i].method, rows[i].target, NULL);
+        if (status != rows[i].status)
+            fail_msg("%s %s: %d", rows[i].method, rows[i].target, status);
+    }
+    /* A wrong signature is no lack of one. */
+    struct s3_call forged = {.method = "GET", .target = "/bkt/public/k", .auth = S3_CALL_FORGED};
+    assert_answer(s3_call(engine, &forged), 403, "SignatureDoesNotMatch");
+    assert_answer(s3_do(engine, "DELETE", "/bkt?policy", NULL), 204, NULL);
+    assert_int_equal(status_of(NULL, "GET", "/bkt/public/k", NULL), 403);
+}
+
+static void test_anonymous_listing_and_writing(void **state)
+{
+    (void)state;
+    put_policy(DOCUMENT(STATEMENT("Allow", ANYBODY, "[\"s3:ListBucket\",\"s3:GetObject\",\"s3:PutObject\"]", BOTH, "")));
+    assert_int_equal(status_of(NULL, "GET", "/bkt?list-type=2", NULL), 200);
+    assert_int_equal(status_of(NULL, "GET", "/bkt/public/absent", NULL), 404);
+    assert_int_equal(status_of(NULL, "PUT", "/bkt/new", NULL), 200);
+    assert_int_equal(status_of(NULL, "DELETE", "/bkt/new", NULL), 403);
+    assert_int_equal(status_of(NULL, "GET", "/bkt?versions", NULL), 403);
+    /* Tags by header are another permission (SEC-33). */
+    assert_int_equal(status_of(NULL, "PUT", "/bkt/new", "x-amz-tagging: a=b"), 403);
+}
+
+/* Deny */
+
+static void test_deny_wins(void **state)
+{
+    (void)state;
+    s3_engine_add_user(engine, "alice", NULL, false);
+    put_policy(DOCUMENT(STATEMENT("Allow", ANYBODY, "\"s3:*\"", BOTH, "") "," STATEMENT(
+        "Deny", ANYBODY, "\"s3:GetObject\"", "\"arn:aws:s3:::bkt/private/*\"", "")));
+    assert_int_equal(status_of("alice", "GET", "/bkt/private/k", NULL), 403);
+    assert_answer(s3_do(engine, "GET", "/bkt/private/k", NULL), 403, "AccessDenied");
+    assert_int_equal(status_of(NULL, "GET", "/bkt/private/k", NULL), 403);
+    assert_int_equal(status_of("alice", "GET", "/bkt/public/k", NULL), 200);
+}
+
+/* As AWS's root: the way back stays open to the owner and to administrators, to nobody else. */
+static void test_nobody_is_locked_out_for_ever(void **state)
+{
+    (void)state;
+    s3_engine_add_user(engine, "alice", NULL, false);
+    s3_engine_add_user(engine, "bob", NULL, false);
+    struct s3_call make = {.method = "PUT", .target = "/own", .access_key = "alice"};
+    assert_answer(s3_call(engine, &make), 200, NULL);
+    struct s3_call put = call_by("alice", "PUT", "/own?policy");
+    put.body = STR("{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Deny\",\"Principal\":\"*\",\"Action\":\"s3:*\","
+                   "\"Resource\":[\"arn:aws:s3:::own\",\"arn:aws:s3:::own/*\"]}}");
+    assert_answer(s3_call(engine, &put), 204, NULL);
+    assert_int_equal(status_of("alice", "GET", "/own", NULL), 403);
+    assert_int_equal(status_of("bob", "GET", "/own?policy", NULL), 403);
+    assert_int_equal(status_of("bob", "DELETE", "/own?policy", NULL), 403);
+    assert_int_equal(status_of("alice", "GET", "/own?policy", NULL), 200);
+    assert_answer(s3_do(engine, "GET", "/own?policy", NULL), 200, NULL);
+    assert_int_equal(status_of("alice", "DELETE", "/own?policy", NULL), 204);
+    assert_int_equal(status_of("alice", "GET", "/own", NULL), 200);
+}
+
+/* A document that nobody can read may have been a refusal. */
+static void test_unreadable_policy_denies(void **state)
+{
+    (void)state;
+    char command[300];
+    put_policy(DOCUMENT(STATEMENT("Allow", ANYBODY, "\"s3:*\"", BOTH, "")));
+    assert_int_equal(status_of(NULL, "GET", "/bkt/public/k", NULL), 200);
+    snprintf(command, sizeof(command), "echo '{' >%s/bkt/.sluice/config/policy", s3_engine_root(engine));
+    assert_int_equal(system(command), 0);
+    assert_int_equal(status_of(NULL, "GET", "/bkt/public/k", NULL), 403);
+    assert_answer(s3_do(engine, "GET", "/bkt/public/k", NULL), 403, "AccessDenied");
+    assert_answer(s3_do(engine, "DELETE", "/bkt?policy", NULL), 204, NULL);
+    assert_answer(s3_do(engine, "GET", "/bkt/public/k", NULL), 200, NULL);
+}
+
+/* Users */
+
+static void test_user_of_another_bucket(void **state)
+{
+    (void)state;
+    s3_engine_add_user(engine, "limited", "other", false);
+    s3_engine_add_user(engine, "reader", "other", true);
+    assert_int_equal(status_of("limited", "GET", "/bkt/public/k", NULL), 403);
+    put_policy(DOCUMENT(STATEMENT("Allow", USER("limited"), "\"s3:*\"", ALL, "") "," STATEMENT(
+        "Allow", USER("reader"), "\"s3:*\"", ALL, "")));
+    assert_int_equal(status_of("limited", "GET", "/bkt/public/k", NULL), 200);
+    assert_int_equal(status_of("limited", "PUT", "/bkt/new", NULL), 200);
+    assert_int_equal(status_of("limited", "GET", "/bkt", NULL), 403);
+    assert_int_equal(status_of("reader", "GET", "/bkt/public/k", NULL), 200);
+    assert_int_equal(status_of("reader", "PUT", "/bkt/new", NULL), 403); /* read-only whatever others grant */
+    assert_int_equal(status_of(NULL, "GET", "/bkt/public/k", NULL), 403);
+}
+
+/* Conditions */
+
+static void test_conditions(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *action, *resource, *condition;
+        const char *method, *target, *header;
+        int status;
+    } rows[] = {
+        {"s3:ListBucket", IN, "\"StringLike\":{\"s3:prefix\":\"public/*\"}", "GET", "/bkt?list-type=2&prefix=public/", NULL, 200},
+        {"s3:ListBucket", IN, "\"StringLike\":{\"s3:prefix\":\"public/*\"}", "GET", "/bkt?list-type=2&prefix=priv", NULL, 403},
+        {"s3:ListBucket", IN, "\"StringLike\":{\"s3:prefix\":\"public/*\"}", "GET", "/bkt?list-type=2", NULL, 403},
+        {"s3:ListBucket", IN, "\"StringEquals\":{\"s3:prefix\":\"\"}", "GET", "/bkt?prefix=", NULL, 200},
+        {"s3:ListBucket", IN, "\"StringEquals\":{\"s3:delimiter\":\"/\"}", "GET", "/bkt?delimiter=/", NULL, 200},
+        {"s3:ListBucket", IN, "\"StringEquals\":{\"s3:delimiter\":\"/\"}", "GET", "/bkt", NULL, 403},
+        {"s3:ListBucket", IN, "\"NumericLessThanEquals\":{\"s3:max-keys\":\"10\"}", "GET", "/bkt?max-keys=10", NULL, 200},
+        {"s3:ListBucket", IN, "\"NumericLessThanEquals\":{\"s3:max-keys\":\"10\"}", "GET", "/bkt?max-keys=11", NULL, 403},
+        {"s3:GetObject", ALL, "\"IpAddress\":{\"aws:SourceIp\":\"127.0.0.0/8\"}", "GET", "/bkt/public/k", NULL, 200},
+        {"s3:GetObject", ALL, "\"IpAddress\":{\"aws:SourceIp\":\"10.0.0.0/8\"}", "GET", "/bkt/public/k", "x-forwarded-for: 10.0.0.1", 403},
+        {"s3:GetObject", ALL, "\"Bool\":{\"aws:SecureTransport\":\"true\"}", "GET", "/bkt/public/k", "aws-securetransport: true", 403},
+        {"s3:GetObject", ALL, "\"StringEquals\":{\"aws:Referer\":\"http://me\"}", "GET", "/bkt/public/k", "Referer: http://me", 200},
+        {"s3:GetObject", ALL, "\"StringEquals\":{\"aws:Referer\":\"http://me\"}", "GET", "/bkt/public/k", NULL, 403},
+        {"s3:GetObject", ALL, "\"StringLike\":{\"aws:UserAgent\":\"curl/*\"}", "GET", "/bkt/public/k", "User-Agent: curl/8", 200},
+        {"s3:GetObject", ALL, "\"DateLessThan\":{\"aws:CurrentTime\":\"2001-01-01T00:00:00Z\"}", "GET", "/bkt/public/k", NULL, 403},
+        {"s3:GetObject", ALL, "\"DateGreaterThan\":{\"aws:CurrentTime\":\"2001-01-01T00:00:00Z\"}", "GET", "/bkt/public/k", NULL, 200},
+        {"s3:GetObject", ALL, "\"Null\":{\"aws:username\":\"true\"}", "GET", "/bkt/public/k", NULL, 200},
+        {"s3:GetObject", ALL, "\"StringEquals\":{\"aws:PrincipalType\":\"Anonymous\"}", "GET", "/bkt/public/k", NULL, 200},
+        {"s3:GetObject", ALL, "\"StringEquals\":{\"s3:authType\":\"REST-HEADER\"}", "GET", "/bkt/public/k", NULL, 403},
+        {"s3:PutObject", ALL, "\"StringEquals\":{\"s3:if-none-match\":\"*\"}", "PUT", "/bkt/c1", "If-None-Match: *", 200},
+        {"s3:PutObject", ALL, "\"StringEquals\":{\"s3:if-none-match\":\"*\"}", "PUT", "/bkt/c2", NULL, 403},
+        {"s3:PutObject", ALL, "\"StringEquals\":{\"s3:x-amz-acl\":\"bucket-owner-full-control\"}", "PUT", "/bkt/c3", NULL, 403},
+        {"s3:PutObject", ALL, "\"StringEquals\":{\"s3:x-amz-acl\":\"bucket-owner-full-control\"}", "PUT", "/bkt/c3",
+         "x-amz-acl: bucket-owner-full-control", 200},
+        {"s3:PutObject*", ALL, "\"StringEquals\":{\"s3:RequestObjectTag/team\":\"red\"}", "PUT", "/bkt/c4", "x-amz-tagging: team=red", 200},
+        {"s3:PutObject*", ALL, "\"StringEquals\":{\"s3:RequestObjectTag/team\":\"red\"}", "PUT", "/bkt/c4", "x-amz-tagging: team=blue", 403},
+        {"s3:PutObject*", ALL, "\"ForAllValues:StringEquals\":{\"s3:RequestObjectTagKeys\":[\"team\"]}", "PUT", "/bkt/c5",
+         "x-amz-tagging: team=red&other=1", 403},
+        {"s3:GetObject", ALL, "\"StringEquals\":{\"s3:ExistingObjectTag/team\":\"red\"}", "GET", "/bkt/tagged", NULL, 200},
+        {"s3:GetObject", ALL, "\"StringEquals\":{\"s3:ExistingObjectTag/Team\":\"red\"}", "GET", "/bkt/tagged", NULL, 403},
+        {"s3:GetObject", ALL, "\"StringEquals\":{\"s3:ExistingObjectTag/team\":\"red\"}", "GET", "/bkt/public/k", NULL, 403},
+    };
+    struct s3_call tagged = {.method = "PUT", .target = "/bkt/tagged", .headers = {"x-amz-tagging: team=red"}, .body = STR("x")};
+    assert_answer(s3_call(engine, &tagged), 200, NULL);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        char document[1000];
+        snprintf(document, sizeof(document), DOCUMENT(STATEMENT("Allow", ANYBODY, "\"%s\"", "%s", IF("%s"))),
+                 rows[i].action, rows[i].resource, rows[i].condition);
+        put_policy(document);
+        int status = status_of(NULL, rows[i].method, rows[i].target, rows[i].header);
+        if (status != rows[i].status)
+            fail_msg("%s with %s %s %s: %d", rows[i].condition, rows[i].method, rows[i].target,
+                     rows[i].header ? rows[i].header : "", status);
+    }
+}
+
+/* What the signature says; presigned URLs of a certain age. */
+static void test_signature_conditions(void **state)
+{
+    (void)state;
+    put_policy(DOCUMENT(STATEMENT("Deny", ANYBODY, "\"s3:GetObject\"", ALL, IF("\"NumericGreaterThan\":{\"s3:signatureAge\":60000}"))));
+    struct s3_call call = {.method = "GET", .target = "/bkt/public/k", .auth = S3_CALL_PRESIGNED};
+    assert_answer(s3_call(engine, &call), 200, NULL);
+    call.age_s = 100;
+    assert_answer(s3_call(engine, &call), 403, "AccessDenied");
+    put_policy(DOCUMENT(STATEMENT("Deny", ANYBODY, "\"s3:*\"", ALL, IF("\"StringNotEquals\":{\"s3:authType\":\"REST-HEADER\"}"))));
+    call.age_s = 0;
+    assert_answer(s3_call(engine, &call), 403, "AccessDenied");
+    assert_answer(s3_do(engine, "GET", "/bkt/public/k", NULL), 200, NULL);
+}
+
+/* Beyond one key */
+
+static void test_each_key_of_a_batch(void **state)
+{
+    (void)state;
+    static const char body[] = "<Delete><Object><Key>public/k</Key></Object><Object><Key>private/k</Key></Object>"
+                               "<Object><Key>private/k</Key><VersionId>null</VersionId></Object></Delete>";
+    uint8_t md5[DIGEST_SIZE_MAX];
+    struct buf header = buf_make(100);
+    digest_bytes(DIGEST_MD5, str_z(body), md5);
+    buf_addz(&header, "Content-MD5: ");
+    buf_add_base64(&header, md5, 16);
+    struct s3_call call = {.method = "POST", .target = "/bkt?delete", .headers = {buf_z(&header)}, .body = str_z(body)};
+    call.auth = S3_CALL_ANONYMOUS;
+    assert_answer(s3_call(engine, &call), 403, "AccessDenied");
+    put_policy(DOCUMENT(STATEMENT("Allow", ANYBODY, "\"s3:DeleteObject\"", PUBLIC, "") "," STATEMENT(
+        "Deny", ANYBODY, "\"s3:DeleteObject\"", "\"arn:aws:s3:::bkt/private/*\"", "")));
+    for (int round = 0; round < 2; round++) { /* by nobody, by the administrator */
+        const struct s3_answer *a = s3_call(engine, &call);
+        assert_answer(a, 200, NULL);
+        assert_int_equal(s3_answer_count(a, "Deleted"), 1);
+        assert_int_equal(s3_answer_count(a, "Error"), 2);
+        assert_str(s3_answer_element(a, "Code"), "AccessDenied");
+        call.auth = S3_CALL_SIGNED;
+    }
+    assert_answer(s3_do(engine, "HEAD", "/bkt/private/k", NULL), 200, NULL);
+    assert_answer(s3_do(engine, "HEAD", "/bkt/public/k", NULL), 404, "NoSuchKey");
+    buf_done(&header);
+}
+
+/* The tags of a body are conditions too, decided when it has been read. */
+static void test_tags_in_a_body(void **state)
+{
+    (void)state;
+    static const char red[] = "<Tagging><TagSet><Tag><Key>team</Key><Value>red</Value></Tag></TagSet></Tagging>";
+    static const char blue[] = "<Tagging><TagSet><Tag><Key>team</Key><Value>blue</Value></Tag></TagSet></Tagging>";
+    put_policy(DOCUMENT(STATEMENT("Deny", ANYBODY, "\"s3:PutObjectTagging\"", ALL,
+                                  IF("\"StringNotEquals\":{\"s3:RequestObjectTag/team\":\"red\"}"))));
+    struct s3_call call = {.method = "PUT", .target = "/bkt/public/k?tagging", .wire = S3_WIRE_SHA256};
+    struct buf header = buf_make(100);
+    for (int i = 0; i < 2; i++) {
+        uint8_t md5[DIGEST_SIZE_MAX];
+        call.body = str_z(i == 0 ? red : blue);
+        digest_bytes(DIGEST_MD5, call.body, md5);
+        buf_reset(&header);
+        buf_addz(&header, "Content-MD5: ");
+        buf_add_base64(&header, md5, 16);
+        call.headers[0] = buf_z(&header);
+        assert_answer(s3_call(engine, &call), i == 0 ? 200 : 403, i == 0 ? NULL : "AccessDenied");
+    }
+    buf_done(&header);
+    assert_true(str_find(s3_do(engine, "GET", "/bkt/public/k?tagging", NULL)->body, STR("red")) >= 0);
+}
+
+/* SEC-31 */
+static void test_copy_sources(void **state)
+{
+    (void)state;
+    s3_engine_add_user(engine, "alice", NULL, false);
+    s3_engine_add_user(engine, "limited", "own", false);
+    assert_answer(s3_do(engine, "PUT", "/own", NULL), 200, NULL);
+    put_policy(DOCUMENT(STATEMENT("Allow", ANYBODY, "\"s3:GetObject\"", PUBLIC, "") "," STATEMENT(
+        "Deny", ANYBODY, "\"s3:GetObject\"", "\"arn:aws:s3:::bkt/private/*\"", "")));
+    assert_int_equal(status_of("limited", "PUT", "/own/copy", "x-amz-copy-source: bkt/public/k"), 200);
+    assert_int_equal(status_of("limited", "PUT", "/own/copy", "x-amz-copy-source: bkt/private/k"), 403);
+    assert_int_equal(status_of("alice", "PUT", "/own/copy", "x-amz-copy-source: /bkt/private%2Fk"), 403);
+    assert_int_equal(status_of("alice", "PUT", "/own/copy", "x-amz-copy-source: bkt/private/k?versionId=null"), 403);
+    assert_int_equal(status_of("limited", "PUT", "/bkt/copy", "x-amz-copy-source: own/copy"), 403);
+    assert_int_equal(status_of("alice", "PUT", "/bkt/moved?renameObject", "x-amz-rename-source: private/k"), 403);
+    put_policy(DOCUMENT(STATEMENT("Deny", ANYBODY, "\"s3:PutObject\"", ALL,
+                                  IF("\"StringNotLike\":{\"s3:x-amz-copy-source\":\"own/*\"}"))));
+    assert_int_equal(status_of("alice", "PUT", "/bkt/copy", "x-amz-copy-source: /own/copy"), 200);
+    assert_int_equal(status_of("alice", "PUT", "/bkt/copy", "x-amz-copy-source: bkt/public/k"), 403);
+}
+
+int main(void)
+{
+#define WITH_ENGINE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        WITH_ENGINE(test_document),
+        WITH_ENGINE(test_refused_documents_are_not_kept),
+        WITH_ENGINE(test_actions_of_all_rows),
+        WITH_ENGINE(test_anonymous_reading),
+        WITH_ENGINE(test_anonymous_listing_and_writing),
+        WITH_ENGINE(test_deny_wins),
+        WITH_ENGINE(test_nobody_is_locked_out_for_ever),
+        WITH_ENGINE(test_unreadable_policy_denies),
+        WITH_ENGINE(test_user_of_another_bucket),
+        WITH_ENGINE(test_conditions),
+        WITH_ENGINE(test_signature_conditions),
+        WITH_ENGINE(test_each_key_of_a_batch),
+        WITH_ENGINE(test_tags_in_a_body),
+        WITH_ENGINE(test_copy_sources),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
