@@ -38,7 +38,6 @@ BUCKET = (
     | {
         ("PUT", sub): NOT_IMPLEMENTED
         for sub in (
-            "policy",
             "lifecycle",
             "website",
             "replication",
