@@ -244,13 +244,13 @@ static int parse_operator(struct policy_parser *p, struct str name, struct polic
     return 0;
 }
 
-static int parse_values(struct policy_parser *p, const struct policy_json *json, struct policy_condition *out)
+static int parse_values(struct policy_parser *p, const struct json *json, struct policy_condition *out)
 {
-    const struct policy_json *n = json->kind == POLICY_JSON_LIST ? json->first : json;
-    size_t max = json->kind == POLICY_JSON_LIST ? json->count : 1;
+    const struct json *n = json->kind == JSON_IS_LIST ? json->first : json;
+    size_t max = json->kind == JSON_IS_LIST ? json->count : 1;
     out->values = arena_array_of(p->arena, struct value, max > 0 ? max : 1);
     for (; out->count < max; n = n->next) {
-        if (n->kind == POLICY_JSON_LIST || n->kind == POLICY_JSON_OBJECT)
+        if (n->kind == JSON_IS_LIST || n->kind == JSON_IS_OBJECT)
             return policy_fail(p, "Invalid value of the condition key %.*s", STR_ARG(out->key));
         int r = parse_value(p, out->op, n->text, &out->values[out->count++]);
         if (r < 0)
@@ -261,21 +261,21 @@ static int parse_values(struct policy_parser *p, const struct policy_json *json,
     return 0;
 }
 
-static size_t count_conditions(const struct policy_json *json)
+static size_t count_conditions(const struct json *json)
 {
     size_t count = 0;
-    for (const struct policy_json *op = json->first; op; op = op->next)
+    for (const struct json *op = json->first; op; op = op->next)
         count += op->count;
     return count;
 }
 
-static int parse_block(struct policy_parser *p, const struct policy_json *block, struct policy_condition *out, size_t *count)
+static int parse_block(struct policy_parser *p, const struct json *block, struct policy_condition *out, size_t *count)
 {
     struct policy_condition base = {0};
     int r = parse_operator(p, block->name, &base);
-    if (r == 0 && (block->kind != POLICY_JSON_OBJECT || block->count == 0))
+    if (r == 0 && (block->kind != JSON_IS_OBJECT || block->count == 0))
         r = policy_fail(p, "Condition %.*s must be an object with a key", STR_ARG(block->name));
-    for (const struct policy_json *n = block->first; r == 0 && n; n = n->next) {
+    for (const struct json *n = block->first; r == 0 && n; n = n->next) {
         struct policy_condition *c = &out[(*count)++];
         *c = base;
         c->key = n->name;
@@ -287,14 +287,14 @@ static int parse_block(struct policy_parser *p, const struct policy_json *block,
     return r;
 }
 
-int policy_conditions_parse(struct policy_parser *p, const struct policy_json *json, struct policy_condition **out,
+int policy_conditions_parse(struct policy_parser *p, const struct json *json, struct policy_condition **out,
                             size_t *out_count)
 {
     size_t count = 0;
-    if (json->kind != POLICY_JSON_OBJECT)
+    if (json->kind != JSON_IS_OBJECT)
         return policy_fail(p, "Condition must be an object");
     struct policy_condition *conditions = arena_array_of(p->arena, struct policy_condition, count_conditions(json) + 1);
-    for (const struct policy_json *block = json->first; block; block = block->next) {
+    for (const struct json *block = json->first; block; block = block->next) {
         int r = parse_block(p, block, conditions, &count);
         if (r < 0)
             return r;

@@ -4,7 +4,7 @@
 #define AUTH_POLICY_INTERNAL_H
 
 #include "auth/policy.h"
-#include "auth/policy_json.h"
+#include "base/json.h"
 
 /* Parsing: what every step needs. */
 struct policy_parser {
@@ -60,7 +60,7 @@ const struct policy_key_row *policy_key_find(struct str name);
 /* Conditions (policy_condition.c) */
 
 struct policy_condition;
-MUST_USE int policy_conditions_parse(struct policy_parser *p, const struct policy_json *json,
+MUST_USE int policy_conditions_parse(struct policy_parser *p, const struct json *json,
                                      struct policy_condition **out, size_t *out_count);
 /* is_deny: on which side a comparison errs that cannot be made. */
 bool policy_conditions_hold(const struct policy_condition *conditions, size_t count, bool is_deny,

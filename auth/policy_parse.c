@@ -1,6 +1,7 @@
 #include <errno.h>
 
 #include "auth/policy_statement.h"
+#include "base/limits.h"
 
 #define ARN_S3 "arn:aws:s3:::"
 #define ARN_IAM "arn:aws:iam::"
@@ -16,9 +17,9 @@ int policy_fail(struct policy_parser *p, const char *format, ...)
 }
 
 /* Only the members that the object may have. */
-static int check_members(struct policy_parser *p, const struct policy_json *object, const char *const *known, size_t count)
+static int check_members(struct policy_parser *p, const struct json *object, const char *const *known, size_t count)
 {
-    for (const struct policy_json *n = object->first; n; n = n->next) {
+    for (const struct json *n = object->first; n; n = n->next) {
         bool is_known = false;
         for (size_t i = 0; i < count; i++)
             is_known |= str_is(n->name, known[i]);
@@ -28,17 +29,17 @@ static int check_members(struct policy_parser *p, const struct policy_json *obje
     return 0;
 }
 
-static const struct policy_json *items(const struct policy_json *json, size_t *count)
+static const struct json *items(const struct json *json, size_t *count)
 {
-    *count = json->kind == POLICY_JSON_LIST ? json->count : 1;
-    return json->kind == POLICY_JSON_LIST ? json->first : json;
+    *count = json->kind == JSON_IS_LIST ? json->count : 1;
+    return json->kind == JSON_IS_LIST ? json->first : json;
 }
 
 /* Element and its Not… form: at most one, and one where it is required. */
-static int choose(struct policy_parser *p, const struct policy_json *s, const char *name, const char *not_name,
-                  bool *out_not, const struct policy_json **out)
+static int choose(struct policy_parser *p, const struct json *s, const char *name, const char *not_name,
+                  bool *out_not, const struct json **out)
 {
-    const struct policy_json *plain = policy_json_member(s, name), *negated = policy_json_member(s, not_name);
+    const struct json *plain = json_member(s, name), *negated = json_member(s, not_name);
     *out_not = negated != NULL;
     *out = negated ? negated : plain;
     if (plain && negated)
@@ -78,11 +79,11 @@ static bool parse_aws_principal(struct str text, struct policy_principal *out)
     return str_starts(rest, STR("user/")) && rest.len > 5 && !has_wildcard;
 }
 
-static int parse_principal(struct policy_parser *p, struct str type, const struct policy_json *n,
+static int parse_principal(struct policy_parser *p, struct str type, const struct json *n,
                            struct policy_principal *out)
 {
     bool ok = false;
-    if (n->kind != POLICY_JSON_TEXT)
+    if (n->kind != JSON_IS_TEXT)
         return policy_fail(p, "Invalid principal in policy");
     if (str_is(type, "AWS")) {
         ok = parse_aws_principal(n->text, out);
@@ -95,28 +96,28 @@ static int parse_principal(struct policy_parser *p, struct str type, const struc
     return ok ? 0 : policy_fail(p, "Invalid principal in policy: %.*s", STR_ARG(n->text));
 }
 
-static size_t count_principals(const struct policy_json *json)
+static size_t count_principals(const struct json *json)
 {
     size_t total = 1, count;
-    for (const struct policy_json *type = json->first; type; type = type->next) {
+    for (const struct json *type = json->first; type; type = type->next) {
         (void)items(type, &count);
         total += count;
     }
     return total;
 }
 
-static int parse_principals(struct policy_parser *p, const struct policy_json *json, struct policy_statement *s)
+static int parse_principals(struct policy_parser *p, const struct json *json, struct policy_statement *s)
 {
     s->principals = arena_array_of(p->arena, struct policy_principal, count_principals(json));
-    if (json->kind == POLICY_JSON_TEXT && str_is(json->text, "*")) {
+    if (json->kind == JSON_IS_TEXT && str_is(json->text, "*")) {
         s->principals[s->principal_count++] = (struct policy_principal){.kind = POLICY_EVERYBODY};
         return 0;
     }
-    if (json->kind != POLICY_JSON_OBJECT)
+    if (json->kind != JSON_IS_OBJECT)
         return policy_fail(p, "Invalid principal in policy");
-    for (const struct policy_json *type = json->first; type; type = type->next) {
+    for (const struct json *type = json->first; type; type = type->next) {
         size_t count;
-        const struct policy_json *n = items(type, &count);
+        const struct json *n = items(type, &count);
         for (size_t i = 0; i < count; i++, n = n->next) {
             int r = parse_principal(p, type->name, n, &s->principals[s->principal_count++]);
             if (r < 0)
@@ -126,28 +127,28 @@ static int parse_principals(struct policy_parser *p, const struct policy_json *j
     return s->principal_count > 0 ? 0 : policy_fail(p, "Invalid principal in policy");
 }
 
-static int parse_who(struct policy_parser *p, const struct policy_json *json, struct policy_statement *s)
+static int parse_who(struct policy_parser *p, const struct json *json, struct policy_statement *s)
 {
-    const struct policy_json *who = NULL;
+    const struct json *who = NULL;
     if (p->kind == AUTH_POLICY_BUCKET) {
         int r = choose(p, json, "Principal", "NotPrincipal", &s->not_principal, &who);
         return r < 0 ? r : parse_principals(p, who, s);
     }
-    if (policy_json_member(json, "Principal") || policy_json_member(json, "NotPrincipal"))
+    if (json_member(json, "Principal") || json_member(json, "NotPrincipal"))
         return policy_fail(p, "Identity policies must not have a Principal");
     return 0;
 }
 
 /* Actions and resources */
 
-static int parse_patterns(struct policy_parser *p, const struct policy_json *json, const char *what, unsigned flags,
+static int parse_patterns(struct policy_parser *p, const struct json *json, const char *what, unsigned flags,
                           struct policy_pattern **out, size_t *out_count)
 {
     size_t count;
-    const struct policy_json *n = items(json, &count);
+    const struct json *n = items(json, &count);
     *out = arena_array_of(p->arena, struct policy_pattern, count + 1);
     for (*out_count = 0; *out_count < count; n = n->next) {
-        if (n->kind != POLICY_JSON_TEXT || n->text.len == 0)
+        if (n->kind != JSON_IS_TEXT || n->text.len == 0)
             return policy_fail(p, "Policy has an invalid %s", what);
         int r = policy_pattern_parse(p, n->text, flags, &(*out)[(*out_count)++]);
         if (r < 0)
@@ -156,9 +157,9 @@ static int parse_patterns(struct policy_parser *p, const struct policy_json *jso
     return count > 0 ? 0 : policy_fail(p, "Policy has an empty %s", what);
 }
 
-static int parse_actions(struct policy_parser *p, const struct policy_json *json, struct policy_statement *s)
+static int parse_actions(struct policy_parser *p, const struct json *json, struct policy_statement *s)
 {
-    const struct policy_json *what = NULL;
+    const struct json *what = NULL;
     int r = choose(p, json, "Action", "NotAction", &s->not_action, &what);
     if (r == 0)
         r = parse_patterns(p, what, "action", POLICY_WILDCARDS, &s->actions, &s->action_count);
@@ -193,9 +194,9 @@ static int check_resource(struct policy_parser *p, const struct policy_pattern *
                : policy_fail(p, "Policy has invalid resource: %.*s is not in the bucket", STR_ARG(source));
 }
 
-static int parse_resources(struct policy_parser *p, const struct policy_json *json, struct policy_statement *s)
+static int parse_resources(struct policy_parser *p, const struct json *json, struct policy_statement *s)
 {
-    const struct policy_json *what = NULL;
+    const struct json *what = NULL;
     int r = choose(p, json, "Resource", "NotResource", &s->not_resource, &what);
     if (r == 0)
         r = parse_patterns(p, what, "resource", POLICY_WILDCARDS | POLICY_VARIABLES, &s->resources, &s->resource_count);
@@ -229,28 +230,28 @@ static int check_levels(struct policy_parser *p, const struct policy_statement *
 
 /* Statements */
 
-static int parse_effect(struct policy_parser *p, const struct policy_json *json, struct policy_statement *s)
+static int parse_effect(struct policy_parser *p, const struct json *json, struct policy_statement *s)
 {
-    const struct policy_json *effect = policy_json_member(json, "Effect");
-    const struct policy_json *sid = policy_json_member(json, "Sid");
+    const struct json *effect = json_member(json, "Effect");
+    const struct json *sid = json_member(json, "Sid");
     if (!effect)
         return policy_fail(p, "Missing required field Effect");
-    if (sid && sid->kind != POLICY_JSON_TEXT)
+    if (sid && sid->kind != JSON_IS_TEXT)
         return policy_fail(p, "Invalid Sid");
     s->sid = sid ? sid->text : STR_EMPTY;
-    s->is_deny = effect->kind == POLICY_JSON_TEXT && str_is(effect->text, "Deny");
-    if (!s->is_deny && !(effect->kind == POLICY_JSON_TEXT && str_is(effect->text, "Allow")))
+    s->is_deny = effect->kind == JSON_IS_TEXT && str_is(effect->text, "Deny");
+    if (!s->is_deny && !(effect->kind == JSON_IS_TEXT && str_is(effect->text, "Allow")))
         return policy_fail(p, "Invalid effect: %.*s", STR_ARG(effect->text));
     return 0;
 }
 
-static int parse_statement(struct policy_parser *p, const struct policy_json *json, struct policy_statement *s)
+static int parse_statement(struct policy_parser *p, const struct json *json, struct policy_statement *s)
 {
     static const char *const known[] = {"Sid",       "Effect",   "Principal",   "NotPrincipal", "Action",
                                         "NotAction", "Resource", "NotResource", "Condition"};
-    if (json->kind != POLICY_JSON_OBJECT)
+    if (json->kind != JSON_IS_OBJECT)
         return policy_fail(p, "A statement must be an object");
-    const struct policy_json *condition = policy_json_member(json, "Condition");
+    const struct json *condition = json_member(json, "Condition");
     int r = check_members(p, json, known, ARRAY_SIZE(known));
     if (r == 0)
         r = parse_effect(p, json, s);
@@ -274,30 +275,58 @@ static int check_sid(struct policy_parser *p, const struct auth_policy *policy)
     return 0;
 }
 
-static int parse_head(struct policy_parser *p, const struct policy_json *root)
+static int parse_head(struct policy_parser *p, const struct json *root)
 {
     static const char *const known[] = {"Version", "Id", "Statement"};
-    const struct policy_json *version = policy_json_member(root, "Version"), *id = policy_json_member(root, "Id");
+    const struct json *version = json_member(root, "Version"), *id = json_member(root, "Id");
     int r = check_members(p, root, known, ARRAY_SIZE(known));
     if (r < 0)
         return r;
     p->has_variables = version && str_is(version->text, "2012-10-17");
     if (version && !p->has_variables && !str_is(version->text, "2008-10-17"))
         return policy_fail(p, "The policy must contain a valid version string: %.*s", STR_ARG(version->text));
-    return id && id->kind != POLICY_JSON_TEXT ? policy_fail(p, "Invalid Id") : 0;
+    return id && id->kind != JSON_IS_TEXT ? policy_fail(p, "Invalid Id") : 0;
+}
+
+/* null means nothing in a policy. Recursion ends at the tree's depth, LIMIT_POLICY_DEPTH. */
+static bool has_null(const struct json *json)
+{
+    bool found = json->kind == JSON_IS_NULL;
+    for (const struct json *n = json->first; n && !found; n = n->next)
+        found = has_null(n);
+    return found;
+}
+
+/* NULL with a line in p->error. */
+static const struct json *read_json(struct policy_parser *p, struct str text)
+{
+    struct buf why = buf_make(256);
+    const struct json *root = NULL;
+    if (text.len > LIMIT_POLICY_BYTES) {
+        (void)policy_fail(p, "Policy is larger than %d bytes", LIMIT_POLICY_BYTES); /* the line is all we want */
+    } else if (text.len == 0 || text.ptr[0] != '{') {
+        (void)policy_fail(p, "Policies must be valid JSON and the first byte must be '{'");
+    } else {
+        root = json_parse(text, LIMIT_POLICY_BYTES, LIMIT_POLICY_DEPTH, p->arena, &why);
+        if (!root || has_null(root))
+            (void)policy_fail(p, "This policy contains invalid Json: %s", root ? "null" : buf_z(&why));
+        root = root && has_null(root) ? NULL : root;
+    }
+    buf_done(&why);
+    return root;
 }
 
 int policy_parse_document(struct policy_parser *p, struct auth_policy *out)
 {
-    const struct policy_json *root = policy_json_parse(out->text, p->arena, p->error);
-    const struct policy_json *statements = policy_json_member(root, "Statement");
+    const struct json *root = read_json(p, out->text);
+    const struct json *statements = json_member(root, "Statement");
     if (!root)
         return -EINVAL;
     int r = parse_head(p, root);
     if (r < 0)
         return r;
     size_t count = 0;
-    const struct policy_json *n = statements ? items(statements, &count) : NULL;
+    const struct json *n = statements ? items(statements, &count) : NULL;
     if (count == 0)
         return policy_fail(p, "Missing required field Statement");
     out->statements = arena_array_of(p->arena, struct policy_statement, count);

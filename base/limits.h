@@ -85,6 +85,9 @@
 
 /* JuiceFS volumes. As official clients: with pauses of 1, 4, 9, … ms, a transaction gives up after some 40 s. */
 #define LIMIT_META_RETRIES 50
+/* JuiceFS-format volumes. The setting record holds a PEM key of up to 16 KiB in base64, at worst twice; two levels deep. */
+#define LIMIT_SETTINGS_BYTES (128 * 1024)
+#define LIMIT_SETTINGS_DEPTH 16
 
 /* Request-level work on a worker that is sure to stay short. */
 #define LIMIT_LISTING_SORT_ENTRIES 2000000

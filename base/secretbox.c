@@ -13,13 +13,19 @@
 #define NONCE_SIZE 12
 #define TAG_SIZE 16
 
-static EVP_CIPHER *aes_256_gcm;
+static EVP_CIPHER *aes_256_gcm, *aes_128_gcm;
 
-static void fetch_cipher(void)
+static void fetch_ciphers(void)
 {
     aes_256_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-    CHECK(aes_256_gcm != NULL);
+    aes_128_gcm = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
+    CHECK(aes_256_gcm != NULL && aes_128_gcm != NULL);
 }
+
+struct box_key {
+    const uint8_t *bytes;
+    bool short_key; /* 128 bits, not 256 */
+};
 
 static void cipher_freep(EVP_CIPHER_CTX **ctx)
 {
@@ -27,15 +33,15 @@ static void cipher_freep(EVP_CIPHER_CTX **ctx)
 }
 
 /* A context that has taken key, nonce and context. No call depends on foreign bytes, so failures are memory. */
-static EVP_CIPHER_CTX *cipher_new(const uint8_t *key, const uint8_t *nonce, struct str context, bool encrypt)
+static EVP_CIPHER_CTX *cipher_new(struct box_key key, const uint8_t *nonce, struct str context, bool encrypt)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, fetch_cipher); /* fails for an invalid `once` only */
+    (void)pthread_once(&once, fetch_ciphers); /* fails for an invalid `once` only */
     CHECK(context.len <= INT_MAX);
 
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     CHECK(ctx != NULL);
-    CHECK(EVP_CipherInit_ex2(ctx, aes_256_gcm, key, nonce, encrypt, NULL) == 1);
+    CHECK(EVP_CipherInit_ex2(ctx, key.short_key ? aes_128_gcm : aes_256_gcm, key.bytes, nonce, encrypt, NULL) == 1);
     int size = 0;
     if (context.len > 0) /* a NULL input would end the message */
         CHECK(EVP_CipherUpdate(ctx, NULL, &size, (const uint8_t *)context.ptr, (int)context.len) == 1);
@@ -53,7 +59,7 @@ static void cipher_run(EVP_CIPHER_CTX *ctx, struct str in, uint8_t *out)
     CHECK((size_t)size == in.len);
 }
 
-void secretbox_seal(const uint8_t key[SECRETBOX_KEY_SIZE], struct str context, struct str plain, struct buf *out)
+static void seal(struct box_key key, struct str context, struct str plain, struct buf *out)
 {
     size_t size = NONCE_SIZE + plain.len + TAG_SIZE;
     uint8_t *nonce = (uint8_t *)buf_reserve(out, size);
@@ -87,7 +93,7 @@ static bool tag_fits(EVP_CIPHER_CTX *ctx, const char *sealed_tag)
     return fits;
 }
 
-int secretbox_open(const uint8_t key[SECRETBOX_KEY_SIZE], struct str context, struct str sealed, struct buf *out)
+static int open_box(struct box_key key, struct str context, struct str sealed, struct buf *out)
 {
     if (sealed.len < NONCE_SIZE + TAG_SIZE || sealed.len > INT_MAX)
         return -EBADMSG;
@@ -104,4 +110,24 @@ int secretbox_open(const uint8_t key[SECRETBOX_KEY_SIZE], struct str context, st
     }
     buf_extend(out, cipher_text.len);
     return 0;
+}
+
+void secretbox_seal(const uint8_t key[SECRETBOX_KEY_SIZE], struct str context, struct str plain, struct buf *out)
+{
+    seal((struct box_key){key, false}, context, plain, out);
+}
+
+int secretbox_open(const uint8_t key[SECRETBOX_KEY_SIZE], struct str context, struct str sealed, struct buf *out)
+{
+    return open_box((struct box_key){key, false}, context, sealed, out);
+}
+
+void secretbox_seal128(const uint8_t key[SECRETBOX_KEY128_SIZE], struct str plain, struct buf *out)
+{
+    seal((struct box_key){key, true}, STR_EMPTY, plain, out);
+}
+
+int secretbox_open128(const uint8_t key[SECRETBOX_KEY128_SIZE], struct str sealed, struct buf *out)
+{
+    return open_box((struct box_key){key, true}, STR_EMPTY, sealed, out);
 }

@@ -1,4 +1,4 @@
-/* Authenticated encryption of small secrets at rest: AES-256-GCM, random 96-bit nonce. Thread: any. */
+/* Authenticated encryption of small secrets at rest: AES-GCM, random 96-bit nonce. Thread: any. */
 #ifndef BASE_SECRETBOX_H
 #define BASE_SECRETBOX_H
 
@@ -14,5 +14,10 @@
 void secretbox_seal(const uint8_t key[SECRETBOX_KEY_SIZE], struct str context, struct str plain, struct buf *out);
 /* Appends the plain text; -EBADMSG when key, context or bytes do not fit together. */
 MUST_USE int secretbox_open(const uint8_t key[SECRETBOX_KEY_SIZE], struct str context, struct str sealed, struct buf *out);
+
+/* The same with AES-128 and nothing authenticated beside: the form of a foreign record (vfs/meta/settings.h). */
+#define SECRETBOX_KEY128_SIZE 16
+void secretbox_seal128(const uint8_t key[SECRETBOX_KEY128_SIZE], struct str plain, struct buf *out);
+MUST_USE int secretbox_open128(const uint8_t key[SECRETBOX_KEY128_SIZE], struct str sealed, struct buf *out);
 
 #endif

@@ -34,7 +34,7 @@ owner 'openssl' '(base/(digest|secretbox)|gateway/(tls|sock|listener))\.c'
 owner 'sqlite3' '(auth/store|vfs/dir/sidecar)\.c'
 owner 'isa-l|crc\.h' 'base/digest_crc\.c'
 owner 'curl' 'vfs/store_s3\.c'
-owner 'jansson' 'auth/policy_json\.c'
+owner 'jansson' 'base/json\.c'
 owner 'ini\.h' 'gateway/config\.c'
 hits=$(grep -rnE '^#include <assert\.h>' --include='*.[ch]' "${layers[@]}")
 [ -z "$hits" ] || complain "assert.h disappears in release builds; use base/check.h:"$'\n'"$hits"

@@ -178,9 +178,31 @@ static void test_full_buffers(void **state)
     buf_done(&opened);
 }
 
+/* The vector of the foreign record's description: key is the MD5 of a UUID. */
+static void test_128(void **state)
+{
+    (void)state;
+    uint8_t key128[SECRETBOX_KEY128_SIZE], sealed[64];
+    size_t size;
+    assert_true(hex_decode(STR("459c7999f440244b163b38e375fededd"), key128, sizeof(key128)));
+    assert_true(base64_decode(STR("AAECAwQFBgcICQoLT+R88YHM+N5NlNmjxrb1Iad5Xtz0hQ=="), sealed, sizeof(sealed), &size));
+    struct buf plain = buf_make(64), again = buf_make(64);
+    assert_int_equal(secretbox_open128(key128, str_of((char *)sealed, size), &plain), 0);
+    assert_str(buf_str(&plain), "secret");
+    secretbox_seal128(key128, STR("other"), &again);
+    buf_reset(&plain);
+    assert_int_equal(secretbox_open128(key128, buf_str(&again), &plain), 0);
+    assert_str(buf_str(&plain), "other");
+    again.ptr[again.len - 1] ^= 1;
+    assert_int_equal(secretbox_open128(key128, buf_str(&again), &plain), -EBADMSG);
+    buf_done(&plain);
+    buf_done(&again);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_128),
         cmocka_unit_test(test_opens_published_vectors),
         cmocka_unit_test(test_round_trip_of_all_sizes),
         cmocka_unit_test(test_appends),
