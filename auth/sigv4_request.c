@@ -298,3 +298,26 @@ enum auth_error sigv4_claim_from_query(struct auth_attempt *t, struct sigv4_clai
     *out = claim;
     return AUTH_OK;
 }
+
+/* The fields of a form */
+
+enum auth_error sigv4_claim_from_form(struct auth_attempt *t, struct sigv4_claim *out)
+{
+    struct sigv4_claim claim = {0};
+    if (!str_is(auth_query_get(&t->query, "x-amz-algorithm"), SIGV4_ALGORITHM))
+        return auth_refuse(t, AUTH_FORM_FIELD_MISSING, STR("X-Amz-Algorithm only supports \"" SIGV4_ALGORITHM "\""));
+    enum auth_error error = parse_credential(t, &query_complaint, auth_query_get(&t->query, "x-amz-credential"), &claim);
+    if (error)
+        return error;
+    claim.amz_date = auth_query_get(&t->query, "x-amz-date");
+    if (!clock_parse_amz(claim.amz_date, &claim.signed_at_s))
+        return auth_refuse(t, AUTH_QUERY_MALFORMED,
+                           STR("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\""));
+    error = check_day(t, &query_complaint, &claim);
+    if (error)
+        return error;
+    claim.signature = auth_query_get(&t->query, "x-amz-signature");
+    claim.has_token = auth_query_count(&t->query, "x-amz-security-token") > 0;
+    *out = claim;
+    return AUTH_OK;
+}

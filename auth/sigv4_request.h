@@ -22,6 +22,8 @@ struct sigv4_claim {
 
 MUST_USE enum auth_error sigv4_claim_from_header(struct auth_attempt *t, struct sigv4_claim *out);
 MUST_USE enum auth_error sigv4_claim_from_query(struct auth_attempt *t, struct sigv4_claim *out);
+/* From a browser form's fields, t->query, all of which are there; it signs no headers, and expires with its policy. */
+MUST_USE enum auth_error sigv4_claim_from_form(struct auth_attempt *t, struct sigv4_claim *out);
 
 /* Is the header among the claim's signed ones? */
 bool sigv4_claim_signs(const struct sigv4_claim *c, struct str header_name);

@@ -280,6 +280,8 @@ static enum auth_error verify_by_scheme(struct auth_attempt *t)
     case AUTH_SIGV4_QUERY:
         return verify_query(t);
     case AUTH_SIGV2_QUERY:
+    case AUTH_SIGV4_FORM:
+    case AUTH_SIGV2_FORM:
         break;
     }
     return sigv2_verify_query(t);

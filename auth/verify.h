@@ -15,7 +15,7 @@
 #include "base/compiler.h"
 #include "base/http_head.h"
 
-enum auth_scheme { AUTH_ANONYMOUS, AUTH_SIGV4_HEADER, AUTH_SIGV4_QUERY, AUTH_SIGV2_QUERY };
+enum auth_scheme { AUTH_ANONYMOUS, AUTH_SIGV4_HEADER, AUTH_SIGV4_QUERY, AUTH_SIGV2_QUERY, AUTH_SIGV4_FORM, AUTH_SIGV2_FORM };
 
 /* What x-amz-content-sha256 announces of the body. */
 enum auth_payload {

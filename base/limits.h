@@ -60,6 +60,11 @@
 #define LIMIT_LIST_KEYS 1000
 #define LIMIT_DELETE_KEYS 1000
 
+/* Browser forms: all that comes before the file. AWS allows 20 KB; session tokens and policies need more head room. As many
+ * fields as a head has headers, since they become some. */
+#define LIMIT_FORM_BYTES (64 * 1024)
+#define LIMIT_FORM_FIELDS 100
+
 /* Multipart (AWS: "Amazon S3 multipart upload limits"). */
 #define LIMIT_PARTS 10000
 #define LIMIT_PART_BYTES_MIN (5ull * 1024 * 1024)

@@ -75,6 +75,9 @@ static struct str auth_type(const struct s3_op *op)
     case AUTH_SIGV4_QUERY:
     case AUTH_SIGV2_QUERY:
         return STR("REST-QUERY-STRING");
+    case AUTH_SIGV4_FORM:
+    case AUTH_SIGV2_FORM:
+        return STR("POST");
     }
     return STR_EMPTY;
 }
@@ -83,13 +86,15 @@ static struct str signature_version(const struct s3_op *op)
 {
     if (op->auth.scheme == AUTH_ANONYMOUS)
         return STR_EMPTY;
-    return op->auth.scheme == AUTH_SIGV2_QUERY ? STR("AWS") : STR("AWS4-HMAC-SHA256");
+    bool is_v2 = op->auth.scheme == AUTH_SIGV2_QUERY || op->auth.scheme == AUTH_SIGV2_FORM;
+    return is_v2 ? STR("AWS") : STR("AWS4-HMAC-SHA256");
 }
 
 /* Milliseconds; only SigV4 says when. */
 static struct str signature_age(struct s3_op *op)
 {
-    bool is_v4 = op->auth.scheme == AUTH_SIGV4_HEADER || op->auth.scheme == AUTH_SIGV4_QUERY;
+    bool is_v4 = op->auth.scheme == AUTH_SIGV4_HEADER || op->auth.scheme == AUTH_SIGV4_QUERY ||
+                 op->auth.scheme == AUTH_SIGV4_FORM;
     return is_v4 ? arena_printf(op->arena, "%lld", (long long)(clock_wall_s() - op->auth.signed_at_s) * 1000) : STR_EMPTY;
 }
 

@@ -40,12 +40,8 @@ static void add_checksum_digest(struct s3_body *b, enum s3_checksum_kind kind)
     b->checksum = is_shared ? b->sha256 : digest_new(s3_checksum_digest(kind));
 }
 
-enum s3_error s3_body_open(struct s3_op *op, s3_sink_fn sink)
+static void open_with(struct s3_op *op, struct s3_body *b, s3_sink_fn sink)
 {
-    struct s3_body *b = arena_new_of(op->arena, struct s3_body);
-    enum s3_error error = s3_body_expect_read(op, &b->expect);
-    if (error != S3_OK)
-        return error;
     b->sink = sink;
     if (b->expect.has_md5)
         b->md5 = digest_new(DIGEST_MD5);
@@ -61,7 +57,24 @@ enum s3_error s3_body_open(struct s3_op *op, s3_sink_fn sink)
         b->trailer_sha256 = digest_new(DIGEST_SHA256);
     }
     op->body = b;
-    return S3_OK;
+}
+
+enum s3_error s3_body_open(struct s3_op *op, s3_sink_fn sink)
+{
+    struct s3_body *b = arena_new_of(op->arena, struct s3_body);
+    enum s3_error error = s3_body_expect_read(op, &b->expect);
+    if (error == S3_OK)
+        open_with(op, b, sink);
+    return error;
+}
+
+enum s3_error s3_body_open_inner(struct s3_op *op, s3_sink_fn sink)
+{
+    struct s3_body *b = arena_new_of(op->arena, struct s3_body);
+    enum s3_error error = s3_body_expect_read_digests(op, &b->expect);
+    if (error == S3_OK)
+        open_with(op, b, sink);
+    return error;
 }
 
 void s3_body_want(struct s3_op *op, const struct s3_body_want *want)

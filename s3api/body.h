@@ -20,6 +20,9 @@ struct s3_body_want {
 /* Reads the headers that describe the body (lengths, Content-MD5, checksum headers, x-amz-trailer, …) and refuses what does
  * not fit together. Makes op->body. Called by s3_begin before the row's begin for operations with a body. */
 enum s3_error s3_body_open(struct s3_op *op, s3_sink_fn sink);
+/* A body inside op->body, of which op->req's headers tell digests only: a form's file. Takes op->body's place; the caller puts the
+ * outer one back when it is its turn. */
+enum s3_error s3_body_open_inner(struct s3_op *op, s3_sink_fn sink);
 /* What the operation needs besides; before the first byte. */
 void s3_body_want(struct s3_op *op, const struct s3_body_want *want);
 /* Decoded length, known before the first byte (Content-Length or x-amz-decoded-content-length); -1 when it is not. */

@@ -154,6 +154,15 @@ static enum s3_error check_sdk_algorithm(struct s3_op *op, const struct s3_body_
     return S3_OK;
 }
 
+enum s3_error s3_body_expect_read_digests(struct s3_op *op, struct s3_body_expect *out)
+{
+    *out = (struct s3_body_expect){.length = -1};
+    enum s3_error error = read_content_md5(op, out);
+    if (error == S3_OK)
+        error = read_checksum(op, out);
+    return error == S3_OK ? check_sdk_algorithm(op, out) : error;
+}
+
 enum s3_error s3_body_expect_read(struct s3_op *op, struct s3_body_expect *out)
 {
     *out = (struct s3_body_expect){.length = -1};

@@ -21,5 +21,7 @@ struct s3_body_expect {
 
 /* Reads and judges the headers; fails the op with AWS's message. */
 enum s3_error s3_body_expect_read(struct s3_op *op, struct s3_body_expect *out);
+/* Of the digests alone. */
+enum s3_error s3_body_expect_read_digests(struct s3_op *op, struct s3_body_expect *out);
 
 #endif

@@ -20,6 +20,7 @@
     X(S3_ENTITY_TOO_LARGE, "EntityTooLarge", 400, "Your proposed upload exceeds the maximum allowed object size.")       \
     X(S3_ENTITY_TOO_SMALL, "EntityTooSmall", 400, "Your proposed upload is smaller than the minimum allowed object size.") \
     X(S3_ILLEGAL_LOCATION, "IllegalLocationConstraintException", 400, "The specified location constraint is not the region of this endpoint.") \
+    X(S3_INCORRECT_FILE_COUNT, "IncorrectNumberOfFilesInPostRequest", 400, "POST requires exactly one file upload per request.") \
     X(S3_INCOMPLETE_BODY, "IncompleteBody", 400, "You did not provide the number of bytes specified by the Content-Length HTTP header.") \
     X(S3_INTERNAL_ERROR, "InternalError", 500, "We encountered an internal error. Please try again.")                    \
     X(S3_INVALID_ACCESS_KEY, "InvalidAccessKeyId", 403, "The AWS access key ID that you provided does not exist in our records.") \
@@ -32,6 +33,7 @@
     X(S3_INVALID_PART, "InvalidPart", 400, "One or more of the specified parts could not be found. The part might not have been uploaded, or the specified entity tag might not have matched the part's entity tag.") \
     X(S3_INVALID_PART_NUMBER, "InvalidPartNumber", 416, "The requested partnumber is not satisfiable")                    \
     X(S3_INVALID_PART_ORDER, "InvalidPartOrder", 400, "The list of parts was not in ascending order. The parts list must be specified in order by part number.") \
+    X(S3_INVALID_POLICY_DOCUMENT, "InvalidPolicyDocument", 400, "The content of the form does not meet the conditions specified in the policy document.") \
     X(S3_INVALID_RANGE, "InvalidRange", 416, "The requested range is not satisfiable")                                   \
     X(S3_INVALID_REQUEST, "InvalidRequest", 400, "Invalid Request")                                                      \
     X(S3_INVALID_STORAGE_CLASS, "InvalidStorageClass", 400, "The storage class that you specified is not valid.")        \
@@ -41,9 +43,11 @@
     X(S3_KEY_TOO_LONG, "KeyTooLongError", 400, "Your key is too long.")                                                  \
     X(S3_MALFORMED_ACL, "MalformedACLError", 400, "The XML you provided was not well-formed or did not validate against our published schema") \
     X(S3_MALFORMED_POLICY, "MalformedPolicy", 400, "This policy contains invalid Json") \
+    X(S3_MALFORMED_POST, "MalformedPOSTRequest", 400, "The body of your POST request is not well-formed multipart/form-data.") \
     X(S3_MALFORMED_TRAILER, "MalformedTrailerError", 400, "The request contained trailing data that was not well-formed or did not conform to our published schema.") \
     X(S3_MALFORMED_XML, "MalformedXML", 400, "The XML that you provided was not well formed or did not validate against our published schema.") \
     X(S3_MAX_MESSAGE_LENGTH, "MaxMessageLengthExceeded", 400, "Your request was too large.")                             \
+    X(S3_MAX_POST_FIELDS, "MaxPostPreDataLengthExceeded", 400, "Your POST request fields preceding the upload file were too large.") \
     X(S3_METADATA_TOO_LARGE, "MetadataTooLarge", 400, "Your metadata headers exceed the maximum allowed metadata size.") \
     X(S3_METHOD_NOT_ALLOWED, "MethodNotAllowed", 405, "The specified method is not allowed against this resource.")      \
     X(S3_MISSING_CONTENT_LENGTH, "MissingContentLength", 411, "You must provide the Content-Length HTTP header.")        \
@@ -80,6 +84,7 @@
     X(S3_QUOTA_EXCEEDED, "QuotaExceeded", 403, "The storage quota is used up.")                                          \
     X(S3_READ_ONLY, "AccessDenied", 403, "The gateway or its volume is read-only.")                                      \
     X(S3_TOO_MANY_PARTS, "InvalidArgument", 400, "Part number must be an integer between 1 and 10000, inclusive")        \
+    X(S3_USER_KEY_MISSING, "UserKeyMustBeSpecified", 400, "The bucket POST must contain the specified field name. If it is specified, check the order of the fields.") \
     X(S3_URI_TOO_LONG, "URITooLong", 414, "The request URI is too long.")
 
 #define S3_ERROR_ENUM(symbol, code, status, message) symbol,

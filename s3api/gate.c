@@ -1,5 +1,6 @@
 #include "s3api/gate.h"
 
+#include "auth/form.h"
 #include "auth/live.h"
 #include "base/clock.h"
 #include "base/limits.h"
@@ -30,6 +31,7 @@ static const struct {
     [AUTH_NOT_YET_VALID] = {S3_ACCESS_DENIED, "Request is not valid yet"},
     [AUTH_ACCESS_KEY_UNKNOWN] = {S3_INVALID_ACCESS_KEY, NULL},
     [AUTH_ACCESS_KEY_DISABLED] = {S3_INVALID_ACCESS_KEY, "The AWS access key ID that you provided is disabled."},
+    [AUTH_FORM_FIELD_MISSING] = {S3_INVALID_ARGUMENT, NULL},
     [AUTH_TOKEN_INVALID] = {S3_INVALID_TOKEN, NULL},
     [AUTH_HEADERS_UNSIGNED] = {S3_ACCESS_DENIED, "There were headers present in the request which were not signed"},
     [AUTH_PAYLOAD_HASH_MISSING] = {S3_INVALID_REQUEST,
@@ -85,10 +87,25 @@ static void add_auth_detail(struct s3_op *op, enum auth_error error)
     }
 }
 
+static struct auth_rules auth_rules(const struct s3_op *op)
+{
+    return (struct auth_rules){
+        .region = op->service->region, .sigv2 = op->service->sigv2, .expected_host_suffix = op->service->domain};
+}
+
+static enum s3_error fail_auth(struct s3_op *op, enum auth_error error)
+{
+    add_auth_detail(op, error);
+    if (op->auth.message.len > 0)
+        op->detail.message = op->auth.message;
+    else if (by_auth_error[error].message)
+        op->detail.message = str_z(by_auth_error[error].message);
+    return by_auth_error[error].error;
+}
+
 static enum s3_error authenticate(struct s3_op *op)
 {
-    struct auth_rules rules = {
-        .region = op->service->region, .sigv2 = op->service->sigv2, .expected_host_suffix = op->service->domain};
+    struct auth_rules rules = auth_rules(op);
     enum auth_error error = auth_verify(&rules, op->identities, op->in.head, op->arena, &op->auth);
     if (error == AUTH_OK)
         return S3_OK;
@@ -97,12 +114,7 @@ static enum s3_error authenticate(struct s3_op *op)
         op->auth = (struct auth_result){.scheme = AUTH_ANONYMOUS};
         return S3_OK;
     }
-    add_auth_detail(op, error);
-    if (op->auth.message.len > 0)
-        op->detail.message = op->auth.message;
-    else if (by_auth_error[error].message)
-        op->detail.message = str_z(by_auth_error[error].message);
-    return by_auth_error[error].error;
+    return fail_auth(op, error);
 }
 
 /* Routing */
@@ -239,6 +251,18 @@ enum s3_error s3_gate(struct s3_op *op)
         return error;
     if (!op->row)
         return op->auth.user ? fail_route(op, verdict, &route) : S3_ACCESS_DENIED;
+    if (op->row->flags & S3_OP_FORM)
+        return op->service->read_only ? S3_READ_ONLY : S3_OK;
+    take_posix_identity(op);
+    return pass_bucket(op);
+}
+
+enum s3_error s3_gate_form(struct s3_op *op, const struct auth_query *fields)
+{
+    struct auth_rules rules = auth_rules(op);
+    enum auth_error error = auth_verify_form(&rules, op->identities, fields, op->arena, &op->auth);
+    if (error != AUTH_OK)
+        return fail_auth(op, error);
     take_posix_identity(op);
     return pass_bucket(op);
 }

@@ -24,8 +24,9 @@ const struct s3_op_row s3_op_rows[] = {
      .begin = s3_get_bucket_location_begin},
     {.name = "CreateSession", .level = S3_LEVEL_BUCKET, .method = "GET", .query = "session",
      .begin = s3_not_implemented_begin},
-    {.name = "PostObject", .level = S3_LEVEL_BUCKET, .method = "POST",
-     .flags = S3_OP_WRITE | S3_OP_NO_BUCKET | S3_OP_ANONYMOUS, .begin = s3_not_implemented_begin},
+    {.name = "PostObject", .action = "s3:PutObject", .level = S3_LEVEL_BUCKET, .method = "POST",
+     .body = S3_BODY_KIND_STREAM, .flags = S3_OP_WRITE | S3_OP_FORM, .begin = s3_post_object_begin,
+     .sink = s3_post_object_sink, .finish = s3_post_object_finish, .end = s3_post_object_end},
     {.name = "Preflight", .level = S3_LEVEL_BUCKET, .method = "OPTIONS",
      .flags = S3_OP_NO_BUCKET | S3_OP_ANONYMOUS, .begin = s3_preflight_begin},
 

@@ -216,6 +216,9 @@ static const char *auth_text(enum auth_scheme scheme)
     case AUTH_SIGV4_QUERY:
     case AUTH_SIGV2_QUERY:
         return "QueryString";
+    case AUTH_SIGV4_FORM:
+    case AUTH_SIGV2_FORM:
+        return "PostForm";
     }
     return "-";
 }
@@ -227,8 +230,10 @@ static const char *signature_text(enum auth_scheme scheme)
         break;
     case AUTH_SIGV4_HEADER:
     case AUTH_SIGV4_QUERY:
+    case AUTH_SIGV4_FORM:
         return "SigV4";
     case AUTH_SIGV2_QUERY:
+    case AUTH_SIGV2_FORM:
         return "SigV2";
     }
     return "-";

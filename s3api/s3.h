@@ -102,7 +102,7 @@ struct s3_op_info {
     struct str user;        /* principal's name; empty when anonymous */
     struct str access_key;
     struct str bucket, key;
-    const char *auth;       /* "AuthHeader", "QueryString", "-" as in AWS's access log */
+    const char *auth;       /* "AuthHeader", "QueryString", "PostForm", "-" as in AWS's access log */
     const char *signature;  /* "SigV4", "SigV2", "-" */
     const char *cause;      /* internal cause of a 5xx for the process log, or NULL */
 };
