@@ -4,25 +4,11 @@ import hashlib
 import io
 import os
 
-import boto3
-import botocore.config
 import pytest
 import requests
-from aws import read
+from aws import connect, read
 
 SIZE = 24 << 20
-
-
-def forms_client(server, version):
-    return boto3.client(
-        "s3",
-        endpoint_url=server.url,
-        aws_access_key_id=server.root.access_key,
-        aws_secret_access_key=server.root.secret_key,
-        region_name="us-east-1",
-        verify=False,
-        config=botocore.config.Config(signature_version=version, s3={"addressing_style": "path"}),
-    )
 
 
 def post(form, file, name="picture.png", **fields):
@@ -33,7 +19,7 @@ def post(form, file, name="picture.png", **fields):
 
 @pytest.mark.parametrize("version", ["s3v4", "s3"])
 def test_boto3_form(server, s3, bucket, version):
-    client = forms_client(server, version)
+    client = connect(server, signature=version)
     form = client.generate_presigned_post(
         bucket,
         "in/${filename}",
@@ -56,7 +42,7 @@ def test_boto3_form(server, s3, bucket, version):
 
 
 def test_size_range_and_large_file(server, s3, bucket):
-    client = forms_client(server, "s3v4")
+    client = connect(server)
     form = client.generate_presigned_post(bucket, "large", Conditions=[["content-length-range", 1000, SIZE]], ExpiresIn=60)
     body = os.urandom(1 << 20) * (SIZE >> 20)
     answer = post(form, io.BytesIO(body))
@@ -70,7 +56,7 @@ def test_size_range_and_large_file(server, s3, bucket):
 
 
 def test_anonymous_form_needs_the_buckets_word(server, s3, bucket):
-    form = {"url": f"{server.url}/{bucket}", "fields": {"key": "drop/a"}}
+    form = {"url": f"{server.endpoint}/{bucket}", "fields": {"key": "drop/a"}}
     assert post(form, b"x").status_code == 403
     s3.put_bucket_policy(
         Bucket=bucket,
