@@ -29,7 +29,7 @@ owner() {
 }
 owner 'h2o' 'gateway/(loop|sock|listener|http_parse|h2o_shim)\.[ch]'
 owner 'picohttpparser' 'gateway/http_parse\.c'
-owner 'libxml' 's3api/xml\.c'
+owner 'libxml' 'base/xml\.c'
 owner 'openssl' '(base/(digest|secretbox)|gateway/(tls|sock|listener))\.c'
 owner 'sqlite3' '(auth/store|vfs/dir/sidecar)\.c'
 owner 'isa-l|crc\.h' 'base/digest_crc\.c'

@@ -2,7 +2,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "base/limits.h"
-#include "s3api/xml.h"
+#include "base/xml.h"
 
 static size_t visit(const struct xml_node *n, size_t depth)
 {
