@@ -94,6 +94,25 @@
 #define LIMIT_SETTINGS_BYTES (128 * 1024)
 #define LIMIT_SETTINGS_DEPTH 16
 
+/* Object stores (vfs/store). Ten attempts with doubling pauses bridge half a minute: a restart of the store, not an outage.
+ * The retry tokens are those of AWS's SDKs: when most requests fail, asking each of them again only adds load. */
+#define LIMIT_STORE_ATTEMPTS 10
+#define LIMIT_STORE_BACKOFF_MS 100
+#define LIMIT_STORE_BACKOFF_MAX_MS (10 * 1000)
+#define LIMIT_STORE_RETRY_TOKENS 500
+#define LIMIT_STORE_RETRY_COST 5
+#define LIMIT_STORE_CONNECT_TIMEOUT_MS (10 * 1000)
+/* No byte either way for this long. The official client gives a block 60 s altogether. */
+#define LIMIT_STORE_STALL_TIMEOUT_MS (20 * 1000)
+#define LIMIT_STORE_REQUEST_TIMEOUT_MS (120 * 1000)
+/* Connections kept open while nobody uses them. */
+#define LIMIT_STORE_IDLE_CONNECTIONS 64
+#define LIMIT_STORE_KEY_BYTES 1024
+#define LIMIT_STORE_LIST_KEYS 1000
+/* What an answer to a listing may have: 1,000 keys, percent-encoded, with owner and checksums. */
+#define LIMIT_STORE_LIST_BYTES (8 * 1024 * 1024)
+#define LIMIT_STORE_SHARDS 256 /* the format's own limit */
+
 /* Request-level work on a worker that is sure to stay short. */
 #define LIMIT_LISTING_SORT_ENTRIES 2000000
 

@@ -33,7 +33,7 @@ owner 'libxml' 'base/xml\.c'
 owner 'openssl' '(base/(digest|secretbox)|gateway/(tls|sock|listener))\.c'
 owner 'sqlite3' '(auth/store|vfs/dir/sidecar)\.c'
 owner 'isa-l|crc\.h' 'base/digest_crc\.c'
-owner 'curl' 'vfs/store_s3\.c'
+owner 'curl' 'vfs/store/http\.c'
 owner 'jansson' 'base/json\.c'
 owner 'ini\.h' 'gateway/config\.c'
 hits=$(grep -rnE '^#include <assert\.h>' --include='*.[ch]' "${layers[@]}")

@@ -1,0 +1,47 @@
+/* The bytes of a JuiceFS-format volume's files: slices of blocks in an object store, read through a bounded cache, written
+ * into slices that are committed to the metadata when all their blocks are durable.
+ * (Draft by the lead: vfs/jfs and the mount are being written against these names; DATA owns the file and may refine it.)
+ *
+ * Errors: negative errno. -EIO: a block is missing or damaged, or the store fails; -ENOSPC, -EDQUOT and -ENOENT (the file has
+ * gone) from commits. Thread: any; everything may block. */
+#ifndef VFS_DATA_DATA_H
+#define VFS_DATA_DATA_H
+
+#include "base/compiler.h"
+#include "base/str.h"
+#include "vfs/meta/meta.h"
+#include "vfs/store/store.h"
+
+struct data;
+struct data_writer;
+
+struct data_options {
+    uint64_t memory;       /* bytes for buffers and cached blocks together; 0: the default */
+    uint32_t uploads, downloads; /* at a time; 0: the defaults */
+    bool read_only;
+};
+
+/* Block size, compression, encryption, hash prefix come from the settings (copied). store and meta are borrowed until
+ * data_close. Sets meta's data callbacks (meta_set_data_callbacks). */
+MUST_USE int data_open(struct store *store, struct meta *meta, const struct meta_settings *settings,
+                       const struct data_options *options, struct data **out, const char **out_error);
+/* All writers are closed. NULL is fine. */
+void data_close(struct data *d);
+
+/* Bytes [offset, offset+size) of the file; what no slice covers is zeros. The caller clips at the file's length. Returns size.
+ * Sees what was committed, by anyone, when it began (close-to-open: see data_forget). */
+MUST_USE ssize_t data_read(struct data *d, meta_ino ino, uint64_t offset, void *out, size_t size);
+/* What is known of the file's chunks may be old: others have changed it (truncate, copy, a newer mtime seen at open). */
+void data_forget(struct data *d, meta_ino ino);
+
+/* For one open file; several threads may write ranges that do not overlap. */
+MUST_USE int data_writer_open(struct data *d, meta_ino ino, struct data_writer **out);
+MUST_USE int data_writer_write(struct data_writer *w, struct str bytes, uint64_t offset);
+/* All that was written so far is durable and committed. An error is reported by every flush after it. Nothing to do is cheap. */
+MUST_USE int data_writer_flush(struct data_writer *w);
+/* Length of the file with what is not committed yet: at least `length`. */
+uint64_t data_writer_length(struct data_writer *w, uint64_t length);
+/* Flushes; who wants to know how it went flushes before. */
+void data_writer_close(struct data_writer *w);
+
+#endif
