@@ -7,6 +7,7 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
 option(SLUICE_TESTS "Build the tests" ON)
+option(SLUICE_BENCH "Build the benchmark's programs" ${SLUICE_TESTS})
 option(SLUICE_FUZZ "Build libFuzzer targets (clang)" OFF)
 option(SLUICE_FAULTS "Compile named fault points in" OFF)
 option(SLUICE_WERROR "Warnings are errors" OFF)

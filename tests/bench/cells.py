@@ -1,0 +1,77 @@
+"""What is measured. A cell is one table row: a kind of request, a size, a number of connections."""
+
+import dataclasses
+
+KIB, MIB, GIB = 1024, 1024**2, 1024**3
+SIZES = {"1 KiB": KIB, "4 KiB": 4 * KIB, "128 KiB": 128 * KIB, "1 MiB": MIB, "10 MiB": 10 * MIB, "1 GiB": GIB}
+# Objects of each size that requests go around: few enough to stay in memory, many enough not to be one.
+COUNTS = {"1 KiB": 1000, "4 KiB": 1000, "128 KiB": 256, "1 MiB": 64, "10 MiB": 16, "1 GiB": 1}
+ALL = ("sluice", "nginx", "versitygw", "rclone", "minio")
+S3 = ("sluice", "versitygw", "rclone", "minio")
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    group: str
+    name: str
+    kind: str  # the method of Bench that measures it
+    servers: tuple
+    connections: int = 1
+    size: str = ""
+    entries: int = 0
+    quick: bool = False  # part of the short run
+    smoke: bool = False  # part of the smoke test
+
+
+def get_cells(group, kind, servers, quick):
+    for size in ("1 KiB", "4 KiB", "128 KiB", "1 MiB", "10 MiB"):
+        for connections in (1, 16, 64, 512):
+            yield Cell(
+                group,
+                f"{size}, {connections} connections",
+                kind,
+                servers,
+                connections,
+                size,
+                quick=(size, connections) in quick,
+                smoke=(size, connections) == ("1 KiB", 16) and kind == "get",
+            )
+
+
+def put_cells(group, kind, servers, quick):
+    for size in ("1 KiB", "4 KiB", "128 KiB", "1 MiB", "10 MiB"):
+        for connections in (1, 64):
+            yield Cell(
+                group,
+                f"{size}, {connections} connections",
+                kind,
+                servers,
+                connections,
+                size,
+                quick=(size, connections) in quick,
+                smoke=(size, connections) == ("1 KiB", 64),
+            )
+
+
+def all_cells():
+    yield from get_cells("GET", "get", ALL, {("1 KiB", 1), ("1 KiB", 16), ("1 KiB", 64), ("128 KiB", 16), ("10 MiB", 16)})
+    yield Cell("HEAD", "1 KiB, 16 connections", "head", ALL, 16, "1 KiB", quick=True)
+    for connections in (1, 16, 64, 512):
+        name = f"8 MiB of 1 GiB, {connections} connections"
+        servers = (*ALL, "sendfile", "read")
+        yield Cell("Ranged GET", name, "range", servers, connections, "1 GiB", quick=connections in (1, 64))
+    yield from put_cells("PUT, --sync=none", "put", S3, {("1 KiB", 1), ("1 KiB", 64), ("10 MiB", 1)})
+    durable = ("sluice durable", "one sync per PUT")
+    yield from put_cells("PUT, durable", "put", durable, {("1 KiB", 1), ("1 KiB", 64)})
+    yield Cell("Large objects", "PUT 1 GiB", "put", S3, 1, "1 GiB", quick=True)
+    yield Cell("Large objects", "multipart upload of 1 GiB, 64-MiB parts, 4 connections", "multipart", S3, 4, "1 GiB", quick=True)
+    yield Cell("Large objects", "CopyObject 1 GiB", "copy", S3, 1, "1 GiB", quick=True)
+    yield Cell("DELETE", "1 KiB, 16 connections", "delete", S3, 16, "1 KiB", quick=True)
+    yield Cell("Listing", "10⁴ keys, flat", "list_flat", S3, entries=10_000, quick=True, smoke=True)
+    yield Cell("Listing", "10⁶ keys, flat", "list_flat", S3, entries=1_000_000)
+    yield Cell("Listing", "10⁵ directories, one key each", "list_deep", S3, entries=100_000)
+    yield Cell("Listing", "10⁴ directories by delimiter", "list_delimiter", S3, entries=10_000, quick=True)
+    tls = ("sluice https", "nginx https", "versitygw https")
+    yield Cell("https", "GET 1 KiB, 16 connections", "get", tls, 16, "1 KiB", quick=True)
+    yield Cell("https", "8 MiB of 1 GiB, 16 connections", "range", tls, 16, "1 GiB", quick=True)
+    yield Cell("Memory", "after 1,000 connections of 128-KiB GETs", "memory", ALL, 1000, "128 KiB", quick=True)

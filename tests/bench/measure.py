@@ -1,0 +1,265 @@
+"""Runs cells: prepares the data once for each server, then measures the servers in turn."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+from cells import COUNTS, GIB, MIB, SIZES
+from servers import Nginx, Sluice, Versitygw, find_peers
+
+PART = 64 * MIB
+FLOORS = {"sendfile": "sendfile", "read": "read", "one sync per PUT": "put"}
+
+
+@dataclasses.dataclass
+class Sample:
+    rate: float  # requests (listings: keys) a second
+    bytes_per_s: float
+    cpu_per_unit_us: float  # the server's processor time for one of them
+    cpu_per_gib_s: float
+    memory_mib: float
+    p99_ms: float
+    client_share: float  # of the time that the client's thread was busy
+
+
+class Bench:
+    def __init__(self, programs, folder, seconds):
+        self.load, self.floor, self.sluice = programs
+        self.folder, self.seconds = folder, seconds
+        self.peers, self.missing = find_peers()
+        self.running = {}
+        self.ready = set()
+        self.numbers = {}  # server: the next unused number of a key
+
+    # Servers
+
+    def certificate(self):
+        cert, key = self.folder / "server.crt", self.folder / "server.key"
+        if not cert.exists():
+            subprocess.run(
+                ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "7"]
+                + ["-subj", "/CN=bench", "-keyout", key, "-out", cert],
+                check=True,
+                capture_output=True,
+            )
+        return cert, key
+
+    def make(self, name):
+        plain, _, variant = name.partition(" ")
+        tls = self.certificate() if variant == "https" else None
+        folder, volume = self.folder / name.replace(" ", "-"), self.folder / "volumes"
+        if plain == "sluice":
+            return Sluice(name, folder, volume / "sluice", self.sluice, "always" if variant == "durable" else "none", tls)
+        if plain == "nginx":
+            return Nginx(name, folder, volume / "sluice", tls)
+        if plain == "versitygw":
+            return Versitygw(name, folder, volume / plain, tls)
+        return self.peers[plain][0](name, folder, volume / plain)
+
+    def available(self, name):
+        return name in FLOORS or name.split()[0] == "sluice" or name.split()[0] in self.peers
+
+    def server(self, name):
+        if name not in self.running:
+            self.running[name] = self.make(name)
+            self.running[name].start()
+            if self.running[name].signed:
+                self.once(self.running[name], "--method", "PUT", "--target", "/bench", check=False)
+        return self.running[name]
+
+    def stop(self):
+        for server in self.running.values():
+            server.stop()
+
+    # The client
+
+    def run(self, *words):
+        done = subprocess.run([str(w) for w in words], capture_output=True, text=True, check=False)
+        try:
+            return json.loads(done.stdout), done.returncode
+        except ValueError:
+            raise SystemExit(f"{' '.join(map(str, words))}: {done.stdout}{done.stderr}") from None
+
+    def client(self, server, *words):
+        result, code = self.run(self.load, *server.client_arguments(), *words)
+        if code:
+            print(f"  {server.name}: {result['failures']} of {result['requests']} requests failed", file=sys.stderr)
+        return result
+
+    def once(self, server, *words, check=True):
+        done = subprocess.run(
+            [str(w) for w in (self.load, *server.client_arguments(), "--once", *words)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check and done.returncode:
+            raise SystemExit(f"{server.name}: {' '.join(map(str, words))}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def timed(self, server, *words, unit="requests"):
+        cpu = server.cpu_seconds()
+        result = self.client(server, *words)
+        cpu = server.cpu_seconds() - cpu
+        return self.sample(server, result, cpu, result[unit], result["bytes"])
+
+    def sample(self, server, result, cpu, units, size):
+        return Sample(
+            rate=units / result["seconds"],
+            bytes_per_s=size / result["seconds"],
+            cpu_per_unit_us=cpu / max(units, 1) * 1e6,
+            cpu_per_gib_s=cpu / size * GIB if size else 0,
+            memory_mib=server.memory_mib(),
+            p99_ms=result["p99_us"] / 1000,
+            client_share=result["client_cpu"] / result["seconds"],
+        )
+
+    # Data
+
+    def objects(self, name, size):
+        """The objects of that size, uploaded through the server that owns the volume."""
+        owner = self.server(name.split()[0].replace("nginx", "sluice"))
+        if (owner.name, size) not in self.ready:
+            count, folder = COUNTS[size], size.replace(" ", "")
+            words = ["--method", "PUT", "--target", f"/bench/{folder}/{{n}}", "--count", count, "--requests", count]
+            self.client(owner, *words, "--body-size", SIZES[size], "--connections", 1 if size == "1 GiB" else 4)
+            self.ready.add((owner.name, size))
+        return f"/bench/{size.replace(' ', '')}/{{n}}"
+
+    def tree(self, name, kind, entries):
+        """A bucket that was made in the file system."""
+        server = self.server(name)
+        bucket = f"{kind.replace('_', '-')}-{entries}"
+        root = server.root / bucket
+        if not root.exists():
+            self.once(server, "--method", "PUT", "--target", f"/{bucket}")
+            for i in range(entries):
+                folder = root if kind == "list_flat" else root / f"directory-{i:07}"
+                folder.mkdir(exist_ok=True)
+                os.close(os.open(folder / f"object-{i:07}", os.O_CREAT | os.O_WRONLY, 0o644))
+        return bucket
+
+    def fresh(self, server, count):
+        first = self.numbers.get(server.name, 0)
+        self.numbers[server.name] = first + count
+        return first
+
+    # Kinds of cells
+
+    def get(self, cell, name):
+        target = self.objects(name, cell.size)
+        words = ["--target", target, "--count", COUNTS[cell.size], "--connections", cell.connections]
+        return self.timed(self.server(name), *words, "--time", f"{self.seconds * 1000:.0f}ms")
+
+    def head(self, cell, name):
+        target = self.objects(name, cell.size)
+        words = ["--method", "HEAD", "--target", target, "--count", COUNTS[cell.size], "--connections", cell.connections]
+        return self.timed(self.server(name), *words, "--time", f"{self.seconds * 1000:.0f}ms")
+
+    def range(self, cell, name):
+        if name in FLOORS:
+            self.objects("sluice", cell.size)
+            return self.floor_sample(name, self.server("sluice").root / "bench/1GiB/00000000", 8 * MIB)
+        target = self.objects(name, cell.size).replace("{n}", "00000000")
+        words = ["--target", target, "--count", 128, "--range-size", 8 * MIB, "--object-size", SIZES[cell.size]]
+        return self.timed(self.server(name), *words, "--connections", cell.connections, "--time", f"{self.seconds * 1000:.0f}ms")
+
+    def floor_sample(self, name, path, size):
+        result, _ = self.run(self.floor, FLOORS[name], path, size, self.seconds)
+        rate = result["requests"] / result["seconds"]
+        used = result["cpu"] / max(result["requests"], 1)
+        return Sample(rate, rate * size, used * 1e6, used / size * GIB, 0, 0, 0)
+
+    def put(self, cell, name):
+        size = SIZES[cell.size]
+        if name in FLOORS:
+            return self.floor_sample(name, self.folder / "volumes" / "floor", size)
+        server = self.server(name)
+        # New names each time, as many as the fastest can take, in directories of a thousand.
+        count = int(min(max(self.seconds * 20000 * 1024 / size, 64), self.seconds * 20000))
+        if size >= 128 * 1024:
+            count = 64
+        if size == GIB:
+            count = 1
+        first = self.fresh(server, count)
+        words = ["--method", "PUT", "--target", f"/bench/put-{first}/{{n}}", "--count", count, "--body-size", size]
+        limit = ["--requests", 1] if size == GIB else ["--time", f"{self.seconds * 1000:.0f}ms"]
+        sample = self.timed(server, *words, "--connections", cell.connections, *limit)
+        sample.bytes_per_s = sample.rate * size
+        sample.cpu_per_gib_s = sample.cpu_per_unit_us / 1e6 / size * GIB
+        return sample
+
+    def multipart(self, cell, name):
+        server = self.server(name)
+        size, target = SIZES[cell.size], f"/bench/multipart-{self.fresh(server, 1)}"
+        cpu, start = server.cpu_seconds(), time.monotonic()
+        begun = self.once(server, "--method", "POST", "--target", f"{target}?uploads")
+        upload = re.search("<UploadId>(.*?)</UploadId>", begun)[1]
+        parts = size // PART
+        words = ["--method", "PUT", "--target", f"{target}?partNumber={{n}}&uploadId={upload}", "--first", 1]
+        result = self.client(server, *words, "--count", parts, "--requests", parts, "--body-size", PART, "--connections", cell.connections)
+        listed = self.once(server, "--target", f"{target}?uploadId={upload}")
+        tags = re.findall("<ETag>(.*?)</ETag>", listed)
+        body = self.folder / "complete.xml"
+        items = "".join(f"<Part><PartNumber>{i}</PartNumber><ETag>{t}</ETag></Part>" for i, t in enumerate(tags, 1))
+        body.write_text(f"<CompleteMultipartUpload>{items}</CompleteMultipartUpload>")
+        self.once(server, "--method", "POST", "--target", f"{target}?uploadId={upload}", "--body-file", body)
+        result["seconds"] = time.monotonic() - start
+        sample = self.sample(server, result, server.cpu_seconds() - cpu, 1, size)
+        self.once(server, "--method", "DELETE", "--target", target)
+        return sample
+
+    def copy(self, cell, name):
+        server = self.server(name)
+        source = self.objects(name, cell.size).replace("{n}", "00000000")
+        words = ["--method", "PUT", "--target", f"/bench/copy-{self.fresh(server, 1)}", "--requests", 1]
+        sample = self.timed(server, *words, "--header-name", "x-amz-copy-source", "--header-value", source)
+        sample.bytes_per_s = sample.rate * SIZES[cell.size]
+        return sample
+
+    def delete(self, cell, name):
+        server = self.server(name)
+        count = int(self.seconds * 2000)
+        first = self.fresh(server, count)
+        words = ["--target", f"/bench/delete-{first}/{{n}}", "--count", count, "--requests", count]
+        words += ["--connections", cell.connections]
+        self.client(server, "--method", "PUT", "--body-size", SIZES[cell.size], *words)
+        return self.timed(server, "--method", "DELETE", *words)
+
+    def listing(self, cell, name, query=""):
+        server, bucket = self.server(name), self.tree(name, cell.kind, cell.entries)
+        sample = self.timed(server, "--target", f"/{bucket}?list-type=2{query}", "--walk", "--time", "600s", unit="listed")
+        return sample
+
+    def list_flat(self, cell, name):
+        return self.listing(cell, name)
+
+    def list_deep(self, cell, name):
+        return self.listing(cell, name)
+
+    def list_delimiter(self, cell, name):
+        return self.listing(cell, name, "&delimiter=%2F")
+
+    def memory(self, cell, name):
+        return self.get(cell, name)
+
+    # All of it
+
+    def measure(self, cell, rounds):
+        """{server: [sample, …]}, the servers in turn in each round."""
+        names = [n for n in cell.servers if self.available(n)]
+        samples = {name: [] for name in names}
+        for _ in range(rounds):
+            for name in names:
+                samples[name].append(getattr(self, cell.kind)(cell, name))
+        return samples
+
+
+def machine():
+    cpu = re.search("model name\\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    return f"{os.cpu_count()} × {cpu[1] if cpu else 'processor'}, Linux {os.uname().release}"
