@@ -88,8 +88,6 @@
 #define LIMIT_AWS_CHUNK_BYTES (1024ull * 1024 * 1024)
 #define LIMIT_AWS_CHUNK_BYTES_MIN 8192
 
-/* JuiceFS volumes. As official clients: with pauses of 1, 4, 9, … ms, a transaction gives up after some 40 s. */
-#define LIMIT_META_RETRIES 50
 /* JuiceFS-format volumes. The setting record holds a PEM key of up to 16 KiB in base64, at worst twice; two levels deep. */
 #define LIMIT_SETTINGS_BYTES (128 * 1024)
 #define LIMIT_SETTINGS_DEPTH 16
@@ -112,6 +110,13 @@
 /* What an answer to a listing may have: 1,000 keys, percent-encoded, with owner and checksums. */
 #define LIMIT_STORE_LIST_BYTES (8 * 1024 * 1024)
 #define LIMIT_STORE_SHARDS 256 /* the format's own limit */
+
+/* JuiceFS volumes. A transaction that others get in the way of gives up after this long, as with official clients. */
+#define LIMIT_META_RETRY_MS (40 * 1000)
+/* A chunk's list of 24-byte slice records: clients block at 2,500 and compact; far more is damage. */
+#define LIMIT_META_SLICE_LIST_BYTES (16 * 1024 * 1024)
+/* One half of an ACL: what Linux lets an extended attribute hold. */
+#define LIMIT_META_ACL_BYTES (64 * 1024)
 
 /* Request-level work on a worker that is sure to stay short. */
 #define LIMIT_LISTING_SORT_ENTRIES 2000000

@@ -7,3 +7,5 @@ add_unit_test(vfs_settings LIB vfs)
 # object stores
 add_unit_test(vfs_store_s3 LIB vfs)
 target_link_libraries(vfs_store_s3_test PRIVATE test_store_rig)
+# meta/
+add_unit_test(vfs_meta_engine LIB test_meta_rig)

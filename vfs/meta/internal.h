@@ -54,8 +54,8 @@ void meta_set_features(struct meta *m, const struct meta_features *features);
 /* Transactions (txn.c) ---------------------------------------------------------------------------------------------- */
 
 typedef int (*meta_txn_fn)(struct meta *m, struct meta_txn *t, void *arg);
-/* Begins, calls fn, commits when it returns >= 0, else undoes; runs it all again on -META_AGAIN, at most
- * LIMIT_META_RETRIES times with growing pauses (then -EBUSY). Returns what fn returned. -EROFS for writing where nothing is
+/* Begins, calls fn, commits when it returns >= 0, else undoes; runs it all again on -META_AGAIN, with
+ * growing pauses, for LIMIT_META_RETRY_MS (then -EBUSY). Returns what fn returned. -EROFS for writing where nothing is
  * written. */
 MUST_USE int meta_transact(struct meta *m, enum meta_txn_mode mode, meta_txn_fn fn, void *arg);
 
@@ -79,7 +79,25 @@ bool meta_ctx_is_root(const struct meta_ctx *ctx);
 bool meta_ctx_in_group(const struct meta_ctx *ctx, uint32_t gid);
 /* Node 1 and the trash may be missing from a damaged volume; they are synthetic then (§7.2). */
 MUST_USE int meta_node_get(struct meta_txn *t, meta_ino ino, bool lock, struct meta_attr *out);
+/* A directory that is read without lock: -ENOENT, -ENOTDIR. */
+MUST_USE int meta_directory_get(struct meta_txn *t, meta_ino ino, struct meta_attr *out);
+/* -EINVAL (also for "." and ".."), -ENAMETOOLONG. */
 MUST_USE int meta_check_name(struct str name);
+
+/* ACL rules (acl.c) --------------------------------------------------------------------------------------------------- */
+
+bool meta_acl_is_empty(const struct meta_acl *r);
+/* No more than a mode says. */
+bool meta_acl_is_minimal(const struct meta_acl *r);
+bool meta_acl_allows(const struct meta_acl *r, const struct meta_ctx *ctx, const struct meta_attr *attr, unsigned want);
+/* The rule takes on a mode's permission bits; a rule's bits; what is unset from a mode; a default rule becomes a new node's
+ * own, made with this mode. */
+void meta_acl_set_mode(struct meta_acl *r, uint16_t mode);
+uint16_t meta_acl_mode(const struct meta_acl *r);
+void meta_acl_fill_unset(struct meta_acl *r, uint16_t mode);
+void meta_acl_for_child(struct meta_acl *r, uint16_t mode);
+/* Finds or adds it. */
+MUST_USE int meta_acl_store(struct meta_txn *t, const struct meta_acl *rule, uint32_t *out_id);
 
 /* Open files (opened.c) ------------------------------------------------------------------------------------------------ */
 

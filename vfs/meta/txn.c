@@ -1,13 +1,13 @@
 #include <time.h>
 
-#include "base/check.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "vfs/meta/internal.h"
 
 /* Growing by the square, as official clients do (§4.5): 1, 4, 9, … ms. */
 static void pause_before(unsigned tries)
 {
-    const uint64_t ns = (uint64_t)tries * tries * 1000000;
+    const uint64_t ns = (uint64_t)tries * tries * 1000000; /* bounded by the time that tries may take */
     const struct timespec pause = {.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
     (void)nanosleep(&pause, NULL); /* a shorter pause is as good */
 }
@@ -31,13 +31,15 @@ int meta_transact(struct meta *m, enum meta_txn_mode mode, meta_txn_fn fn, void 
 {
     if (mode == META_TXN_WRITE && m->options.read_only)
         return -EROFS;
-    for (unsigned tries = 1; tries <= LIMIT_META_RETRIES; tries++) {
+    const uint64_t end_ms = clock_mono_ms() + LIMIT_META_RETRY_MS;
+    for (unsigned tries = 1;; tries++) {
         int rc = try_once(m, mode, fn, arg);
         if (rc != -META_AGAIN)
             return rc;
+        if (clock_mono_ms() >= end_ms)
+            return -EBUSY;
         pause_before(tries);
     }
-    return -EBUSY;
 }
 
 /* An id that is taken and not used is lost, which does not matter. */
