@@ -7,6 +7,7 @@ static const struct {
     unsigned level;
 } actions[] = {
     {"s3:AbortMultipartUpload", POLICY_LEVEL_OBJECT},
+    {"s3:AllowVendedLogDeliveryForResource", POLICY_LEVEL_BUCKET},
     {"s3:AssociateAccessGrantsIdentityCenter", POLICY_LEVEL_OTHER},
     {"s3:BypassGovernanceRetention", POLICY_LEVEL_OBJECT},
     {"s3:CreateAccessGrant", POLICY_LEVEL_OTHER},
@@ -38,6 +39,7 @@ static const struct {
     {"s3:DeleteObjectAnnotation", POLICY_LEVEL_OBJECT},
     {"s3:DeleteObjectTagging", POLICY_LEVEL_OBJECT},
     {"s3:DeleteObjectVersion", POLICY_LEVEL_OBJECT},
+    {"s3:DeleteObjectVersionAnnotation", POLICY_LEVEL_OBJECT},
     {"s3:DeleteObjectVersionTagging", POLICY_LEVEL_OBJECT},
     {"s3:DeleteStorageLensConfiguration", POLICY_LEVEL_OTHER},
     {"s3:DeleteStorageLensConfigurationTagging", POLICY_LEVEL_OTHER},
@@ -98,6 +100,8 @@ static const struct {
     {"s3:GetObjectTorrent", POLICY_LEVEL_OBJECT},
     {"s3:GetObjectVersion", POLICY_LEVEL_OBJECT},
     {"s3:GetObjectVersionAcl", POLICY_LEVEL_OBJECT},
+    {"s3:GetObjectVersionAnnotation", POLICY_LEVEL_OBJECT},
+    {"s3:GetObjectVersionAnnotationForReplication", POLICY_LEVEL_OBJECT},
     {"s3:GetObjectVersionAttributes", POLICY_LEVEL_OBJECT},
     {"s3:GetObjectVersionForReplication", POLICY_LEVEL_OBJECT},
     {"s3:GetObjectVersionTagging", POLICY_LEVEL_OBJECT},
@@ -121,11 +125,13 @@ static const struct {
     {"s3:ListJobs", POLICY_LEVEL_ACCOUNT},
     {"s3:ListMultiRegionAccessPoints", POLICY_LEVEL_ACCOUNT},
     {"s3:ListMultipartUploadParts", POLICY_LEVEL_OBJECT},
+    {"s3:ListObjectAnnotations", POLICY_LEVEL_OBJECT},
+    {"s3:ListObjectVersionAnnotations", POLICY_LEVEL_OBJECT},
     {"s3:ListStorageLensConfigurations", POLICY_LEVEL_ACCOUNT},
     {"s3:ListStorageLensGroups", POLICY_LEVEL_ACCOUNT},
-    {"s3:ListTagsForResource", POLICY_LEVEL_OTHER},
+    {"s3:ListTagsForResource", POLICY_LEVEL_BUCKET | POLICY_LEVEL_OTHER},
     {"s3:ObjectOwnerOverrideToBucketOwner", POLICY_LEVEL_OBJECT},
-    {"s3:PauseReplication", POLICY_LEVEL_OTHER},
+    {"s3:PauseReplication", POLICY_LEVEL_BUCKET},
     {"s3:PutAccelerateConfiguration", POLICY_LEVEL_BUCKET},
     {"s3:PutAccessGrantsInstanceResourcePolicy", POLICY_LEVEL_OTHER},
     {"s3:PutAccessPointConfigurationForObjectLambda", POLICY_LEVEL_OTHER},
@@ -162,17 +168,19 @@ static const struct {
     {"s3:PutObjectRetention", POLICY_LEVEL_OBJECT},
     {"s3:PutObjectTagging", POLICY_LEVEL_OBJECT},
     {"s3:PutObjectVersionAcl", POLICY_LEVEL_OBJECT},
+    {"s3:PutObjectVersionAnnotation", POLICY_LEVEL_OBJECT},
     {"s3:PutObjectVersionTagging", POLICY_LEVEL_OBJECT},
     {"s3:PutReplicationConfiguration", POLICY_LEVEL_BUCKET},
     {"s3:PutStorageLensConfiguration", POLICY_LEVEL_ACCOUNT},
     {"s3:PutStorageLensConfigurationTagging", POLICY_LEVEL_OTHER},
     {"s3:ReplicateDelete", POLICY_LEVEL_OBJECT},
     {"s3:ReplicateObject", POLICY_LEVEL_OBJECT},
+    {"s3:ReplicateObjectAnnotation", POLICY_LEVEL_OBJECT},
     {"s3:ReplicateTags", POLICY_LEVEL_OBJECT},
     {"s3:RestoreObject", POLICY_LEVEL_OBJECT},
     {"s3:SubmitMultiRegionAccessPointRoutes", POLICY_LEVEL_OTHER},
-    {"s3:TagResource", POLICY_LEVEL_OTHER},
-    {"s3:UntagResource", POLICY_LEVEL_OTHER},
+    {"s3:TagResource", POLICY_LEVEL_BUCKET | POLICY_LEVEL_OTHER},
+    {"s3:UntagResource", POLICY_LEVEL_BUCKET | POLICY_LEVEL_OTHER},
     {"s3:UpdateAccessGrantsLocation", POLICY_LEVEL_OTHER},
     {"s3:UpdateBucketMetadataAnnotationTableConfiguration", POLICY_LEVEL_BUCKET},
     {"s3:UpdateBucketMetadataInventoryTableConfiguration", POLICY_LEVEL_BUCKET},
@@ -183,8 +191,8 @@ static const struct {
     {"s3:UpdateStorageLensGroup", POLICY_LEVEL_OTHER},
 };
 
-/* What sluice can answer of AWS's global keys and of S3's own. A key that it could never answer (a VPC, an organisation) is
- * unknown: a condition on it would look like protection. */
+/* What sluice can answer of AWS's global keys and of S3's own. A key that it could never answer (a VPC, an organisation; a
+ * region that stands in a body which is read only later) is unknown: a condition on it would look like protection. */
 static const struct policy_key_row keys[] = {
     {"aws:CurrentTime", false},
     {"aws:EpochTime", false},
@@ -202,7 +210,7 @@ static const struct policy_key_row keys[] = {
     {"aws:userid", true},
     {"aws:username", true},
     {"s3:ExistingObjectTag/", false},
-    {"s3:LocationConstraint", false},
+    {"s3:ObjectCreationOperation", false},
     {"s3:RequestObjectTag/", false},
     {"s3:RequestObjectTagKeys", false},
     {"s3:ResourceAccount", false},
@@ -230,6 +238,7 @@ static const struct policy_key_row keys[] = {
     {"s3:x-amz-server-side-encryption-customer-algorithm", false},
     {"s3:x-amz-storage-class", false},
     {"s3:x-amz-website-redirect-location", false},
+    {"sluice:BucketOwner", false}, /* canonical id; what "readwrite" and "owner" tell one's own buckets by */
 };
 
 unsigned policy_action_levels(const struct policy_pattern *pattern)
