@@ -5,6 +5,7 @@
 
 #include "auth/identity_internal.h"
 #include "auth/store.h"
+#include "auth/user_policy.h"
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/digest.h"
@@ -65,10 +66,19 @@ struct auth_snapshot *auth_snapshot_new(void)
     return s;
 }
 
+static void drop_policies(const struct auth_user *u)
+{
+    auth_policy_unref(u->own_policy);
+    for (size_t i = 0; i < u->policy_count; i++)
+        auth_policy_unref(u->policies[i]);
+}
+
 static void snapshot_free(struct auth_snapshot *s)
 {
     for (struct key_node *node = s->keys; node; node = node->next)
         secure_zero(node->secret, node->key.secret.len);
+    for (struct user_node *node = s->users; node; node = node->next)
+        drop_policies(&node->user);
     signing_key_cache_free(s->signing_keys);
     map_free(s->keys_by_access_key, NULL);
     map_free(s->users_by_id, NULL);
@@ -112,6 +122,12 @@ static void copy_user(struct arena *arena, const struct auth_user *from, struct 
     for (size_t i = 0; i < from->posix.group_count; i++)
         groups[i] = from->posix.groups[i];
     to->posix.groups = groups;
+
+    struct auth_policy **policies = arena_array_of(arena, struct auth_policy *, from->policy_count);
+    for (size_t i = 0; i < from->policy_count; i++)
+        policies[i] = auth_policy_ref(from->policies[i]);
+    to->policies = policies;
+    to->own_policy = auth_user_policy_make(to);
 }
 
 const struct auth_user *auth_snapshot_add_user(struct auth_snapshot *s, const struct auth_user *user)
@@ -221,21 +237,4 @@ size_t auth_snapshot_user_count(const struct auth_snapshot *s)
 struct signing_key_cache *auth_snapshot_signing_keys(const struct auth_snapshot *s)
 {
     return s->signing_keys;
-}
-
-/* Deciding */
-
-bool auth_user_may(const struct auth_user *u, enum auth_access access, struct str bucket)
-{
-    if (u->read_only && access == AUTH_WRITE)
-        return false;
-    if (u->admin || u->bucket_count == 0)
-        return true;
-    if (bucket.len == 0)
-        return access == AUTH_READ;
-    for (size_t i = 0; i < u->bucket_count; i++) {
-        if (str_eq(u->buckets[i], bucket))
-            return true;
-    }
-    return false;
 }

@@ -10,6 +10,8 @@
 #include "base/compiler.h"
 #include "base/str.h"
 
+struct auth_policy;
+
 /* The POSIX identity that file operations of a user run under. */
 struct auth_posix {
     bool set;
@@ -18,18 +20,21 @@ struct auth_posix {
     size_t group_count;
 };
 
-enum auth_access { AUTH_READ, AUTH_WRITE };
-
 struct auth_user {
     struct str name;         /* as in `sluice user`; unique */
     struct str id;           /* canonical user id (64 hex digits unless given), S3's <Owner><ID> */
     struct str display_name; /* S3's <DisplayName>; the name unless given */
     struct str email;        /* may be empty */
     bool admin;              /* may do everything, every bucket */
-    bool read_only;
-    const struct str *buckets; /* the only buckets the user may touch; bucket_count 0: all */
+    bool read_only;          /* holds for administrators too */
+    const struct str *buckets; /* of users without attached policies: the only ones they may touch; bucket_count 0: all */
     size_t bucket_count;
     struct auth_posix posix;
+    /* What judges the user (auth/authorize.h): what the options above mean, NULL when they say nothing, and what is attached to
+     * the user and to the user's groups. References, the snapshot's. */
+    struct auth_policy *own_policy;
+    struct auth_policy *const *policies;
+    size_t policy_count;
 };
 
 struct auth_key {
@@ -53,9 +58,5 @@ const struct auth_user *auth_snapshot_user_by_id(const struct auth_snapshot *s, 
  * Never NULL: without one it is a user "nobody" that has no key and that no look-up finds. */
 const struct auth_user *auth_snapshot_default_owner(const struct auth_snapshot *s);
 size_t auth_snapshot_user_count(const struct auth_snapshot *s);
-
-/* May the user touch this bucket in that way? read_only holds for administrators too. bucket empty: the service level (ListBuckets reads, CreateBucket writes the
- * bucket it names). Policies come on top of this, never around it. */
-bool auth_user_may(const struct auth_user *u, enum auth_access access, struct str bucket);
 
 #endif

@@ -10,7 +10,7 @@
 
 /* Empty, with one reference. */
 struct auth_snapshot *auth_snapshot_new(void);
-/* Copies the user. NULL, and nothing added, when its name or id is taken. */
+/* Copies the user, takes references to the attached policies, and makes its own_policy. NULL, and nothing added, when its name or id is taken. */
 const struct auth_user *auth_snapshot_add_user(struct auth_snapshot *s, const struct auth_user *user);
 /* Copies the key's texts; key->user is one of this snapshot. False, and nothing added, when the access key is taken. */
 bool auth_snapshot_add_key(struct auth_snapshot *s, const struct auth_key *key);

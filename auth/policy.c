@@ -4,24 +4,31 @@
 
 #include "auth/policy_statement.h"
 #include "base/check.h"
+#include "base/limits.h"
 
 /* Life */
 
-int auth_policy_parse(enum auth_policy_kind kind, struct str json, struct str bucket, struct auth_policy **out,
-                      struct buf *error)
+int policy_parse(enum auth_policy_kind kind, struct str json, size_t size_max, struct str bucket,
+                 struct auth_policy **out, struct buf *error)
 {
     struct auth_policy *policy = calloc(1, sizeof(*policy));
     CHECK(policy != NULL); /* out of memory */
     atomic_init(&policy->refs, 1);
     policy->arena = arena_new();
     policy->text = arena_dup(policy->arena, json);
-    struct policy_parser parser = {.arena = policy->arena, .error = error, .kind = kind, .bucket = bucket};
+    struct policy_parser parser = {.arena = policy->arena, .error = error, .kind = kind, .bucket = bucket, .size_max = size_max};
     int r = policy_parse_document(&parser, policy);
     if (r == 0)
         *out = policy;
     else
         auth_policy_unref(policy);
     return r;
+}
+
+int auth_policy_parse(enum auth_policy_kind kind, struct str json, struct str bucket, struct auth_policy **out,
+                      struct buf *error)
+{
+    return policy_parse(kind, json, LIMIT_POLICY_BYTES, bucket, out, error);
 }
 
 struct auth_policy *auth_policy_ref(struct auth_policy *p)
@@ -136,22 +143,30 @@ bool auth_policy_is_public(const struct auth_policy *p)
 
 /* Canned */
 
-#define CANNED(actions) \
-    STR_INIT("{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":" actions ",\"Resource\":\"*\"}]}")
+#define DOCUMENT(statements) STR_INIT("{\"Version\":\"2012-10-17\",\"Statement\":[" statements "]}")
+#define ALLOW(actions, more) "{\"Effect\":\"Allow\",\"Action\":[" actions "],\"Resource\":\"*\"" more "}"
+#define ALLOW_OWN ALLOW("\"s3:*\"", "," POLICY_OWN_CONDITION)
+
+static const struct {
+    const char *name;
+    struct str text;
+} canned[] = {
+    {"admin", DOCUMENT(ALLOW("\"s3:*\"", ""))},
+    {"owner", DOCUMENT(ALLOW("\"s3:CreateBucket\",\"s3:ListAllMyBuckets\"", "") "," ALLOW_OWN)},
+    {"readonly", DOCUMENT(ALLOW(POLICY_READ_ACTIONS, ""))},
+    {"readwrite", DOCUMENT(ALLOW(POLICY_READWRITE_ACTIONS, "") "," ALLOW_OWN)},
+    {"writeonly", DOCUMENT(ALLOW("\"s3:PutObject\",\"s3:AbortMultipartUpload\",\"s3:ListMultipartUploadParts\"", ""))},
+};
 
 struct str auth_policy_canned(struct str name)
 {
-    static const struct {
-        const char *name;
-        struct str text;
-    } canned[] = {
-        {"readonly", CANNED("[\"s3:Get*\",\"s3:List*\"]")},
-        {"readwrite", CANNED("[\"s3:Get*\",\"s3:List*\",\"s3:Put*\",\"s3:Delete*\",\"s3:CreateBucket\",\"s3:AbortMultipartUpload\"]")},
-        {"writeonly", CANNED("[\"s3:PutObject\",\"s3:AbortMultipartUpload\",\"s3:ListMultipartUploadParts\"]")},
-        {"admin", CANNED("\"s3:*\"")},
-    };
     for (size_t i = 0; i < ARRAY_SIZE(canned); i++)
         if (str_is(name, canned[i].name))
             return canned[i].text;
     return STR_EMPTY;
+}
+
+struct str auth_policy_canned_name(size_t index)
+{
+    return index < ARRAY_SIZE(canned) ? str_z(canned[index].name) : STR_EMPTY;
 }

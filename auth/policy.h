@@ -57,10 +57,17 @@ struct auth_policy_request {
 
 enum auth_verdict { AUTH_NO_OPINION, AUTH_ALLOW, AUTH_DENY };
 
-/* Explicit deny wins over allow within the policy. Combining several policies is the caller's (authorize.h). */
+/* Explicit deny wins over allow within the policy. Several policies are combined by auth/authorize.h. */
 enum auth_verdict auth_policy_evaluate(const struct auth_policy *p, const struct auth_policy_request *r);
 
-/* "readonly", "readwrite", "writeonly", "admin": the JSON of a canned policy; empty when there is none of that name. */
+/* The JSON of a canned policy; empty when there is none of that name:
+ *   admin      everything
+ *   owner      what belongs to the caller, and new buckets
+ *   readonly   s3:Get*, s3:List*
+ *   readwrite  readonly, objects of all buckets, new and empty buckets; everything of the caller's own buckets
+ *   writeonly  uploads */
 struct str auth_policy_canned(struct str name);
+/* Names in order, from 0; empty behind the last. */
+struct str auth_policy_canned_name(size_t index);
 
 #endif

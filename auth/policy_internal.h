@@ -12,11 +12,23 @@ struct policy_parser {
     struct buf *error;
     enum auth_policy_kind kind;
     struct str bucket;
+    size_t size_max; /* bytes */
     bool has_variables; /* Version 2012-10-17 */
 };
 
 /* Writes the line and returns -EINVAL. */
 int policy_fail(struct policy_parser *p, const char *format, ...) PRINTF(2, 3);
+
+/* auth_policy_parse of a text of at most size_max bytes. */
+MUST_USE int policy_parse(enum auth_policy_kind kind, struct str json, size_t size_max, struct str bucket,
+                          struct auth_policy **out, struct buf *error);
+
+/* What reading is, and what users may do who are given no policy: data everywhere, all of what is their own. */
+#define POLICY_READ_ACTIONS "\"s3:Get*\",\"s3:List*\""
+#define POLICY_READWRITE_ACTIONS                                                                                       \
+    POLICY_READ_ACTIONS ",\"s3:PutObject*\",\"s3:DeleteObject*\",\"s3:AbortMultipartUpload\",\"s3:RestoreObject\","       \
+                        "\"s3:CreateBucket\",\"s3:DeleteBucket\""
+#define POLICY_OWN_CONDITION "\"Condition\":{\"StringEquals\":{\"sluice:BucketOwner\":\"${aws:userid}\"}}"
 
 /* Patterns (policy_pattern.c) */
 

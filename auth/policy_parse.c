@@ -302,12 +302,12 @@ static const struct json *read_json(struct policy_parser *p, struct str text)
 {
     struct buf why = buf_make(256);
     const struct json *root = NULL;
-    if (text.len > LIMIT_POLICY_BYTES) {
-        (void)policy_fail(p, "Policy is larger than %d bytes", LIMIT_POLICY_BYTES); /* the line is all we want */
+    if (text.len > p->size_max) {
+        (void)policy_fail(p, "Policy is larger than %zu bytes", p->size_max); /* the line is all we want */
     } else if (text.len == 0 || text.ptr[0] != '{') {
         (void)policy_fail(p, "Policies must be valid JSON and the first byte must be '{'");
     } else {
-        root = json_parse(text, LIMIT_POLICY_BYTES, LIMIT_POLICY_DEPTH, p->arena, &why);
+        root = json_parse(text, p->size_max, LIMIT_POLICY_DEPTH, p->arena, &why);
         if (!root || has_null(root))
             (void)policy_fail(p, "This policy contains invalid Json: %s", root ? "null" : buf_z(&why));
         root = root && has_null(root) ? NULL : root;

@@ -39,6 +39,7 @@ struct auth_result {
     enum auth_scheme scheme;
     const struct auth_key *key;    /* NULL when anonymous */
     const struct auth_user *user;  /* NULL when anonymous */
+    const struct auth_policy *session_policy; /* of temporary credentials: narrows what the user may (auth/authorize.h); or NULL */
     enum auth_payload payload;
     uint8_t payload_sha256[32];    /* AUTH_PAYLOAD_SHA256 */
     /* Seed of chunk signatures (AUTH_PAYLOAD_STREAM_SIGNED*). */

@@ -83,6 +83,10 @@ static const struct option options[] = {
      "its secret; better as SLUICE_ROOT_SECRET_KEY or SLUICE_ROOT_SECRET_KEY_FILE than on the command line"},
     {"sigv2", OPT_SWITCH, AT(sigv2), "on", 0, 0, NULL, false, NULL, "on|off",
      "accept presigned URLs of signature version 2 (boto3's default with a custom endpoint)"},
+    {"anonymous-uid", OPT_COUNT, AT(anonymous_uid), "65534", 1, UINT32_MAX - 1, NULL, false, NULL, "N",
+     "user id that requests without a signature act as, when the gateway runs as root"},
+    {"anonymous-gid", OPT_COUNT, AT(anonymous_gid), "65534", 1, UINT32_MAX - 1, NULL, false, NULL, "N",
+     "their group id"},
 
     {"loops", OPT_COUNT, AT(loops), NULL, 1, 256, NULL, false, "Resources", "N",
      "event-loop threads (default: the cores this process may use)"},

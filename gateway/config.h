@@ -29,6 +29,7 @@ struct gw_config {
     enum vfs_xattr_mode xattr;
     const char *root_access_key, *root_secret_key; /* NULL: none given */
     bool sigv2;
+    uint32_t anonymous_uid, anonymous_gid; /* of requests without a signature, when the process is root */
     bool read_only;
     const char *tls_cert, *tls_key;   /* PEM; both or none */
     uint32_t loops;                   /* event-loop threads; default: cores the process may use */

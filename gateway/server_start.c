@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "auth/live.h"
 #include "auth/store.h"
@@ -189,7 +190,10 @@ static bool open_identities(struct gw_server *s)
 static bool open_engine(struct gw_server *s)
 {
     const struct gw_config *c = s->config;
+    /* Only root can act as somebody else. */
+    const struct vfs_cred anonymous = {.uid = c->anonymous_uid, .gid = c->anonymous_gid};
     struct s3_service_options options = {
+        .anonymous = geteuid() == 0 ? &anonymous : NULL,
         .volume = s->volume,
         .identities = s->identities,
         .region = str_z(c->region),

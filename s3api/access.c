@@ -1,5 +1,6 @@
 #include "s3api/access.h"
 
+#include "auth/authorize.h"
 #include "s3api/bucket.h"
 
 struct s3_access s3_access_of(const struct s3_op *op, struct str key, struct str version_id)
@@ -10,7 +11,6 @@ struct s3_access s3_access_of(const struct s3_op *op, struct str key, struct str
         .version_id = version_id,
         .dir = op->bucket,
         .policy = &op->policy,
-        .kind = op->row->flags & S3_OP_WRITE ? AUTH_WRITE : AUTH_READ,
         .is_policy_of_owner = op->row->flags & S3_OP_POLICY,
     };
 }
@@ -26,10 +26,11 @@ static bool is_above_policy(struct s3_op *op, const struct s3_access *a)
     return s3_bucket_record(op, a->bucket, &record) == S3_OK && str_eq(record.owner_id, op->auth.user->id);
 }
 
-static enum auth_verdict ask(struct s3_op *op, const struct s3_access *a, const char *action)
+static enum auth_verdict verdict_of(struct s3_op *op, const struct s3_access *a, const char *action)
 {
     struct s3_access_question question = {.op = op, .access = a};
     const struct auth_user *user = op->auth.user;
+    struct auth_parties parties = {.user = user, .session = op->auth.session_policy};
     struct auth_policy_request r = {
         .action = str_z(action),
         .resource = a->key.len > 0
@@ -43,31 +44,18 @@ static enum auth_verdict ask(struct s3_op *op, const struct s3_access *a, const 
         r.principal_id = user->id;
         r.account = STR(S3_ACCOUNT_ID);
     }
-    return auth_policy_evaluate(a->policy->document, &r);
-}
-
-static enum auth_verdict verdict_of(struct s3_op *op, const struct s3_access *a, const char *action)
-{
-    if (a->policy->is_unreadable)
-        return AUTH_DENY;
-    return a->policy->document ? ask(op, a, action) : AUTH_NO_OPINION;
+    bool has_policy = a->policy->document || a->policy->is_unreadable;
+    if (has_policy && !is_above_policy(op, a)) {
+        if (a->policy->is_unreadable)
+            return AUTH_DENY;
+        parties.bucket = a->policy->document;
+    }
+    return auth_authorize(&parties, &r);
 }
 
 enum s3_error s3_access_check(struct s3_op *op, const struct s3_access *a, const char *action)
 {
-    const struct auth_user *user = op->auth.user;
-    bool may = user && auth_user_may(user, a->kind, a->bucket);
-    enum auth_verdict verdict = verdict_of(op, a, action);
-    if (verdict == AUTH_DENY && !is_above_policy(op, a))
-        return S3_ACCESS_DENIED;
-    if (may)
-        return S3_OK;
-    /* Who is read-only stays so whatever others grant. */
-    bool is_barred = user && user->read_only && a->kind == AUTH_WRITE;
-    if (verdict != AUTH_ALLOW || is_barred)
-        return S3_ACCESS_DENIED;
-    op->allowed_by_policy = true;
-    return S3_OK;
+    return verdict_of(op, a, action) == AUTH_ALLOW ? S3_OK : S3_ACCESS_DENIED;
 }
 
 enum s3_error s3_access_check_version(struct s3_op *op, const struct s3_access *a, const char *action,
@@ -82,8 +70,32 @@ enum s3_error s3_access_check_version(struct s3_op *op, const struct s3_access *
 static enum s3_error check_before_body(struct s3_op *op, const struct s3_access *a)
 {
     const struct auth_user *user = op->auth.user;
-    bool may = user && auth_user_may(user, a->kind, a->bucket);
-    return (may || a->policy->document) && !a->policy->is_unreadable ? S3_OK : S3_ACCESS_DENIED;
+    bool is_hopeless = (!user && !a->policy->document) || a->policy->is_unreadable ||
+                       (user && user->read_only && op->row->flags & S3_OP_WRITE);
+    return is_hopeless ? S3_ACCESS_DENIED : S3_OK;
+}
+
+static bool has_acl_headers(const struct s3_request *r)
+{
+    for (size_t i = 0; i < r->head->header_count; i++)
+        if (str_eq_nocase(r->head->headers[i].name, STR("x-amz-acl")) ||
+            str_starts_nocase(r->head->headers[i].name, STR("x-amz-grant-")))
+            return true;
+    return false;
+}
+
+/* What a header does beside the operation is what another operation would do (SEC-33). */
+static enum s3_error check_headers(struct s3_op *op, const struct s3_access *a)
+{
+    enum s3_error error = S3_OK;
+    if (!(op->row->flags & S3_OP_WRITE))
+        return S3_OK;
+    bool is_object = a->key.len > 0;
+    if (is_object && s3_header(&op->req, "x-amz-tagging").ptr)
+        error = s3_access_check(op, a, "s3:PutObjectTagging");
+    if (error == S3_OK && has_acl_headers(&op->req))
+        error = s3_access_check(op, a, is_object ? "s3:PutObjectAcl" : "s3:PutBucketAcl");
+    return error;
 }
 
 enum s3_error s3_access_check_row(struct s3_op *op)
@@ -93,20 +105,24 @@ enum s3_error s3_access_check_row(struct s3_op *op)
     if (row->flags & S3_OP_BODY_ACCESS)
         return check_before_body(op, &a);
     enum s3_error error = s3_access_check_version(op, &a, row->action, row->version_action);
-    /* What a header does beside the operation is what another operation would do (SEC-33). */
-    bool tags = a.kind == AUTH_WRITE && a.key.len > 0 && s3_header(&op->req, "x-amz-tagging").ptr;
-    if (error == S3_OK && tags)
-        error = s3_access_check(op, &a, "s3:PutObjectTagging");
+    if (error == S3_OK)
+        error = check_headers(op, &a);
     if (error == S3_OK && row->also_action)
         error = s3_access_check_version(op, &a, row->also_action, row->also_version_action);
     return error;
 }
 
+bool s3_access_has_bucket(struct s3_op *op, struct str bucket)
+{
+    static const struct s3_policy none = {0};
+    struct s3_access a = {.bucket = bucket, .policy = &none};
+    return s3_access_check(op, &a, "s3:ListBucket") == S3_OK || s3_access_check(op, &a, "s3:GetBucketLocation") == S3_OK;
+}
+
 enum s3_error s3_access_hide_absence(struct s3_op *op, enum s3_error error)
 {
-    if (error != S3_NO_SUCH_KEY || !op->allowed_by_policy)
+    if (error != S3_NO_SUCH_KEY)
         return error;
     struct s3_access a = s3_access_of(op, STR_EMPTY, STR_EMPTY);
-    a.kind = AUTH_READ;
     return s3_access_check(op, &a, "s3:ListBucket") == S3_OK ? error : S3_ACCESS_DENIED;
 }

@@ -1,5 +1,5 @@
-/* May this caller do this? What users may by themselves (auth/identity.h) and what the bucket's policy says, together:
- * an explicit deny of the policy wins over everything; then either may allow. Thread: worker. */
+/* May this caller do this? Gathers who asks and the policies that have a say, and lets auth/authorize.h decide: the caller's own,
+ * those attached, the session's, the bucket's. Thread: worker. */
 #ifndef S3API_ACCESS_H
 #define S3API_ACCESS_H
 
@@ -16,13 +16,12 @@ struct s3_access {
     struct str version_id;  /* ptr NULL: none was asked for */
     struct vfs_dir *dir;    /* borrowed */
     const struct s3_policy *policy;
-    enum auth_access kind;
     bool is_policy_of_owner; /* operations on the policy itself: it cannot lock the owner out */
 };
 
 /* Something of the request's own bucket, in the way of its row. */
 struct s3_access s3_access_of(const struct s3_op *op, struct str key, struct str version_id);
-/* S3_ACCESS_DENIED, or S3_OK; sets op->allowed_by_policy when only the policy allowed. */
+/* S3_ACCESS_DENIED, or S3_OK. */
 enum s3_error s3_access_check(struct s3_op *op, const struct s3_access *a, const char *action);
 /* As above, by the action of a version when one was asked for (SEC-32). The only version there is is the current one, "null": to
  * name it does not lead around a deny of the plain action. */
@@ -30,6 +29,8 @@ enum s3_error s3_access_check_version(struct s3_op *op, const struct s3_access *
                                       const char *version_action);
 /* All that the row demands of the request's own object or bucket, other actions that its headers imply included. */
 enum s3_error s3_access_check_row(struct s3_op *op);
+/* Would the caller's own policies alone let it do that to a bucket? For listings of buckets, which ask for every name. */
+bool s3_access_has_bucket(struct s3_op *op, struct str bucket);
 /* A caller who may read but not list learns of no key that it is not there: S3_NO_SUCH_KEY becomes S3_ACCESS_DENIED. */
 enum s3_error s3_access_hide_absence(struct s3_op *op, enum s3_error error);
 

@@ -1,6 +1,7 @@
 #include "s3api/access.h"
 
 #include "base/clock.h"
+#include "s3api/bucket.h"
 #include "s3api/copy_source.h"
 #include "s3api/object.h"
 #include "s3api/service.h"
@@ -156,6 +157,25 @@ static struct str copy_source(struct s3_op *op)
     return arena_printf(op->arena, "%.*s/%.*s", STR_ARG(name.bucket), STR_ARG(name.key));
 }
 
+/* Does the operation make an object appear? Parts and the beginning of an upload do not ("Enforce conditional writes"). */
+static struct str creates_object(const struct s3_op *op)
+{
+    static const char *const creating[] = {"PutObject", "CopyObject", "PostObject", "CompleteMultipartUpload"};
+    for (size_t i = 0; i < ARRAY_SIZE(creating); i++)
+        if (strcmp(op->row->name, creating[i]) == 0)
+            return STR("true");
+    return STR("false");
+}
+
+static struct str bucket_owner(struct s3_access_question *q)
+{
+    struct s3_bucket_record record;
+    struct s3_error_detail detail = q->op->detail;
+    enum s3_error error = s3_bucket_record(q->op, q->access->bucket, &record);
+    q->op->detail = detail;
+    return error == S3_OK ? record.owner_id : STR_EMPTY;
+}
+
 /* Tags */
 
 /* What is found wrong here is told where the operation looks again. */
@@ -231,6 +251,10 @@ void s3_access_context(void *data, struct str key, struct auth_context_value *ou
         set(q->op, out, q->access->version_id);
     else if (str_eq_nocase(key, STR("s3:x-amz-copy-source")))
         set(q->op, out, copy_source(q->op));
+    else if (str_eq_nocase(key, STR("s3:ObjectCreationOperation")))
+        set(q->op, out, creates_object(q->op));
+    else if (str_eq_nocase(key, STR("sluice:BucketOwner")))
+        set(q->op, out, bucket_owner(q));
     else
         set(q->op, out, known_to_gateway(q->op, key));
 }

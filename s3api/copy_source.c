@@ -63,8 +63,7 @@ static enum s3_error open_bucket(struct s3_op *op, struct s3_copy_source *s)
                                 .key = s->name.key,
                                 .version_id = s->name.version_id,
                                 .dir = s->bucket,
-                                .policy = &policy,
-                                .kind = AUTH_READ};
+                                .policy = &policy};
     enum s3_error error = s3_access_check_version(op, &a, "s3:GetObject", "s3:GetObjectVersion");
     s3_policy_done(&policy);
     if (error != S3_OK)

@@ -178,10 +178,9 @@ static enum s3_error check_caller(struct s3_op *op)
     bool is_for_anybody = op->row->flags & S3_OP_ANONYMOUS && !op->auth.user;
     if (is_for_anybody)
         return S3_OK;
-    if (op->row->action && op->bucket)
+    if (op->row->action)
         return s3_access_check_row(op);
-    enum auth_access access = op->row->flags & S3_OP_WRITE ? AUTH_WRITE : AUTH_READ;
-    return op->auth.user && auth_user_may(op->auth.user, access, op->req.bucket) ? S3_OK : S3_ACCESS_DENIED;
+    return op->auth.user ? S3_OK : S3_ACCESS_DENIED;
 }
 
 static enum s3_error authorise(struct s3_op *op)
@@ -202,6 +201,8 @@ static enum s3_error authorise(struct s3_op *op)
 static void take_posix_identity(struct s3_op *op)
 {
     const struct auth_user *user = op->auth.user;
+    if (!user)
+        op->cred = op->service->anonymous;
     if (!user || !user->posix.set)
         return;
     op->cred_storage = (struct vfs_cred){

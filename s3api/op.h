@@ -24,7 +24,7 @@ enum s3_body_kind {
 };
 
 enum {
-    S3_OP_WRITE = 1,          /* needs AUTH_WRITE and a writable gateway; otherwise AUTH_READ */
+    S3_OP_WRITE = 1,          /* needs a writable gateway */
     S3_OP_SLOW = 2,           /* may answer early with white space */
     S3_OP_NO_BUCKET = 4,      /* does not need the bucket to exist (CreateBucket) */
     S3_OP_NEEDS_CHECKSUM = 8, /* Content-MD5 or x-amz-checksum-* is required (DeleteObjects, …) */
@@ -99,7 +99,6 @@ struct s3_op {
 
     struct s3_cors cors;
     struct s3_policy policy;              /* of the bucket */
-    bool allowed_by_policy;               /* and by nothing else */
     const struct s3_pairs *request_tags;  /* of a body that was read; NULL: the header's */
     struct vfs_dir *bucket; /* open unless S3_OP_NO_BUCKET or level service */
     struct s3_body *body;

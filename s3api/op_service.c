@@ -1,4 +1,5 @@
 #include "base/encode.h"
+#include "s3api/access.h"
 #include "s3api/bucket.h"
 #include "s3api/key.h"
 #include "s3api/op_handlers.h"
@@ -44,10 +45,10 @@ static void add_name(struct s3_op *op, struct bucket_names *names, struct str na
 }
 
 /* Directories that could not be addressed are no buckets; nor are those the user may not touch. */
-static bool is_listed(const struct s3_op *op, const struct bucket_query *q, struct str name)
+static bool is_listed(struct s3_op *op, const struct bucket_query *q, struct str name)
 {
     return s3_bucket_name_is_valid(name) && str_starts(name, q->prefix) && str_cmp(name, q->after) > 0 &&
-           auth_user_may(op->auth.user, AUTH_READ, name);
+           s3_access_has_bucket(op, name);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -79,7 +80,7 @@ static enum s3_error collect_names(struct s3_op *op, const struct bucket_query *
     if (single.len == 0)
         return scan_names(op, q, names);
     if (str_starts(single, q->prefix) && str_cmp(single, q->after) > 0 &&
-        auth_user_may(op->auth.user, AUTH_READ, single))
+        s3_access_has_bucket(op, single))
         add_name(op, names, single);
     return S3_OK;
 }

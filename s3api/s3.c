@@ -29,6 +29,11 @@ int s3_service_new(const struct s3_service_options *options, struct s3_service *
     s->region = arena_dup(s->texts, options->region);
     s->domain = arena_dup(s->texts, options->domain);
     s->single_bucket = arena_dup(s->texts, options->single_bucket);
+    if (options->anonymous) {
+        struct vfs_cred *anonymous = arena_new_of(s->texts, struct vfs_cred);
+        *anonymous = (struct vfs_cred){.uid = options->anonymous->uid, .gid = options->anonymous->gid};
+        s->anonymous = anonymous;
+    }
     s->sigv2 = options->sigv2;
     s->read_only = options->read_only;
     s->upload_expiry_s = options->upload_expiry_s;

@@ -26,6 +26,7 @@
 
 struct auth_live;
 struct vfs;
+struct vfs_cred;
 struct vfs_file;
 struct s3_service;
 struct s3_op;
@@ -36,6 +37,7 @@ struct s3_service_options {
     struct str region;            /* "us-east-1" */
     struct str domain;            /* virtual-host style: bucket.DOMAIN; empty: path style only */
     struct str single_bucket;     /* --bucket: the whole root is this one bucket; empty: directories are buckets */
+    const struct vfs_cred *anonymous; /* whom requests without a signature act as; NULL: the process. Copied, without groups */
     bool sigv2;                   /* presigned SigV2 queries accepted */
     bool read_only;               /* every writing operation is refused */
     uint64_t upload_expiry_s;     /* multipart uploads older than this may be cleaned; 0: never */

@@ -18,11 +18,13 @@ struct s3_sweep {
 };
 
 struct s3_policy_cache;
+struct vfs_cred;
 
 struct s3_service {
     struct vfs *volume;           /* borrowed */
     struct auth_live *identities; /* borrowed */
     struct str region, domain, single_bucket;
+    const struct vfs_cred *anonymous; /* NULL: the process itself */
     bool sigv2, read_only;
     uint64_t upload_expiry_s;
     struct arena *texts; /* holds the strings above */

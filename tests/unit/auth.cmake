@@ -9,6 +9,7 @@ add_unit_test(auth_store LIB auth)
 add_unit_test(auth_live LIB auth)
 add_unit_test(auth_policy_parse LIB auth)
 add_unit_test(auth_policy_evaluate LIB auth)
+add_unit_test(auth_authorize LIB auth)
 # These two damage a store behind its back.
 target_link_libraries(auth_store_test PRIVATE PkgConfig::SQLITE)
 target_link_libraries(auth_live_test PRIVATE PkgConfig::SQLITE)

@@ -141,36 +141,6 @@ static void test_root_is_not_taken_over(void **state)
     auth_snapshot_unref(root);
 }
 
-/* Deciding */
-
-static void test_may(void **state)
-{
-    (void)state;
-    static const struct str some[] = {STR_INIT("one"), STR_INIT("two")};
-    static const struct {
-        bool admin, read_only;
-        size_t bucket_count;
-        const char *bucket;
-        bool may_read, may_write;
-    } rows[] = {
-        {true, false, 0, "x", true, true},     {true, false, 0, "", true, true},
-        {true, false, 1, "x", true, true},     {true, true, 0, "x", true, false},
-        {false, false, 0, "x", true, true},    {false, false, 0, "", true, true},
-        {false, true, 0, "x", true, false},    {false, false, 2, "one", true, true},
-        {false, false, 2, "two", true, true},  {false, false, 1, "two", false, false},
-        {false, false, 2, "On", false, false}, {false, false, 2, "", true, false},
-        {false, true, 2, "one", true, false},  {false, true, 2, "x", false, false},
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        struct auth_user user = {.admin = rows[i].admin,
-                                 .read_only = rows[i].read_only,
-                                 .buckets = some,
-                                 .bucket_count = rows[i].bucket_count};
-        assert_int_equal(auth_user_may(&user, AUTH_READ, str_z(rows[i].bucket)), rows[i].may_read);
-        assert_int_equal(auth_user_may(&user, AUTH_WRITE, str_z(rows[i].bucket)), rows[i].may_write);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,7 +150,6 @@ int main(void)
         cmocka_unit_test(test_root_alone),
         cmocka_unit_test(test_root_beside_others),
         cmocka_unit_test(test_root_is_not_taken_over),
-        cmocka_unit_test(test_may),
     };
     return cmocka_run_group_tests_name("auth/identity", tests, NULL, NULL);
 }

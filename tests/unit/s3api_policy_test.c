@@ -190,6 +190,27 @@ static void test_deny_wins(void **state)
     assert_int_equal(status_of("alice", "GET", "/bkt/public/k", NULL), 200);
 }
 
+/* Who rules a bucket: its owner and administrators; others see to data only. */
+static void test_policies_of_others(void **state)
+{
+    (void)state;
+    static const char *const targets[] = {"?policy", "?acl", "?cors", "?tagging"};
+    s3_engine_add_user(engine, "alice", NULL, false);
+    s3_engine_add_user(engine, "bob", NULL, false);
+    struct s3_call make = {.method = "PUT", .target = "/own", .access_key = "alice"};
+    assert_answer(s3_call(engine, &make), 200, NULL);
+    for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
+        struct str own = arena_printf(s3_engine_arena(engine), "/own%s", targets[i]);
+        struct str other = arena_printf(s3_engine_arena(engine), "/bkt%s", targets[i]);
+        assert_int_equal(status_of("bob", "PUT", own.ptr, NULL), 403);
+        assert_int_equal(status_of("alice", "PUT", other.ptr, NULL), 403);
+        assert_int_not_equal(status_of("alice", "PUT", own.ptr, NULL), 403); /* but what the body deserves */
+    }
+    assert_int_equal(status_of("bob", "DELETE", "/own?policy", NULL), 403);
+    assert_int_equal(status_of("bob", "PUT", "/own/k", NULL), 200);
+    assert_int_equal(status_of("alice", "DELETE", "/own?policy", NULL), 204);
+}
+
 /* As AWS's root: the way back stays open to the owner and to administrators, to nobody else. */
 static void test_nobody_is_locked_out_for_ever(void **state)
 {
@@ -276,8 +297,14 @@ static void test_conditions(void **state)
         {"s3:PutObject", ALL, "\"StringEquals\":{\"s3:if-none-match\":\"*\"}", "PUT", "/bkt/c1", "If-None-Match: *", 200},
         {"s3:PutObject", ALL, "\"StringEquals\":{\"s3:if-none-match\":\"*\"}", "PUT", "/bkt/c2", NULL, 403},
         {"s3:PutObject", ALL, "\"StringEquals\":{\"s3:x-amz-acl\":\"bucket-owner-full-control\"}", "PUT", "/bkt/c3", NULL, 403},
-        {"s3:PutObject", ALL, "\"StringEquals\":{\"s3:x-amz-acl\":\"bucket-owner-full-control\"}", "PUT", "/bkt/c3",
+        {"s3:PutObject*", ALL, "\"StringEquals\":{\"s3:x-amz-acl\":\"bucket-owner-full-control\"}", "PUT", "/bkt/c3",
          "x-amz-acl: bucket-owner-full-control", 200},
+        /* A list by header is another permission (SEC-33). */
+        {"s3:PutObject", ALL, "\"StringEquals\":{\"s3:x-amz-acl\":\"bucket-owner-full-control\"}", "PUT", "/bkt/c3",
+         "x-amz-acl: bucket-owner-full-control", 403},
+        {"s3:PutObject", ALL, "\"Bool\":{\"s3:ObjectCreationOperation\":\"true\"}", "PUT", "/bkt/c6", NULL, 200},
+        {"s3:PutObject", ALL, "\"Bool\":{\"s3:ObjectCreationOperation\":\"true\"}", "POST", "/bkt/c6?uploads", NULL, 403},
+        {"s3:PutObject", ALL, "\"Bool\":{\"s3:ObjectCreationOperation\":\"false\"}", "POST", "/bkt/c6?uploads", NULL, 200},
         {"s3:PutObject*", ALL, "\"StringEquals\":{\"s3:RequestObjectTag/team\":\"red\"}", "PUT", "/bkt/c4", "x-amz-tagging: team=red", 200},
         {"s3:PutObject*", ALL, "\"StringEquals\":{\"s3:RequestObjectTag/team\":\"red\"}", "PUT", "/bkt/c4", "x-amz-tagging: team=blue", 403},
         {"s3:PutObject*", ALL, "\"ForAllValues:StringEquals\":{\"s3:RequestObjectTagKeys\":[\"team\"]}", "PUT", "/bkt/c5",
@@ -401,6 +428,7 @@ int main(void)
         WITH_ENGINE(test_anonymous_listing_and_writing),
         WITH_ENGINE(test_deny_wins),
         WITH_ENGINE(test_nobody_is_locked_out_for_ever),
+        WITH_ENGINE(test_policies_of_others),
         WITH_ENGINE(test_unreadable_policy_denies),
         WITH_ENGINE(test_user_of_another_bucket),
         WITH_ENGINE(test_conditions),
