@@ -88,6 +88,29 @@
 #define LIMIT_AWS_CHUNK_BYTES (1024ull * 1024 * 1024)
 #define LIMIT_AWS_CHUNK_BYTES_MIN 8192
 
+/* JuiceFS volumes. As official clients: with pauses of 1, 4, 9, … ms, a transaction gives up after some 40 s. */
+#define LIMIT_META_RETRIES 50
+/* A chunk's list of slices (24 bytes each); clients rewrite lists of more than some thousand. */
+#define LIMIT_META_CHUNK_BYTES (16 * 1024 * 1024)
+/* As official clients (§3.9): writers wait for a list this long to be rewritten, this many records at a time; what readers
+ * find this long is rewritten too. */
+#define LIMIT_META_CHUNK_RECORDS 2500
+#define LIMIT_META_COMPACT_RECORDS 1000
+#define LIMIT_META_READ_RECORDS 5
+/* 2^31 chunks, as official clients; lists of a truncation's middle chunks and of a copy's pieces are held in memory. */
+#define LIMIT_META_FILE_BYTES (1ull << 57)
+#define LIMIT_META_FILE_CHUNKS (16 * 1024 * 1024)
+#define LIMIT_META_COPY_PIECES (1024 * 1024)
+/* Hard links of one file, directories above one another, directories changed within a second. */
+#define LIMIT_META_PARENTS (64 * 1024)
+#define LIMIT_META_DEPTH 10000
+#define LIMIT_META_FLUSH_DIRS (1024 * 1024)
+/* Directories that a summary still has to look at: 512 MiB of numbers. */
+#define LIMIT_META_WALK_DIRS (64ull * 1024 * 1024)
+/* A file's locks: ranges of one owner (24 bytes each). */
+#define LIMIT_META_LOCK_BYTES (1024 * 1024)
+/* Files whose data waits to be deleted, chunks that wait to be rewritten; the hourly duty finds what does not fit. */
+#define LIMIT_META_QUEUE 1024
 /* JuiceFS-format volumes. The setting record holds a PEM key of up to 16 KiB in base64, at worst twice; two levels deep. */
 #define LIMIT_SETTINGS_BYTES (128 * 1024)
 #define LIMIT_SETTINGS_DEPTH 16

@@ -10,3 +10,7 @@ target_link_libraries(vfs_store_s3_test PRIVATE test_store_rig)
 # meta/
 add_unit_test(vfs_meta_engine LIB test_meta_rig)
 add_unit_test(vfs_slices LIB vfs)
+# meta/: data, space, sessions
+add_unit_test(vfs_ranges LIB vfs)
+add_unit_test(vfs_meta_data LIB test_meta_rig)
+add_unit_test(vfs_meta_lock LIB test_meta_rig)

@@ -1,7 +1,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "vfs/meta/internal.h"
+#include "vfs/meta/upkeep.h"
 
 static void ids_init(struct meta_ids *ids)
 {
@@ -19,6 +19,7 @@ struct meta *meta_new(struct meta_engine *engine, const struct meta_options *opt
     ids_init(&m->inode_ids);
     ids_init(&m->slice_ids);
     m->opened = meta_opened_new();
+    m->quotas = meta_quotas_new();
     return m;
 }
 
@@ -26,6 +27,7 @@ void meta_free(struct meta *m)
 {
     if (!m)
         return;
+    meta_quotas_free(m->quotas);
     meta_opened_free(m->opened);
     meta_engine_close(m->engine);
     mutex_done(&m->slice_ids.lock);

@@ -25,7 +25,8 @@ struct meta_ids {
     uint64_t next, end;
 };
 struct meta_opened;     /* opened.c */
-struct meta_session;    /* session.c: heartbeat, background */
+struct meta_session;    /* session.c: heartbeat */
+struct meta_duties;     /* duties.c: work in the background */
 struct meta_quotas;     /* quota.c: cached quotas, usage that is not flushed */
 
 struct meta {
@@ -38,6 +39,8 @@ struct meta {
     struct meta_ids inode_ids, slice_ids;
     struct meta_opened *opened;
     struct meta_session *session;
+    struct meta_duties *duties; /* NULL: none */
+    _Atomic bool lost;          /* the volume was formatted anew under us: nothing is read or written any more */
     struct meta_quotas *quotas;
     meta_delete_slice_fn delete_slice;
     meta_compact_slice_fn compact_slice;

@@ -31,6 +31,8 @@ int meta_transact(struct meta *m, enum meta_txn_mode mode, meta_txn_fn fn, void 
 {
     if (mode == META_TXN_WRITE && m->options.read_only)
         return -EROFS;
+    if (m->lost)
+        return -EIO;
     const uint64_t end_ms = clock_mono_ms() + LIMIT_META_RETRY_MS;
     for (unsigned tries = 1;; tries++) {
         int rc = try_once(m, mode, fn, arg);
