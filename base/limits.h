@@ -138,6 +138,8 @@
 #define LIMIT_META_RETRY_MS (40 * 1000)
 /* A chunk's list of 24-byte slice records: clients block at 2,500 and compact; far more is damage. */
 #define LIMIT_META_SLICE_LIST_BYTES (16 * 1024 * 1024)
+/* An extended attribute's value: our own records are the largest (LIMIT_OBJECT_RECORD_BYTES); the format has no limit. */
+#define LIMIT_META_XATTR_BYTES (1024 * 1024)
 /* One half of an ACL: what Linux lets an extended attribute hold. */
 #define LIMIT_META_ACL_BYTES (64 * 1024)
 

@@ -24,19 +24,26 @@ struct meta_ids {
     struct mutex lock;
     uint64_t next, end;
 };
+struct meta_usage;      /* below */
 struct meta_opened;     /* opened.c */
 struct meta_session;    /* session.c: heartbeat */
 struct meta_duties;     /* duties.c: work in the background */
 struct meta_quotas;     /* quota.c: cached quotas, usage that is not flushed */
 
+#define META_TRASH_HOUR_SIZE 16 /* "2026-01-31-23" */
+
 struct meta {
     struct meta_engine *engine;
     struct meta_options options;
-    struct mutex lock; /* of the next two: leaf */
+    struct mutex lock; /* of the next three: leaf */
     struct meta_features features;
     struct meta_settings *settings;
     _Atomic uint64_t sid; /* 0: no session */
     struct meta_ids inode_ids, slice_ids;
+    struct {
+        meta_ino ino; /* 0: none yet */
+        char name[META_TRASH_HOUR_SIZE];
+    } trash_hour; /* under `lock` */
     struct meta_opened *opened;
     struct meta_session *session;
     struct meta_duties *duties; /* NULL: none */
@@ -102,18 +109,67 @@ void meta_acl_for_child(struct meta_acl *r, uint16_t mode);
 /* Finds or adds it. */
 MUST_USE int meta_acl_store(struct meta_txn *t, const struct meta_acl *rule, uint32_t *out_id);
 
-/* Open files (opened.c) ------------------------------------------------------------------------------------------------ */
+/* Open files (opened.c, files.c) ---------------------------------------------------------------------------------------- */
 
+/* What the last close has to finish. */
+enum meta_fate {
+    META_KEPT,
+    META_SUSTAINED, /* unlinked: the node is there for us alone */
+    META_DELETED    /* unlinked just when it was opened: the node is gone, its data waits */
+};
 struct meta_opened *meta_opened_new(void);
 void meta_opened_free(struct meta_opened *o);
 void meta_opened_add(struct meta *m, meta_ino ino);
 bool meta_is_open(struct meta *m, meta_ino ino);
-/* The file lost its last name while open (or got one again): its last close deletes it. false: it is not open (any more). */
-bool meta_opened_unlinked(struct meta *m, meta_ino ino, bool unlinked);
-/* true: that was the last close of an unlinked file. */
-bool meta_opened_remove(struct meta *m, meta_ino ino);
+/* false: it is not open (any more). */
+bool meta_opened_set_fate(struct meta *m, meta_ino ino, enum meta_fate fate, uint64_t length);
+/* What is to be finished, when that was the last close. */
+enum meta_fate meta_opened_remove(struct meta *m, meta_ino ino, uint64_t *out_length);
 /* The sustained inode of a session goes for good (§7.19 "delete-sustained"). Also for sessions found dead. */
 MUST_USE int meta_delete_sustained(struct meta *m, uint64_t sid, meta_ino ino);
+
+/* Directories whose entries change (parent.c) ------------------------------------------------------------------------------ */
+
+struct meta_parent {
+    meta_ino ino;
+    struct meta_attr attr; /* as read */
+    int nlink;             /* change */
+};
+/* w and x permission; -EPERM for one of the flags. */
+MUST_USE int meta_parent_get(struct meta_txn *t, const struct meta_ctx *ctx, meta_ino ino, unsigned forbidden_flags,
+                             struct meta_parent *out);
+/* As meta_parent_get for adding a name: nothing is added inside the trash (-ENOENT). */
+MUST_USE int meta_parent_get_for_adding(struct meta_txn *t, const struct meta_ctx *ctx, meta_ino ino,
+                                        struct meta_parent *out);
+/* Its nlink and times, the latter not more often than the options say; nothing for the trash. */
+MUST_USE int meta_parent_changed(struct meta *m, struct meta_txn *t, const struct meta_parent *p,
+                                 const struct timespec *now);
+/* Does the sticky bit keep ctx from removing or renaming the node? */
+bool meta_sticky_denies(const struct meta_ctx *ctx, const struct meta_attr *parent, const struct meta_attr *attr);
+
+/* A new node's group, mode, ACLs, flags and tier by its directory's; attr has type, uid and gid of the caller. */
+MUST_USE int meta_inherit(struct meta_txn *t, const struct meta_ctx *ctx, const struct meta_attr *parent, uint16_t mode,
+                          uint16_t umask, struct meta_attr *attr);
+
+/* What had a name and loses it (drop.c) ------------------------------------------------------------------------------------- */
+
+struct meta_drop {
+    /* in */
+    meta_ino trash; /* of this hour; 0: none */
+    const struct meta_version *expected;
+    /* out */
+    struct meta_edge edge;
+    struct meta_attr attr; /* after */
+    meta_ino trashed;      /* the trash that has it now, or 0 */
+    bool missing;          /* a name without a node: damage */
+    bool sustained, gone;
+};
+/* Everything but the edge itself: checks, the trash's edge or the end of the node. d: as begun with its "in" part. */
+MUST_USE int meta_drop_node(struct meta *m, struct meta_txn *t, const struct meta_ctx *ctx, const struct meta_parent *p,
+                            struct str name, struct meta_edge edge, struct meta_drop *d);
+void meta_drop_usage(const struct meta_drop *d, meta_ino parent, struct meta_usage *u);
+/* After the commit: data and open files. */
+void meta_drop_finish(struct meta *m, const struct meta_drop *d);
 
 /* Trash (trash.c) ---------------------------------------------------------------------------------------------------- */
 
@@ -125,6 +181,7 @@ struct str meta_trash_name(char out[META_NAME_MAX + 1], meta_ino parent, meta_in
 /* Usage and quotas (quota.c) ----------------------------------------------------------------------------------------- */
 
 /* What one operation changed (§7 VOL, DIR, DQ, UG). */
+#define META_USAGE_OWNERS 3 /* one node that ends, one that changes hands */
 #define META_USAGE_DIRS 8 /* rename: two parents, the trash, and room */
 struct meta_usage_dir {
     meta_ino ino;
@@ -137,7 +194,7 @@ struct meta_usage_owner {
 };
 struct meta_usage {
     int64_t space, inodes; /* VOL */
-    struct meta_usage_owner owners[2];
+    struct meta_usage_owner owners[META_USAGE_OWNERS];
     unsigned owner_count;
     struct meta_usage_dir dirs[META_USAGE_DIRS];
     unsigned dir_count;
@@ -149,11 +206,15 @@ void meta_usage_owner_add(struct meta_usage *u, uint32_t uid, uint32_t gid, int6
 void meta_usage_entry(struct meta_usage *u, meta_ino dir, const struct meta_attr *attr, int sign, bool quota);
 /* A node came to be or is no more: VOL and UG. */
 void meta_usage_node(struct meta_usage *u, const struct meta_attr *attr, int sign);
+/* A node's owner or group changed: UG of files and directories. */
+void meta_usage_owner_moved(struct meta_usage *u, const struct meta_attr *before, const struct meta_attr *after);
 /* After the commit. Never fails: what cannot be flushed now is kept and tried again. */
 void meta_usage_apply(struct meta *m, const struct meta_usage *u);
 /* -EDQUOT (user, group, a directory's quota), -ENOSPC (volume). dir 0: no directory. A negative or no growth is always
  * fine. uid, gid: whose the space will be. */
 MUST_USE int meta_quota_check(struct meta *m, uint32_t uid, uint32_t gid, meta_ino dir, int64_t space, int64_t inodes);
+/* The directories' part of it alone, for what is counted elsewhere already. */
+MUST_USE int meta_quota_check_dirs(struct meta *m, meta_ino dir, int64_t space, int64_t inodes);
 /* The nearest directory, itself included, that has a quota; 0: none. */
 MUST_USE int meta_quota_of(struct meta *m, meta_ino dir, meta_ino *out);
 

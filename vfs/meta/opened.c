@@ -1,16 +1,17 @@
-/* Which inodes this process has open, and how often. */
+/* Which inodes this process has open, how often, and what their last close has to finish. */
 #include <stdlib.h>
 
 #include "base/check.h"
 #include "vfs/meta/internal.h"
 
 struct meta_opened {
-    struct mutex lock; /* leaf */
+    struct mutex lock;  /* leaf */
     struct map *counts; /* inode, as its bytes -> struct count */
 };
 struct count {
     uint64_t handles;
-    bool unlinked; /* the last close deletes it */
+    enum meta_fate fate;
+    uint64_t length;
 };
 
 static struct str key_of(const meta_ino *ino)
@@ -56,26 +57,30 @@ bool meta_is_open(struct meta *m, meta_ino ino)
     return open;
 }
 
-bool meta_opened_unlinked(struct meta *m, meta_ino ino, bool unlinked)
+bool meta_opened_set_fate(struct meta *m, meta_ino ino, enum meta_fate fate, uint64_t length)
 {
     mutex_lock(&m->opened->lock);
     struct count *c = map_get(m->opened->counts, key_of(&ino));
-    if (c)
-        c->unlinked = unlinked;
+    if (c) {
+        c->fate = fate;
+        c->length = length;
+    }
     mutex_unlock(&m->opened->lock);
     return c != NULL;
 }
 
-bool meta_opened_remove(struct meta *m, meta_ino ino)
+enum meta_fate meta_opened_remove(struct meta *m, meta_ino ino, uint64_t *out_length)
 {
     struct meta_opened *o = m->opened;
+    enum meta_fate fate = META_KEPT;
     mutex_lock(&o->lock);
     struct count *c = map_get(o->counts, key_of(&ino));
     CHECK(c != NULL); /* closed more often than opened */
-    bool last = --c->handles == 0;
-    bool unlinked = last && c->unlinked;
-    if (last)
+    if (--c->handles == 0) {
+        fate = c->fate;
+        *out_length = c->length;
         free(map_remove(o->counts, key_of(&ino)));
+    }
     mutex_unlock(&o->lock);
-    return unlinked;
+    return fate;
 }

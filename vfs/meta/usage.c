@@ -46,3 +46,12 @@ void meta_usage_node(struct meta_usage *u, const struct meta_attr *attr, int sig
     u->inodes += sign;
     meta_usage_owner_add(u, attr->uid, attr->gid, space, sign);
 }
+
+void meta_usage_owner_moved(struct meta_usage *u, const struct meta_attr *before, const struct meta_attr *after)
+{
+    if (before->type != META_FILE && before->type != META_DIRECTORY)
+        return;
+    const int64_t space = (int64_t)meta_node_space(before);
+    meta_usage_owner_add(u, before->uid, before->gid, -space, -1);
+    meta_usage_owner_add(u, after->uid, after->gid, space, 1);
+}
