@@ -17,7 +17,7 @@
 #include "base/fd.h"
 
 #define DATABASE_FILE "identities.db"
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define BUSY_TIMEOUT_MS 5000
 #define BUSY_PAUSE_MS 20
 #define ERROR_SIZE 512
@@ -247,7 +247,34 @@ static const char schema[] = "CREATE TABLE meta(name TEXT PRIMARY KEY, value ANY
                              "CREATE INDEX access_keys_by_user ON access_keys(user_id);"
                              "INSERT INTO meta VALUES('version', 1);"
                              "PRAGMA user_version = 1;";
-_Static_assert(SCHEMA_VERSION == 1, "the schema's text ends with its version");
+
+/* Policies by name; canned ones have no row, so what is attached refers to a name. */
+static const char policies_schema[] = "CREATE TABLE policies("
+                                      "  name TEXT PRIMARY KEY,"
+                                      "  document TEXT NOT NULL,"
+                                      "  created TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+                                      "CREATE TABLE user_policies("
+                                      "  user_id INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,"
+                                      "  policy TEXT NOT NULL,"
+                                      "  PRIMARY KEY(user_id, policy)) STRICT, WITHOUT ROWID;"
+                                      "CREATE TABLE policy_groups("
+                                      "  group_id INTEGER PRIMARY KEY,"
+                                      "  name TEXT NOT NULL UNIQUE,"
+                                      "  created TEXT NOT NULL) STRICT;"
+                                      "CREATE TABLE group_members("
+                                      "  user_id INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,"
+                                      "  group_id INTEGER NOT NULL REFERENCES policy_groups ON DELETE CASCADE,"
+                                      "  PRIMARY KEY(user_id, group_id)) STRICT, WITHOUT ROWID;"
+                                      "CREATE INDEX group_members_by_group ON group_members(group_id);"
+                                      "CREATE TABLE group_policies("
+                                      "  group_id INTEGER NOT NULL REFERENCES policy_groups ON DELETE CASCADE,"
+                                      "  policy TEXT NOT NULL,"
+                                      "  PRIMARY KEY(group_id, policy)) STRICT, WITHOUT ROWID;"
+                                      "PRAGMA user_version = 2;";
+
+/* What brings a store of version i to version i + 1. */
+static const char *const schema_steps[] = {schema, policies_schema};
+_Static_assert(ARRAY_SIZE(schema_steps) == SCHEMA_VERSION, "one step for each version");
 
 #define KEY_CHECK_ROW "key_check"
 #define KEY_CHECK_TEXT "sluice master key"
@@ -283,10 +310,10 @@ static int make_schema(struct auth_store *s)
 {
     int64_t version = 0;
     int rc = read_schema_version(s, &version);
-    if (rc < 0 || version != 0)
-        return rc;
-    rc = store_db_run(s->db, schema, "making the identity store");
-    return rc < 0 ? rc : write_key_check(s);
+    bool is_new = version == 0;
+    for (; rc >= 0 && version < SCHEMA_VERSION; version++)
+        rc = store_db_run(s->db, schema_steps[version], "making the identity store");
+    return rc >= 0 && is_new ? write_key_check(s) : rc;
 }
 
 static int ensure_schema(struct auth_store *s)
@@ -295,7 +322,7 @@ static int ensure_schema(struct auth_store *s)
     int rc = read_schema_version(s, &version);
     if (rc < 0 || version == SCHEMA_VERSION)
         return rc;
-    if (version != 0) {
+    if (version < 0 || version > SCHEMA_VERSION) {
         return store_db_fail(s->db, -ENOTSUP, "the identity store has version %d, this sluice knows %d: upgrade it",
                              (int)version, SCHEMA_VERSION);
     }

@@ -1,4 +1,4 @@
-/* The embedded identity store: users and keys in SQLite (DIR/identities.db), secrets sealed with AES-256-GCM under the
+/* The embedded identity store: users, keys, groups and policies in SQLite (DIR/identities.db), secrets sealed with AES-256-GCM under the
  * master key (DIR/master.key, mode 0600, made at first use; or SLUICE_MASTER_KEY: 64 hex digits). One writer at a time,
  * any number of processes: the command line changes the store while a gateway runs and the gateway notices.
  * Thread: a store handle is used by one thread at a time. Errors: negative errno; auth_store_error has one line of text
@@ -42,6 +42,42 @@ MUST_USE int auth_store_key_add(struct auth_store *s, struct str user, struct st
 MUST_USE int auth_store_key_remove(struct auth_store *s, struct str access_key);
 MUST_USE int auth_store_key_enable(struct auth_store *s, struct str access_key, bool enabled);
 
+/* Policies by name: canned ones (auth_policy_canned), which are always there, and one's own. */
+
+/* Adds the policy, or changes its document at once for all whom it is attached to. -EINVAL: the document is refused, the text names
+ * what is wrong with it, or a bad name; -EEXIST: a canned one has that name. */
+MUST_USE int auth_store_policy_put(struct auth_store *s, struct str name, struct str document);
+/* -ENOENT; -EBUSY: it is attached to somebody; -EPERM: it is a canned one. */
+MUST_USE int auth_store_policy_remove(struct auth_store *s, struct str name);
+/* The document as it was put, in the arena. -ENOENT. */
+MUST_USE int auth_store_policy_get(struct auth_store *s, struct str name, struct arena *arena, struct str *out);
+
+/* Groups of users: what is attached to one holds for its members. Names as those of users. -EEXIST, -EINVAL; -ENOENT. */
+MUST_USE int auth_store_group_add(struct auth_store *s, struct str name);
+MUST_USE int auth_store_group_remove(struct auth_store *s, struct str name);
+/* Twice is once. -ENOENT: no such group or user; when it ends, no such member. */
+MUST_USE int auth_store_group_join(struct auth_store *s, struct str group, struct str user);
+MUST_USE int auth_store_group_leave(struct auth_store *s, struct str group, struct str user);
+
+enum auth_store_holder { AUTH_STORE_USER, AUTH_STORE_GROUP };
+/* Twice is once. -ENOENT: no such holder or policy; for detach, not attached. */
+MUST_USE int auth_store_attach(struct auth_store *s, enum auth_store_holder kind, struct str holder, struct str policy);
+MUST_USE int auth_store_detach(struct auth_store *s, enum auth_store_holder kind, struct str holder, struct str policy);
+
+/* For listings, by name. */
+struct auth_policy_row {
+    struct str name, created; /* created is empty for canned ones */
+    const struct str *users, *groups; /* whom it is attached to */
+    size_t user_count, group_count;
+};
+MUST_USE int auth_store_policy_list(struct auth_store *s, struct arena *arena, struct auth_policy_row **out, size_t *out_count);
+struct auth_group_row {
+    struct str name, created;
+    const struct str *members, *policies;
+    size_t member_count, policy_count;
+};
+MUST_USE int auth_store_group_list(struct auth_store *s, struct arena *arena, struct auth_group_row **out, size_t *out_count);
+
 /* Reads all into a new snapshot (one reference, the caller's). */
 MUST_USE int auth_store_load(struct auth_store *s, struct auth_snapshot **out);
 /* A number that changes when another process or this one has changed the store; cheap enough to ask every second. */
@@ -53,6 +89,8 @@ struct auth_user_row {
     struct str access_key; /* one row per key; empty when the user has none */
     bool key_enabled;
     struct str created; /* ISO 8601 */
+    const struct str *policies, *groups; /* names of what is attached to the user itself, and of its groups */
+    size_t policy_count, group_count;
 };
 MUST_USE int auth_store_list(struct auth_store *s, struct arena *arena, struct auth_user_row **out_rows, size_t *out_count);
 

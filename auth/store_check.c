@@ -76,6 +76,11 @@ const char *auth_check_user(const struct auth_user_spec *spec)
     return check_posix(&spec->posix);
 }
 
+const char *auth_check_name(struct str name)
+{
+    return is_made_of(name, is_name_char, 1, NAME_SIZE_MAX) ? NULL : "a name is 1 to 64 of A-Z a-z 0-9 . _ - @";
+}
+
 const char *auth_check_access_key(struct str access_key)
 {
     return is_made_of(access_key, is_name_char, 3, LIMIT_ACCESS_KEY_BYTES)

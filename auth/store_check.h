@@ -6,6 +6,7 @@
 #include "auth/store.h"
 
 const char *auth_check_user(const struct auth_user_spec *spec);
+const char *auth_check_name(struct str name); /* of a group or policy */
 const char *auth_check_access_key(struct str access_key);
 const char *auth_check_secret(struct str secret);
 

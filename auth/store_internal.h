@@ -52,6 +52,27 @@ struct auth_store {
     uint8_t master_key[SECRETBOX_KEY_SIZE];
 };
 
+/* A reading of several tables that fit together: begins a transaction, which store_db_rollback ends. */
+MUST_USE int store_begin_reading(struct auth_store *s);
+
+/* A list of names; both in the arena. */
+struct store_names {
+    struct str *items;
+    size_t count;
+};
+/* Column 0 of every row; id: parameter 1, text when it has bytes, else the number. */
+MUST_USE int store_read_names(struct auth_store *s, const char *sql, int64_t id, struct str text, struct arena *arena,
+                              struct store_names *out);
+/* Room for one more item behind `count`; the array doubles when it is full. */
+void *store_make_room(struct arena *arena, void *items, size_t count, size_t item_size);
+/* -ENOENT with a text. */
+MUST_USE int store_find_user(struct auth_store *s, struct str name, int64_t *out_user_id);
+/* The policies attached to a user and to its groups, as references: parsed once for all users by way of `parsed`, a map of name
+ * to struct auth_policy that is the caller's to free. */
+struct map;
+MUST_USE int store_read_policies(struct auth_store *s, int64_t user_id, struct map *parsed, struct arena *arena,
+                                 struct auth_user *out);
+
 /* A change is one transaction. The end, with the result of what was done in it, counts the version up and commits, or
  * undoes all; it returns that result or its own failure. */
 MUST_USE int auth_store_begin_change(struct auth_store *s);

@@ -4,12 +4,13 @@
 
 #include "auth/identity_internal.h"
 #include "auth/store_check.h"
+#include "auth/policy.h"
 #include "auth/store_internal.h"
+#include "base/map.h"
 
 #define READING "reading the identity store"
 
-/* Room for one more item behind `count`; the array doubles when it is full. */
-static void *make_room(struct arena *arena, void *items, size_t count, size_t item_size)
+void *store_make_room(struct arena *arena, void *items, size_t count, size_t item_size)
 {
     if ((count & (count - 1)) != 0) /* not 0, 1, 2, 4, … */
         return items;
@@ -19,20 +20,40 @@ static void *make_room(struct arena *arena, void *items, size_t count, size_t it
     return larger;
 }
 
-static int read_buckets(struct auth_store *s, int64_t user_id, struct arena *arena, struct auth_user *out)
+int store_begin_reading(struct auth_store *s)
 {
-    struct str *buckets = NULL;
+    return store_db_run(s->db, "BEGIN", READING);
+}
+
+int store_read_names(struct auth_store *s, const char *sql, int64_t id, struct str text, struct arena *arena,
+                     struct store_names *out)
+{
+    *out = (struct store_names){0};
     CLEANUP(store_query_done) struct store_query q = {0};
-    int rc = store_query_init(&q, s->db, "SELECT bucket FROM user_buckets WHERE user_id = ? ORDER BY bucket", READING);
+    int rc = store_query_init(&q, s->db, sql, READING);
     if (rc < 0)
         return rc;
-    store_query_bind_int(&q, 1, user_id);
+    if (text.len > 0)
+        store_query_bind_text(&q, 1, text);
+    else
+        store_query_bind_int(&q, 1, id);
     while ((rc = store_query_step(&q)) > 0) {
-        buckets = make_room(arena, buckets, out->bucket_count, sizeof(*buckets));
-        buckets[out->bucket_count++] = arena_dup(arena, store_query_bytes(&q, 0));
+        out->items = store_make_room(arena, out->items, out->count, sizeof(*out->items));
+        out->items[out->count++] = arena_dup(arena, store_query_bytes(&q, 0));
     }
-    out->buckets = buckets;
     return rc;
+}
+
+static int read_buckets(struct auth_store *s, int64_t user_id, struct arena *arena, struct auth_user *out)
+{
+    struct store_names names;
+    int rc = store_read_names(s, "SELECT bucket FROM user_buckets WHERE user_id = ? ORDER BY bucket", user_id, STR_EMPTY,
+                              arena, &names);
+    if (rc < 0)
+        return rc;
+    out->buckets = names.items;
+    out->bucket_count = names.count;
+    return 0;
 }
 
 static int read_groups(struct auth_store *s, int64_t user_id, struct arena *arena, struct auth_posix *out)
@@ -44,7 +65,7 @@ static int read_groups(struct auth_store *s, int64_t user_id, struct arena *aren
         return rc;
     store_query_bind_int(&q, 1, user_id);
     while ((rc = store_query_step(&q)) > 0) {
-        groups = make_room(arena, groups, out->group_count, sizeof(*groups));
+        groups = store_make_room(arena, groups, out->group_count, sizeof(*groups));
         groups[out->group_count++] = (uint32_t)store_query_int(&q, 0);
     }
     out->groups = groups;
@@ -78,6 +99,23 @@ static int read_user(struct auth_store *s, const struct store_query *row, struct
 
 /* The snapshot */
 
+static void unref_policy(void *policy)
+{
+    auth_policy_unref(policy);
+}
+
+static int load_user(struct auth_store *s, const struct store_query *row, struct map *parsed, struct arena *arena,
+                     struct auth_snapshot *snapshot)
+{
+    struct auth_user user;
+    int rc = read_user(s, row, arena, &user);
+    if (rc >= 0)
+        rc = store_read_policies(s, store_query_int(row, 0), parsed, arena, &user);
+    if (rc >= 0 && !auth_snapshot_add_user(snapshot, &user))
+        rc = store_db_fail(s->db, -EUCLEAN, "two users of one name or id: the identity store is damaged");
+    return rc;
+}
+
 static int load_users(struct auth_store *s, struct auth_snapshot *snapshot)
 {
     CLEANUP(arena_freep) struct arena *arena = arena_new();
@@ -85,14 +123,13 @@ static int load_users(struct auth_store *s, struct auth_snapshot *snapshot)
     int rc = store_query_init(&q, s->db, "SELECT " USER_COLUMNS " FROM users u ORDER BY u.user_id", READING);
     if (rc < 0)
         return rc;
+    struct map *parsed = map_new();
     while ((rc = store_query_step(&q)) > 0) {
-        struct auth_user user;
-        rc = read_user(s, &q, arena, &user);
+        rc = load_user(s, &q, parsed, arena, snapshot);
         if (rc < 0)
-            return rc;
-        if (!auth_snapshot_add_user(snapshot, &user))
-            return store_db_fail(s->db, -EUCLEAN, "two users of one name or id: the identity store is damaged");
+            break;
     }
+    map_free(parsed, unref_policy);
     return rc;
 }
 
@@ -137,7 +174,7 @@ static int load_keys(struct auth_store *s, struct auth_snapshot *snapshot)
 
 int auth_store_load(struct auth_store *s, struct auth_snapshot **out)
 {
-    int rc = store_db_run(s->db, "BEGIN", READING);
+    int rc = store_begin_reading(s);
     if (rc < 0)
         return rc;
     struct auth_snapshot *snapshot = auth_snapshot_new();
@@ -167,6 +204,25 @@ int auth_store_version(struct auth_store *s, uint64_t *out)
 
 /* Listings */
 
+static int read_attached(struct auth_store *s, int64_t user_id, struct arena *arena, struct auth_user_row *out)
+{
+    struct store_names policies, groups;
+    int rc = store_read_names(s, "SELECT policy FROM user_policies WHERE user_id = ? ORDER BY policy", user_id, STR_EMPTY,
+                              arena, &policies);
+    if (rc >= 0)
+        rc = store_read_names(s,
+                              "SELECT name FROM policy_groups JOIN group_members USING(group_id) WHERE user_id = ?"
+                              " ORDER BY name",
+                              user_id, STR_EMPTY, arena, &groups);
+    if (rc < 0)
+        return rc;
+    out->policies = policies.items;
+    out->policy_count = policies.count;
+    out->groups = groups.items;
+    out->group_count = groups.count;
+    return 0;
+}
+
 static int list_rows(struct auth_store *s, struct arena *arena, struct auth_user_row **out_rows, size_t *out_count)
 {
     struct auth_user_row *rows = NULL;
@@ -180,12 +236,14 @@ static int list_rows(struct auth_store *s, struct arena *arena, struct auth_user
     if (rc < 0)
         return rc;
     while ((rc = store_query_step(&q)) > 0) {
-        rows = make_room(arena, rows, count, sizeof(*rows));
+        rows = store_make_room(arena, rows, count, sizeof(*rows));
         struct auth_user_row *row = &rows[count++];
         row->access_key = arena_dup(arena, store_query_bytes(&q, USER_COLUMN_COUNT));
         row->key_enabled = store_query_int(&q, USER_COLUMN_COUNT + 1) != 0;
         row->created = arena_dup(arena, store_query_bytes(&q, USER_COLUMN_COUNT + 2));
         rc = read_user(s, &q, arena, &row->user);
+        if (rc >= 0)
+            rc = read_attached(s, store_query_int(&q, 0), arena, row);
         if (rc < 0)
             return rc;
     }
@@ -198,7 +256,7 @@ static int list_rows(struct auth_store *s, struct arena *arena, struct auth_user
 
 int auth_store_list(struct auth_store *s, struct arena *arena, struct auth_user_row **out_rows, size_t *out_count)
 {
-    int rc = store_db_run(s->db, "BEGIN", READING);
+    int rc = store_begin_reading(s);
     if (rc < 0)
         return rc;
     rc = list_rows(s, arena, out_rows, out_count);

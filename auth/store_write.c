@@ -70,7 +70,7 @@ static int update_user(struct auth_store *s, const struct auth_user_spec *spec)
     return run_user(s, &q);
 }
 
-static int find_user(struct auth_store *s, struct str name, int64_t *out_user_id)
+int store_find_user(struct auth_store *s, struct str name, int64_t *out_user_id)
 {
     CLEANUP(store_query_done) struct store_query q = {0};
     int rc = store_query_init(&q, s->db, "SELECT user_id FROM users WHERE name = ?", "finding the user");
@@ -125,7 +125,7 @@ static int delete_of_user(struct auth_store *s, const char *sql, int64_t user_id
 static int replace_lists(struct auth_store *s, const struct auth_user_spec *spec)
 {
     int64_t user_id = 0;
-    int rc = find_user(s, spec->name, &user_id);
+    int rc = store_find_user(s, spec->name, &user_id);
     if (rc >= 0)
         rc = delete_of_user(s, "DELETE FROM user_buckets WHERE user_id = ?", user_id);
     if (rc >= 0)
@@ -192,7 +192,7 @@ static int insert_key(struct auth_store *s, struct str user, struct str access_k
     struct buf sealed = buf_over(memory, sizeof(memory));
     int64_t user_id = 0;
     CLEANUP(store_query_done) struct store_query q = {0};
-    int rc = find_user(s, user, &user_id);
+    int rc = store_find_user(s, user, &user_id);
     if (rc >= 0)
         rc = store_query_init(&q, s->db, "INSERT INTO access_keys VALUES(?, ?, ?, 1, ?)", "adding the key");
     if (rc < 0)

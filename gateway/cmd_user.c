@@ -9,9 +9,9 @@
 #include "gateway/args.h"
 #include "gateway/commands.h"
 #include "gateway/config.h"
+#include "gateway/store_command.h"
 
 #define LIST_MAX 256
-#define OUTPUT_BYTES_MAX (16 * 1024 * 1024)
 
 static const char usage[] =
     "usage: sluice user VERB …                       (all verbs: --state DIR, default as serve; --json)\n\n"
@@ -23,12 +23,14 @@ static const char usage[] =
     "  add-key NAME              one more key pair\n"
     "  remove-key ACCESS-KEY     removes one key\n"
     "  disable ACCESS-KEY        refuses the key until\n"
-    "  enable ACCESS-KEY         it is allowed again\n\n"
+    "  enable ACCESS-KEY         it is allowed again\n"
+    "  attach NAME POLICY        the user may do what its policies say, and nothing else (`sluice policy`)\n"
+    "  detach NAME POLICY        takes the policy away\n\n"
     "options of add and set:\n"
     "  --access-key K --secret-key S   instead of a generated pair (add, add-key, rotate)\n"
     "  --admin on|off            may do everything\n"
     "  --read-only on|off        may only read\n"
-    "  --buckets A,B,…           may touch these buckets only; empty: all\n"
+    "  --buckets A,B,…           without policies: may touch these buckets only; empty: all\n"
     "  --uid N --gid N --groups N,N,…   POSIX identity of the user's file operations (gateway run as root); --uid none takes it away\n"
     "  --display-name TEXT --email ADDRESS   as S3 shows the owner\n"
     "  --id ID                   canonical user id (add; generated otherwise)\n";
@@ -36,6 +38,7 @@ static const char usage[] =
 /* The words of one invocation. */
 struct user_call {
     struct str name; /* the positional: a user's name, or an access key */
+    struct str policy; /* the second one, of attach and detach */
     const char *state_dir;
     struct str access_key, secret_key;
     bool keep_old, json;
@@ -146,7 +149,8 @@ static int parse_option(struct user_call *c, struct str option, struct gw_args *
     return 0;
 }
 
-static int parse_call(int argc, char **argv, struct user_call *c, struct arena *arena)
+/* words: how many positionals there may be. */
+static int parse_call(int argc, char **argv, size_t words, struct user_call *c, struct arena *arena)
 {
     struct gw_args args = gw_args_make(argc, argv);
     struct str word;
@@ -155,6 +159,8 @@ static int parse_call(int argc, char **argv, struct user_call *c, struct arena *
         if (kind == GW_ARG_OPTION) {
             if (parse_option(c, word, &args) < 0)
                 return -EINVAL;
+        } else if (c->name.ptr && words == 2 && !c->policy.ptr) {
+            c->policy = word;
         } else if (c->name.ptr) {
             fprintf(stderr, "sluice: '%.*s' is one word too many\n", STR_ARG(word));
             return -EINVAL;
@@ -169,19 +175,13 @@ static int parse_call(int argc, char **argv, struct user_call *c, struct arena *
     return 0;
 }
 
-static int fail(struct auth_store *store)
-{
-    fprintf(stderr, "sluice: %s\n", auth_store_error(store));
-    return 1;
-}
-
 static void print_pair(const struct user_call *c, struct str user, struct str access_key, struct str secret)
 {
     if (!c->json) {
         printf("user        %.*s\naccess key  %.*s\nsecret key  %.*s\n", STR_ARG(user), STR_ARG(access_key), STR_ARG(secret));
         return;
     }
-    struct buf out = buf_make(OUTPUT_BYTES_MAX);
+    struct buf out = buf_make(GW_STORE_OUTPUT_MAX);
     buf_addz(&out, "{\"user\":");
     buf_add_json(&out, user);
     buf_addz(&out, ",\"access_key\":");
@@ -198,7 +198,7 @@ static int add_key(struct auth_store *store, struct user_call *c, struct arena *
 {
     struct str access_key, secret;
     if (auth_store_key_add(store, c->name, c->access_key, c->secret_key, arena, &access_key, &secret) < 0)
-        return fail(store);
+        return gw_store_fail(store);
     print_pair(c, c->name, access_key, secret);
     return 0;
 }
@@ -207,11 +207,11 @@ static int do_add(struct auth_store *store, struct user_call *c, struct arena *a
 {
     c->spec.name = c->name;
     if (auth_store_user_add(store, &c->spec) < 0)
-        return fail(store);
+        return gw_store_fail(store);
     int rc = add_key(store, c, arena);
     /* A user without a key is of no use, and the name would be taken at the next try. */
     if (rc != 0 && auth_store_user_remove(store, c->name) < 0)
-        return fail(store);
+        return gw_store_fail(store);
     return rc;
 }
 
@@ -220,7 +220,7 @@ static int find_row(struct auth_store *store, struct arena *arena, struct str na
     struct auth_user_row *rows;
     size_t count;
     if (auth_store_list(store, arena, &rows, &count) < 0)
-        return fail(store);
+        return gw_store_fail(store);
     for (size_t i = 0; i < count; i++) {
         if (str_eq(rows[i].user.name, name)) {
             *out = &rows[i];
@@ -249,13 +249,13 @@ static int do_set(struct auth_store *store, struct user_call *c, struct arena *a
         .bucket_count = c->buckets_given ? c->spec.bucket_count : u->bucket_count,
         .posix = c->posix_given ? c->spec.posix : u->posix,
     };
-    return auth_store_user_update(store, &spec) < 0 ? fail(store) : 0;
+    return auth_store_user_update(store, &spec) < 0 ? gw_store_fail(store) : 0;
 }
 
 static int do_remove(struct auth_store *store, struct user_call *c, struct arena *arena)
 {
     (void)arena;
-    return auth_store_user_remove(store, c->name) < 0 ? fail(store) : 0;
+    return auth_store_user_remove(store, c->name) < 0 ? gw_store_fail(store) : 0;
 }
 
 static int do_rotate(struct auth_store *store, struct user_call *c, struct arena *arena)
@@ -263,12 +263,12 @@ static int do_rotate(struct auth_store *store, struct user_call *c, struct arena
     struct auth_user_row *rows;
     size_t count;
     if (auth_store_list(store, arena, &rows, &count) < 0)
-        return fail(store);
+        return gw_store_fail(store);
     int rc = add_key(store, c, arena);
     for (size_t i = 0; rc == 0 && !c->keep_old && i < count; i++) {
         if (str_eq(rows[i].user.name, c->name) && rows[i].access_key.len > 0 &&
             auth_store_key_remove(store, rows[i].access_key) < 0)
-            rc = fail(store);
+            rc = gw_store_fail(store);
     }
     return rc;
 }
@@ -276,26 +276,32 @@ static int do_rotate(struct auth_store *store, struct user_call *c, struct arena
 static int do_remove_key(struct auth_store *store, struct user_call *c, struct arena *arena)
 {
     (void)arena;
-    return auth_store_key_remove(store, c->name) < 0 ? fail(store) : 0;
+    return auth_store_key_remove(store, c->name) < 0 ? gw_store_fail(store) : 0;
 }
 
 static int do_enable(struct auth_store *store, struct user_call *c, struct arena *arena)
 {
     (void)arena;
-    return auth_store_key_enable(store, c->name, true) < 0 ? fail(store) : 0;
+    return auth_store_key_enable(store, c->name, true) < 0 ? gw_store_fail(store) : 0;
 }
 
 static int do_disable(struct auth_store *store, struct user_call *c, struct arena *arena)
 {
     (void)arena;
-    return auth_store_key_enable(store, c->name, false) < 0 ? fail(store) : 0;
+    return auth_store_key_enable(store, c->name, false) < 0 ? gw_store_fail(store) : 0;
 }
 
-static void add_access_text(struct buf *out, const struct auth_user *u)
+static void add_access_text(struct buf *out, const struct auth_user_row *row)
 {
-    buf_addz(out, u->admin ? "admin" : u->read_only ? "read-only" : "read-write");
-    for (size_t i = 0; i < u->bucket_count; i++)
+    const struct auth_user *u = &row->user;
+    bool has_policies = row->policy_count + row->group_count > 0;
+    buf_addz(out, u->admin ? "admin" : u->read_only ? "read-only" : has_policies ? "by policy" : "read-write");
+    for (size_t i = 0; i < u->bucket_count && !has_policies; i++)
         buf_addf(out, "%s%.*s", i ? "," : " on ", STR_ARG(u->buckets[i]));
+    for (size_t i = 0; i < row->policy_count; i++)
+        buf_addf(out, "%s%.*s", i ? "," : ": ", STR_ARG(row->policies[i]));
+    for (size_t i = 0; i < row->group_count; i++)
+        buf_addf(out, "%s%.*s", i ? "," : " in ", STR_ARG(row->groups[i]));
     if (u->posix.set)
         buf_addf(out, " as %u:%u", u->posix.uid, u->posix.gid);
 }
@@ -318,7 +324,10 @@ static void add_row_json(struct buf *out, const struct auth_user_row *row)
         buf_addz(out, i ? "," : "");
         buf_add_json(out, u->buckets[i]);
     }
-    buf_addc(out, ']');
+    buf_addz(out, "],\"policies\":");
+    gw_store_add_names(out, row->policies, row->policy_count, true);
+    buf_addz(out, ",\"groups_of_policies\":");
+    gw_store_add_names(out, row->groups, row->group_count, true);
     if (u->posix.set) {
         buf_addf(out, ",\"uid\":%u,\"gid\":%u,\"groups\":[", u->posix.uid, u->posix.gid);
         for (size_t i = 0; i < u->posix.group_count; i++)
@@ -333,8 +342,8 @@ static int do_list(struct auth_store *store, struct user_call *c, struct arena *
     struct auth_user_row *rows;
     size_t count;
     if (auth_store_list(store, arena, &rows, &count) < 0)
-        return fail(store);
-    struct buf out = buf_make(OUTPUT_BYTES_MAX);
+        return gw_store_fail(store);
+    struct buf out = buf_make(GW_STORE_OUTPUT_MAX);
     if (c->json)
         buf_addc(&out, '[');
     else
@@ -348,7 +357,7 @@ static int do_list(struct auth_store *store, struct user_call *c, struct arena *
         }
         buf_addf(&out, "%-20.*s %-24.*s %-8s ", STR_ARG(row->user.name), STR_ARG(row->access_key),
                  row->access_key.len == 0 ? "none" : row->key_enabled ? "enabled" : "disabled");
-        add_access_text(&out, &row->user);
+        add_access_text(&out, row);
         buf_addc(&out, '\n');
     }
     if (c->json)
@@ -358,16 +367,29 @@ static int do_list(struct auth_store *store, struct user_call *c, struct arena *
     return 0;
 }
 
+static int do_attach(struct auth_store *store, struct user_call *c, struct arena *arena)
+{
+    (void)arena;
+    return auth_store_attach(store, AUTH_STORE_USER, c->name, c->policy) < 0 ? gw_store_fail(store) : 0;
+}
+
+static int do_detach(struct auth_store *store, struct user_call *c, struct arena *arena)
+{
+    (void)arena;
+    return auth_store_detach(store, AUTH_STORE_USER, c->name, c->policy) < 0 ? gw_store_fail(store) : 0;
+}
+
 static const struct {
     const char *verb;
-    bool needs_name;
+    size_t words;
     int (*run)(struct auth_store *store, struct user_call *c, struct arena *arena);
 } verbs[] = {
-    {"add", true, do_add},         {"set", true, do_set},
-    {"list", false, do_list},      {"remove", true, do_remove},
-    {"rotate", true, do_rotate},   {"add-key", true, add_key},
-    {"remove-key", true, do_remove_key}, {"enable", true, do_enable},
-    {"disable", true, do_disable},
+    {"add", 1, do_add},         {"set", 1, do_set},
+    {"list", 0, do_list},      {"remove", 1, do_remove},
+    {"rotate", 1, do_rotate},   {"add-key", 1, add_key},
+    {"remove-key", 1, do_remove_key}, {"enable", 1, do_enable},
+    {"disable", 1, do_disable},
+    {"attach", 2, do_attach},         {"detach", 2, do_detach},
 };
 
 int gw_cmd_user(int argc, char **argv)
@@ -382,15 +404,17 @@ int gw_cmd_user(int argc, char **argv)
             continue;
         struct user_call call = {0};
         CLEANUP(arena_freep) struct arena *arena = arena_new();
-        if (parse_call(argc - 1, argv + 1, &call, arena) < 0)
+        if (parse_call(argc - 1, argv + 1, verbs[i].words, &call, arena) < 0)
             return 2;
-        if (verbs[i].needs_name != (call.name.len > 0)) {
-            fprintf(stderr, "sluice: user %s: %s\n", verbs[i].verb, verbs[i].needs_name ? "a name is needed" : "takes no name");
+        size_t words = (call.name.len > 0 ? 1u : 0u) + (call.policy.len > 0 ? 1u : 0u);
+        if (verbs[i].words != words) {
+            static const char *const needed[] = {"takes no name", "a name is needed", "a name and a policy are needed"};
+            fprintf(stderr, "sluice: user %s: %s\n", verbs[i].verb, needed[verbs[i].words]);
             return 2;
         }
         struct auth_store *store;
         if (auth_store_open(call.state_dir, &store) < 0)
-            return fail(NULL);
+            return gw_store_fail(NULL);
         int rc = verbs[i].run(store, &call, arena);
         auth_store_close(store);
         return rc;

@@ -5,6 +5,8 @@
 
 int gw_cmd_serve(int argc, char **argv);
 int gw_cmd_user(int argc, char **argv);
+int gw_cmd_group(int argc, char **argv);
+int gw_cmd_policy(int argc, char **argv);
 int gw_cmd_config(int argc, char **argv);
 int gw_cmd_health(int argc, char **argv);
 int gw_cmd_version(int argc, char **argv);

@@ -12,6 +12,8 @@ static const struct {
 } commands[] = {
     {"serve", gw_cmd_serve, "serve a directory as S3 buckets"},
     {"user", gw_cmd_user, "add, list, change and remove users and their keys"},
+    {"group", gw_cmd_group, "groups of users that share policies"},
+    {"policy", gw_cmd_policy, "what users and groups may do, in the language of IAM policies"},
     {"config", gw_cmd_config, "show or check the configuration that serve would use"},
     {"health", gw_cmd_health, "ask a running gateway whether it is ready (exit code 0 or 1)"},
     {"version", gw_cmd_version, "print the version"},

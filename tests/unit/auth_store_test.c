@@ -478,15 +478,113 @@ static void test_foreign_database(void **state)
     struct fixture *f = *state;
     char path[96];
     snprintf(path, sizeof(path), "%s/identities.db", f->dir.path);
-    state_dir_sql(&f->dir, "PRAGMA user_version = 2");
-    assert_does_not_open(f, -ENOTSUP, "the identity store has version 2, this sluice knows 1: upgrade it");
-    state_dir_sql(&f->dir, "PRAGMA user_version = 1; DELETE FROM meta WHERE name = 'key_check'");
+    state_dir_sql(&f->dir, "PRAGMA user_version = 3");
+    assert_does_not_open(f, -ENOTSUP, "the identity store has version 3, this sluice knows 2: upgrade it");
+    state_dir_sql(&f->dir, "PRAGMA user_version = 2; DELETE FROM meta WHERE name = 'key_check'");
     assert_does_not_open(f, -EKEYREJECTED, WRONG_KEY);
     auth_store_close(f->store);
     f->store = NULL;
     assert_int_equal(fd_write_file_atomic(AT_FDCWD, path, STR("this is no database, however long it may be"), 0600), 0);
     assert_int_equal(auth_store_open(f->dir.path, &f->store), -EUCLEAN);
     assert_null(f->store);
+}
+
+/* A store of the first version, from before policies. */
+static void test_upgrade(void **state)
+{
+    struct fixture *f = *state;
+    struct auth_user_row *rows;
+    size_t count;
+    const struct auth_user_spec spec = {.name = STR("ann")};
+    assert_int_equal(auth_store_user_add(f->store, &spec), 0);
+    auth_store_close(f->store);
+    state_dir_sql(&f->dir, "DROP TABLE group_policies; DROP TABLE group_members; DROP TABLE policy_groups;"
+                           "DROP TABLE user_policies; DROP TABLE policies; PRAGMA user_version = 1");
+    assert_int_equal(auth_store_open(f->dir.path, &f->store), 0);
+    assert_int_equal(auth_store_list(f->store, f->arena, &rows, &count), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(auth_store_attach(f->store, AUTH_STORE_USER, STR("ann"), STR("readonly")), 0);
+}
+
+/* Policies and groups */
+
+#define DOCUMENT "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"s3:GetObject\",\"Resource\":\"*\"}}"
+
+static size_t policies_of(struct fixture *f, const char *user)
+{
+    struct auth_snapshot *s = NULL;
+    assert_int_equal(auth_store_load(f->store, &s), 0);
+    size_t count = auth_snapshot_user(s, str_z(user))->policy_count;
+    auth_snapshot_unref(s);
+    return count;
+}
+
+static void test_policy_documents(void **state)
+{
+    struct fixture *f = *state;
+    struct str document;
+    assert_int_equal(auth_store_policy_get(f->store, STR("mine"), f->arena, &document), -ENOENT);
+    assert_int_equal(auth_store_policy_put(f->store, STR("mine"), STR(DOCUMENT)), 0);
+    assert_int_equal(auth_store_policy_get(f->store, STR("mine"), f->arena, &document), 0);
+    assert_str(document, DOCUMENT);
+    assert_int_equal(auth_store_policy_put(f->store, STR("readonly"), STR(DOCUMENT)), -EEXIST);
+    assert_int_equal(auth_store_policy_put(f->store, STR("a b"), STR(DOCUMENT)), -EINVAL);
+    assert_int_equal(auth_store_policy_put(f->store, STR("mine"), STR("{\"Statement\":[]}")), -EINVAL);
+    assert_int_equal(auth_store_policy_get(f->store, STR("mine"), f->arena, &document), 0);
+    assert_str(document, DOCUMENT);
+    assert_int_equal(auth_store_policy_get(f->store, STR("readonly"), f->arena, &document), 0);
+    assert_int_equal(auth_store_policy_remove(f->store, STR("readonly")), -EPERM);
+    assert_int_equal(auth_store_policy_remove(f->store, STR("mine")), 0);
+    assert_int_equal(auth_store_policy_remove(f->store, STR("mine")), -ENOENT);
+}
+
+static void test_attaching(void **state)
+{
+    struct fixture *f = *state;
+    const struct auth_user_spec ann = {.name = STR("ann")}, bob = {.name = STR("bob")};
+    assert_int_equal(auth_store_user_add(f->store, &ann), 0);
+    assert_int_equal(auth_store_user_add(f->store, &bob), 0);
+    assert_int_equal(auth_store_policy_put(f->store, STR("mine"), STR(DOCUMENT)), 0);
+    assert_int_equal(auth_store_group_add(f->store, STR("team")), 0);
+    assert_int_equal(auth_store_group_add(f->store, STR("team")), -EEXIST);
+
+    assert_int_equal(auth_store_attach(f->store, AUTH_STORE_USER, STR("ann"), STR("mine")), 0);
+    assert_int_equal(auth_store_attach(f->store, AUTH_STORE_USER, STR("ann"), STR("mine")), 0);
+    assert_int_equal(auth_store_attach(f->store, AUTH_STORE_USER, STR("ann"), STR("none")), -ENOENT);
+    assert_int_equal(auth_store_attach(f->store, AUTH_STORE_USER, STR("eve"), STR("mine")), -ENOENT);
+    assert_int_equal(auth_store_attach(f->store, AUTH_STORE_GROUP, STR("team"), STR("mine")), 0);
+    assert_int_equal(auth_store_attach(f->store, AUTH_STORE_GROUP, STR("team"), STR("writeonly")), 0);
+    assert_int_equal(auth_store_group_join(f->store, STR("team"), STR("ann")), 0);
+    assert_int_equal(auth_store_group_join(f->store, STR("team"), STR("eve")), -ENOENT);
+    assert_int_equal(auth_store_group_join(f->store, STR("none"), STR("ann")), -ENOENT);
+    assert_int_equal(policies_of(f, "ann"), 2); /* what user and group share counts once */
+    assert_int_equal(policies_of(f, "bob"), 0);
+
+    struct auth_policy_row *policies;
+    struct auth_group_row *groups;
+    size_t count;
+    assert_int_equal(auth_store_policy_list(f->store, f->arena, &policies, &count), 0);
+    assert_int_equal(count, 6);
+    assert_str(policies[5].name, "mine");
+    assert_str(policies[5].users[0], "ann");
+    assert_str(policies[5].groups[0], "team");
+    assert_int_equal(auth_store_group_list(f->store, f->arena, &groups, &count), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(groups[0].policy_count, 2);
+    assert_str(groups[0].members[0], "ann");
+
+    assert_int_equal(auth_store_policy_remove(f->store, STR("mine")), -EBUSY);
+    assert_int_equal(auth_store_detach(f->store, AUTH_STORE_USER, STR("ann"), STR("mine")), 0);
+    assert_int_equal(auth_store_detach(f->store, AUTH_STORE_USER, STR("ann"), STR("mine")), -ENOENT);
+    assert_int_equal(auth_store_group_leave(f->store, STR("team"), STR("bob")), -ENOENT);
+    assert_int_equal(auth_store_group_leave(f->store, STR("team"), STR("ann")), 0);
+    assert_int_equal(policies_of(f, "ann"), 0);
+    assert_int_equal(auth_store_group_join(f->store, STR("team"), STR("bob")), 0);
+    assert_int_equal(policies_of(f, "bob"), 2);
+    assert_int_equal(auth_store_group_remove(f->store, STR("team")), 0);
+    assert_int_equal(auth_store_group_remove(f->store, STR("team")), -ENOENT);
+    assert_int_equal(policies_of(f, "bob"), 0);
+    assert_int_equal(auth_store_policy_remove(f->store, STR("mine")), 0);
 }
 
 /* Versions, and other processes */
@@ -631,6 +729,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_master_key_from_environment, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_folder, setup, teardown),
         cmocka_unit_test_setup_teardown(test_foreign_database, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_upgrade, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_policy_documents, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_attaching, setup, teardown),
         cmocka_unit_test_setup_teardown(test_version_counts_changes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_change_by_another_process, setup, teardown),
         cmocka_unit_test_setup_teardown(test_two_handles, setup, teardown),
