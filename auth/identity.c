@@ -224,6 +224,14 @@ const struct auth_user *auth_snapshot_user_by_id(const struct auth_snapshot *s, 
     return map_get(s->users_by_id, id);
 }
 
+const struct auth_user *auth_snapshot_user_by_email(const struct auth_snapshot *s, struct str email)
+{
+    for (const struct user_node *node = s->users; node; node = node->next)
+        if (email.len > 0 && str_eq_nocase(node->user.email, email))
+            return &node->user;
+    return NULL;
+}
+
 const struct auth_user *auth_snapshot_default_owner(const struct auth_snapshot *s)
 {
     return s->default_owner;

@@ -54,6 +54,8 @@ const struct auth_key *auth_snapshot_find(const struct auth_snapshot *s, struct 
 const struct auth_user *auth_snapshot_user(const struct auth_snapshot *s, struct str name);
 /* By canonical id. */
 const struct auth_user *auth_snapshot_user_by_id(const struct auth_snapshot *s, struct str id);
+/* By e-mail address, in any case; users without one are not found. */
+const struct auth_user *auth_snapshot_user_by_email(const struct auth_snapshot *s, struct str email);
 /* The owner of what no record names an owner for (buckets made through POSIX): the first administrator, root before all.
  * Never NULL: without one it is a user "nobody" that has no key and that no look-up finds. */
 const struct auth_user *auth_snapshot_default_owner(const struct auth_snapshot *s);

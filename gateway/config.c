@@ -87,6 +87,10 @@ static const struct option options[] = {
      "user id that requests without a signature act as, when the gateway runs as root"},
     {"anonymous-gid", OPT_COUNT, AT(anonymous_gid), "65534", 1, UINT32_MAX - 1, NULL, false, NULL, "N",
      "their group id"},
+    {"object-ownership", OPT_CHOICE, AT(ownership), "BucketOwnerEnforced", 0, 0,
+     "BucketOwnerEnforced|BucketOwnerPreferred|ObjectWriter", false, NULL, "MODE",
+     "of buckets without ownership controls of their own; with the last two access control lists count, and buckets are "
+     "their owners' only"},
 
     {"loops", OPT_COUNT, AT(loops), NULL, 1, 256, NULL, false, "Resources", "N",
      "event-loop threads (default: the cores this process may use)"},

@@ -11,6 +11,7 @@
 #include "base/compiler.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "s3api/s3.h"
 #include "vfs/vfs.h"
 
 #define GW_LISTEN_MAX 16
@@ -30,6 +31,7 @@ struct gw_config {
     const char *root_access_key, *root_secret_key; /* NULL: none given */
     bool sigv2;
     uint32_t anonymous_uid, anonymous_gid; /* of requests without a signature, when the process is root */
+    enum s3_ownership ownership;      /* BucketOwnerEnforced unless given */
     bool read_only;
     const char *tls_cert, *tls_key;   /* PEM; both or none */
     uint32_t loops;                   /* event-loop threads; default: cores the process may use */

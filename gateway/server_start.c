@@ -200,6 +200,7 @@ static bool open_engine(struct gw_server *s)
         .domain = str_z(c->domain),
         .single_bucket = str_z(c->bucket),
         .sigv2 = c->sigv2,
+        .ownership = c->ownership,
         .read_only = c->read_only,
         .upload_expiry_s = c->upload_expiry_s,
     };

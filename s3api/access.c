@@ -2,6 +2,7 @@
 
 #include "auth/authorize.h"
 #include "s3api/bucket.h"
+#include "s3api/ownership.h"
 
 struct s3_access s3_access_of(const struct s3_op *op, struct str key, struct str version_id)
 {
@@ -26,11 +27,13 @@ static bool is_above_policy(struct s3_op *op, const struct s3_access *a)
     return s3_bucket_record(op, a->bucket, &record) == S3_OK && str_eq(record.owner_id, op->auth.user->id);
 }
 
-static enum auth_verdict verdict_of(struct s3_op *op, const struct s3_access *a, const char *action)
+/* What the policies say. owned: how far the caller's own reach, and the bucket's. */
+static enum auth_verdict policies_say(struct s3_op *op, const struct s3_access *a, const char *action,
+                                      struct s3_owned_verdict owned)
 {
     struct s3_access_question question = {.op = op, .access = a};
     const struct auth_user *user = op->auth.user;
-    struct auth_parties parties = {.user = user, .session = op->auth.session_policy};
+    struct auth_parties parties = {.user = owned.is_own ? user : NULL, .session = op->auth.session_policy};
     struct auth_policy_request r = {
         .action = str_z(action),
         .resource = a->key.len > 0
@@ -45,7 +48,7 @@ static enum auth_verdict verdict_of(struct s3_op *op, const struct s3_access *a,
         r.account = STR(S3_ACCOUNT_ID);
     }
     bool has_policy = a->policy->document || a->policy->is_unreadable;
-    if (has_policy && !is_above_policy(op, a)) {
+    if (has_policy && !owned.is_foreign && !is_above_policy(op, a)) {
         if (a->policy->is_unreadable)
             return AUTH_DENY;
         parties.bucket = a->policy->document;
@@ -53,9 +56,41 @@ static enum auth_verdict verdict_of(struct s3_op *op, const struct s3_access *a,
     return auth_authorize(&parties, &r);
 }
 
+static enum auth_verdict policies_say_all(struct s3_op *op, const struct s3_access *a, const char *action)
+{
+    return policies_say(op, a, action, (struct s3_owned_verdict){.is_own = true});
+}
+
+/* A deny counts wherever it comes from; then what a list grants, or what those policies grant that reach so far. */
+static enum auth_verdict verdict_of(struct s3_op *op, const struct s3_access *a, const char *action,
+                                    struct s3_owned_verdict *out_owned)
+{
+    enum auth_verdict verdict = policies_say_all(op, a, action);
+    *out_owned = (struct s3_owned_verdict){0};
+    if (verdict == AUTH_DENY)
+        return AUTH_DENY;
+    *out_owned = s3_owned_ask(op, a, action);
+    if (out_owned->is_granted)
+        return AUTH_ALLOW;
+    bool reaches_all = out_owned->is_own && !out_owned->is_foreign;
+    return reaches_all || verdict != AUTH_ALLOW ? verdict : policies_say(op, a, action, *out_owned);
+}
+
+/* Of an object that is not there no list says anything; that it is not shows to those who may list. */
+static enum s3_error answer_absence(struct s3_op *op, const struct s3_access *a)
+{
+    struct s3_access bucket = *a;
+    bucket.key = STR_EMPTY;
+    return s3_access_check(op, &bucket, "s3:ListBucket") == S3_OK ? S3_NO_SUCH_KEY : S3_ACCESS_DENIED;
+}
+
 enum s3_error s3_access_check(struct s3_op *op, const struct s3_access *a, const char *action)
 {
-    return verdict_of(op, a, action) == AUTH_ALLOW ? S3_OK : S3_ACCESS_DENIED;
+    struct s3_owned_verdict owned;
+    enum auth_verdict verdict = verdict_of(op, a, action, &owned);
+    if (verdict == AUTH_ALLOW)
+        return S3_OK;
+    return verdict == AUTH_NO_OPINION && owned.is_absent ? answer_absence(op, a) : S3_ACCESS_DENIED;
 }
 
 enum s3_error s3_access_check_version(struct s3_op *op, const struct s3_access *a, const char *action,
@@ -63,25 +98,35 @@ enum s3_error s3_access_check_version(struct s3_op *op, const struct s3_access *
 {
     if (!version_action || !a->version_id.ptr)
         return s3_access_check(op, a, action);
-    return verdict_of(op, a, action) == AUTH_DENY ? S3_ACCESS_DENIED : s3_access_check(op, a, version_action);
+    return policies_say_all(op, a, action) == AUTH_DENY ? S3_ACCESS_DENIED : s3_access_check(op, a, version_action);
 }
 
 /* Is the question for what the body says? Then somebody must be there who might be allowed; the rest is the operation's. */
 static enum s3_error check_before_body(struct s3_op *op, const struct s3_access *a)
 {
     const struct auth_user *user = op->auth.user;
-    bool is_hopeless = (!user && !a->policy->document) || a->policy->is_unreadable ||
+    bool has_lists = s3_owned_of(op, a->dir, a->bucket)->mode != S3_OWNER_ENFORCED;
+    bool is_hopeless = (!user && !a->policy->document && !has_lists) || a->policy->is_unreadable ||
                        (user && user->read_only && op->row->flags & S3_OP_WRITE);
     return is_hopeless ? S3_ACCESS_DENIED : S3_OK;
 }
 
-static bool has_acl_headers(const struct s3_request *r)
+/* The list of an object to be is its writer's to choose; nobody in particular owns nothing. */
+static enum s3_error check_list_of_new(struct s3_op *op, const struct s3_access *a)
 {
-    for (size_t i = 0; i < r->head->header_count; i++)
-        if (str_eq_nocase(r->head->headers[i].name, STR("x-amz-acl")) ||
-            str_starts_nocase(r->head->headers[i].name, STR("x-amz-grant-")))
-            return true;
-    return false;
+    enum auth_verdict verdict = policies_say_all(op, a, "s3:PutObjectAcl");
+    bool is_allowed = verdict == AUTH_ALLOW || (verdict == AUTH_NO_OPINION && op->auth.user);
+    return is_allowed ? S3_OK : S3_ACCESS_DENIED;
+}
+
+static enum s3_error check_acl_headers(struct s3_op *op, const struct s3_access *a)
+{
+    bool is_new = strcmp(op->row->action, "s3:PutObject") == 0;
+    if (a->key.len == 0)
+        return s3_access_check(op, a, "s3:PutBucketAcl");
+    if (is_new && s3_owned_of(op, a->dir, a->bucket)->mode != S3_OWNER_ENFORCED)
+        return check_list_of_new(op, a);
+    return s3_access_check(op, a, "s3:PutObjectAcl");
 }
 
 /* What a header does beside the operation is what another operation would do (SEC-33). */
@@ -93,8 +138,8 @@ static enum s3_error check_headers(struct s3_op *op, const struct s3_access *a)
     bool is_object = a->key.len > 0;
     if (is_object && s3_header(&op->req, "x-amz-tagging").ptr)
         error = s3_access_check(op, a, "s3:PutObjectTagging");
-    if (error == S3_OK && has_acl_headers(&op->req))
-        error = s3_access_check(op, a, is_object ? "s3:PutObjectAcl" : "s3:PutBucketAcl");
+    if (error == S3_OK && s3_acl_has_headers(&op->req))
+        error = check_acl_headers(op, a);
     return error;
 }
 

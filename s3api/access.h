@@ -1,5 +1,5 @@
 /* May this caller do this? Gathers who asks and the policies that have a say, and lets auth/authorize.h decide: the caller's own,
- * those attached, the session's, the bucket's. Thread: worker. */
+ * those attached, the session's, the bucket's; and, where lists count, what ownership.h says. Thread: worker. */
 #ifndef S3API_ACCESS_H
 #define S3API_ACCESS_H
 

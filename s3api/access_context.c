@@ -173,6 +173,9 @@ static struct str bucket_owner(struct s3_access_question *q)
     struct s3_error_detail detail = q->op->detail;
     enum s3_error error = s3_bucket_record(q->op, q->access->bucket, &record);
     q->op->detail = detail;
+    bool is_to_be = error == S3_NO_SUCH_BUCKET && q->op->row->flags & S3_OP_NO_BUCKET && q->op->auth.user;
+    if (is_to_be)
+        return q->op->auth.user->id; /* a bucket is its maker's */
     return error == S3_OK ? record.owner_id : STR_EMPTY;
 }
 

@@ -146,7 +146,7 @@ static struct str config_path(struct s3_op *op, const char *name)
     return arena_printf(op->arena, CONFIG_DIR "/%s", name);
 }
 
-static enum s3_error config_read(struct s3_op *op, struct vfs_dir *bucket, const char *name, struct buf *out)
+enum s3_error s3_bucket_config_read(struct s3_op *op, struct vfs_dir *bucket, const char *name, struct buf *out)
 {
     struct vfs_attr attr;
     CLEANUP(vfs_closep) struct vfs_file *file = NULL;
@@ -169,7 +169,7 @@ static enum s3_error config_read(struct s3_op *op, struct vfs_dir *bucket, const
 
 enum s3_error s3_bucket_config_get(struct s3_op *op, const char *name, struct buf *out)
 {
-    return config_read(op, op->bucket, name, out);
+    return s3_bucket_config_read(op, op->bucket, name, out);
 }
 
 enum s3_error s3_bucket_config_peek(struct s3_op *op, struct str bucket, const char *name, struct buf *out)
@@ -179,40 +179,55 @@ enum s3_error s3_bucket_config_peek(struct s3_op *op, struct str bucket, const c
     if (!bucket_path(op, bucket, &path))
         return S3_NO_SUCH_BUCKET;
     int r = vfs_dir_open(vfs_root(op->service->volume), path, NULL, &dir);
-    return r < 0 ? s3_fail_errno(op, r, S3_FOR_BUCKET) : config_read(op, dir, name, out);
+    return r < 0 ? s3_fail_errno(op, r, S3_FOR_BUCKET) : s3_bucket_config_read(op, dir, name, out);
 }
 
-enum s3_error s3_bucket_config_put(struct s3_op *op, const char *name, struct str bytes)
+enum s3_error s3_bucket_config_write(struct s3_op *op, struct vfs_dir *bucket, const char *name, struct str bytes)
 {
     CLEANUP(vfs_closep) struct vfs_file *stage = NULL;
     struct vfs_publish replace = {.mode = VFS_PUBLISH_REPLACE};
     struct str path = config_path(op, name);
-    enum s3_error error = s3_bucket_make_reserved(op, op->bucket);
+    enum s3_error error = s3_bucket_make_reserved(op, bucket);
     if (error != S3_OK)
         return error;
-    int r = vfs_stage(op->bucket, path, NULL, bytes.len, &stage);
+    int r = vfs_stage(bucket, path, NULL, bytes.len, &stage);
     if (r == 0)
         r = vfs_write(stage, bytes, 0);
     if (r == 0)
-        r = vfs_publish(stage, op->bucket, path, NULL, &replace, NULL);
+        r = vfs_publish(stage, bucket, path, NULL, &replace, NULL);
     return r < 0 ? s3_fail_errno(op, r, S3_FOR_WRITE) : S3_OK;
+}
+
+enum s3_error s3_bucket_config_put(struct s3_op *op, const char *name, struct str bytes)
+{
+    return s3_bucket_config_write(op, op->bucket, name, bytes);
+}
+
+enum s3_error s3_bucket_config_remove(struct s3_op *op, struct vfs_dir *bucket, const char *name)
+{
+    int r = vfs_unlink(bucket, config_path(op, name), NULL, NULL);
+    bool was_absent = r == -ENOENT || r == -ENOTDIR;
+    return r < 0 && !was_absent ? s3_fail_errno(op, r, S3_FOR_WRITE) : S3_OK;
 }
 
 enum s3_error s3_bucket_config_delete(struct s3_op *op, const char *name)
 {
-    int r = vfs_unlink(op->bucket, config_path(op, name), NULL, NULL);
-    bool was_absent = r == -ENOENT || r == -ENOTDIR;
-    return r < 0 && !was_absent ? s3_fail_errno(op, r, S3_FOR_WRITE) : S3_OK;
+    return s3_bucket_config_remove(op, op->bucket, name);
 }
 
 /* Owners */
 
 void s3_owner_xml(struct s3_op *op, const char *element, struct str owner_id)
 {
-    const struct auth_user *user = auth_snapshot_user_by_id(op->identities, owner_id);
     xml_open(&op->out, element);
+    s3_owner_fields_xml(op, owner_id);
+    xml_close(&op->out, element);
+}
+
+void s3_owner_fields_xml(struct s3_op *op, struct str owner_id)
+{
+    const struct auth_user *user = auth_snapshot_user_by_id(op->identities, owner_id);
     xml_text(&op->out, "ID", owner_id);
     if (user)
         xml_text(&op->out, "DisplayName", user->display_name);
-    xml_close(&op->out, element);
 }

@@ -23,6 +23,10 @@ enum s3_error s3_bucket_record(struct s3_op *op, struct str name, struct s3_buck
 enum s3_error s3_bucket_record_write(struct s3_op *op, struct str name, const struct s3_bucket_record *record);
 /* Document by name ("tagging"); absent: S3_OK with out empty. */
 enum s3_error s3_bucket_config_get(struct s3_op *op, const char *name, struct buf *out);
+/* The same of any open bucket. */
+enum s3_error s3_bucket_config_read(struct s3_op *op, struct vfs_dir *bucket, const char *name, struct buf *out);
+enum s3_error s3_bucket_config_write(struct s3_op *op, struct vfs_dir *bucket, const char *name, struct str bytes);
+enum s3_error s3_bucket_config_remove(struct s3_op *op, struct vfs_dir *bucket, const char *name);
 /* Likewise of any bucket, whoever asks: for what is decided before the caller is known. */
 enum s3_error s3_bucket_config_peek(struct s3_op *op, struct str bucket, const char *name, struct buf *out);
 enum s3_error s3_bucket_config_put(struct s3_op *op, const char *name, struct str bytes);
@@ -34,5 +38,7 @@ enum s3_error s3_bucket_remove(struct s3_op *op);
 bool s3_bucket_housekeep(struct s3_service *s);
 /* <Owner> element contents for a canonical id. */
 void s3_owner_xml(struct s3_op *op, const char *element, struct str owner_id);
+/* <ID> and <DisplayName> alone. */
+void s3_owner_fields_xml(struct s3_op *op, struct str owner_id);
 
 #endif

@@ -85,6 +85,8 @@
     X(S3_READ_ONLY, "AccessDenied", 403, "The gateway or its volume is read-only.")                                      \
     X(S3_TOO_MANY_PARTS, "InvalidArgument", 400, "Part number must be an integer between 1 and 10000, inclusive")        \
     X(S3_USER_KEY_MISSING, "UserKeyMustBeSpecified", 400, "The bucket POST must contain the specified field name. If it is specified, check the order of the fields.") \
+    X(S3_UNEXPECTED_CONTENT, "UnexpectedContent", 400, "This request does not support content")                           \
+    X(S3_UNRESOLVABLE_GRANT, "UnresolvableGrantByEmailAddress", 400, "The e-mail address you provided does not match any account on record.") \
     X(S3_URI_TOO_LONG, "URITooLong", 414, "The request URI is too long.")
 
 #define S3_ERROR_ENUM(symbol, code, status, message) symbol,

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "s3api/dialect.h"
+#include "s3api/ownership.h"
 #include "s3api/xml.h"
 
 #define NS_PER_S 1000000000
@@ -114,6 +115,8 @@ static enum s3_error open_object(struct s3_op *op, struct vfs_dir *bucket, struc
     }
     if (e == S3_OK)
         e = load(op, &o);
+    if (e == S3_OK && !s3_owned_is_as_judged(op, &o, bucket))
+        e = S3_ACCESS_DENIED; /* another one came in between: whoever asks again is judged by that */
     if (e != S3_OK)
         s3_object_close(&o);
     *out = o;

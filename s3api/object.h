@@ -33,9 +33,9 @@ enum s3_error s3_object_store(struct s3_op *op, struct s3_object *o);
 /* versionId of the request: absent or "null", which every object of an unversioned bucket has; else fails as AWS does. */
 enum s3_error s3_object_version_check(struct s3_op *op, struct str version_id);
 void s3_object_close(struct s3_object *o);
-/* Content headers, metadata and tags of a PUT, CreateMultipartUpload or POST from the request's headers, checked. */
+/* Content headers, metadata, tags, owner and list of a PUT, CreateMultipartUpload or POST from the request's headers, checked. */
 enum s3_error s3_object_meta_from_request(struct s3_op *op, struct s3_objmeta *out);
-/* Refuses what a request that makes an object asks for and sluice does not have: encryption, object lock, other ACLs, append. */
+/* Refuses what a request that makes an object asks for and sluice does not have: encryption, object lock, append. */
 enum s3_error s3_object_check_unsupported(struct s3_op *op);
 /* If-Match, If-None-Match … of the request, with a prefix ("" or "x-amz-copy-source-"). */
 void s3_conditions_from_request(const struct s3_request *r, const char *prefix, struct s3_conditions *out);

@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #include "base/limits.h"
-#include "s3api/acl.h"
 #include "s3api/body.h"
+#include "s3api/ownership.h"
 
 #define META_PREFIX "x-amz-meta-"
 
@@ -96,6 +96,8 @@ enum s3_error s3_object_meta_from_request(struct s3_op *op, struct s3_objmeta *o
     if (e == S3_OK)
         e = redirect_of(op, &m.website_redirect);
     if (e == S3_OK)
+        e = s3_owned_new_object(op, &m);
+    if (e == S3_OK)
         *out = m;
     return e;
 }
@@ -126,7 +128,7 @@ enum s3_error s3_object_check_unsupported(struct s3_op *op)
     for (size_t i = 0; i < ARRAY_SIZE(locks); i++)
         if (s3_header(&op->req, locks[i]).ptr)
             return s3_fail(op, S3_INVALID_REQUEST, "Bucket is missing Object Lock Configuration");
-    return s3_acl_check_headers(op);
+    return S3_OK;
 }
 
 /* Conditions ----------------------------------------------------------------------------------------------------- */

@@ -28,13 +28,16 @@ enum field {
     FIELD_USER,  /* one pair: length of the name, name, value; repeated */
     FIELD_TAG,   /* likewise */
     FIELD_POSIX, /* mode, uid, gid */
-    FIELD_PARTS  /* see encode_parts */
+    FIELD_PARTS, /* see encode_parts */
+    FIELD_OWNER, /* comes before FIELD_STORAGE_CLASS in the record */
+    FIELD_ACL
 };
 
 static const struct {
     enum field field;
     size_t offset;
 } text_fields[] = {
+    {FIELD_OWNER, offsetof(struct s3_objmeta, owner_id)},
     {FIELD_STORAGE_CLASS, offsetof(struct s3_objmeta, storage_class)},
     {FIELD_CONTENT_TYPE, offsetof(struct s3_objmeta, content_type)},
     {FIELD_CACHE_CONTROL, offsetof(struct s3_objmeta, cache_control)},
@@ -44,6 +47,7 @@ static const struct {
     {FIELD_EXPIRES, offsetof(struct s3_objmeta, expires)},
     {FIELD_WEBSITE_REDIRECT, offsetof(struct s3_objmeta, website_redirect)},
     {FIELD_UPLOAD_ID, offsetof(struct s3_objmeta, upload_id)},
+    {FIELD_ACL, offsetof(struct s3_objmeta, acl)},
 };
 
 #define MD5_SIZE 16
@@ -369,7 +373,7 @@ void s3_objmeta_brief(struct str record, const struct vfs_attr *attr, struct are
     enum field field;
     struct str value;
     bool readable = record_begin(record, &r);
-    while (readable && read_field(&r, &field, &value) && field <= FIELD_STORAGE_CLASS)
+    while (readable && read_field(&r, &field, &value) && (field <= FIELD_STORAGE_CLASS || field == FIELD_OWNER))
         decode_field(&d, field, value, &r);
     bool fresh = readable && !r.bad && validator_fits(&d, attr);
     struct s3_objmeta *m = &d.meta;
@@ -380,6 +384,7 @@ void s3_objmeta_brief(struct str record, const struct vfs_attr *attr, struct are
         .modified_ns = m->modified_ns ? m->modified_ns : attr->mtime_ns,
         .checksum = m->checksum,
         .storage_class = r.bad ? STR_EMPTY : m->storage_class,
+        .owner_id = r.bad ? STR_EMPTY : m->owner_id,
     };
 }
 

@@ -32,6 +32,8 @@ struct s3_objmeta {
     struct s3_checksum checksum;
     struct str content_type, cache_control, content_disposition, content_encoding, content_language, expires;
     struct str website_redirect, storage_class;
+    struct str owner_id; /* who wrote it, where objects are their writers'; empty: the bucket's owner */
+    struct str acl;      /* packed (acl.h); empty: private */
     struct s3_pairs user; /* names in lower case without "x-amz-meta-", values as sent */
     struct s3_pairs tags;
     struct s3_part_info *parts; /* of a multipart object, in order */
@@ -72,6 +74,7 @@ struct s3_objmeta_brief {
     int64_t modified_ns;
     struct s3_checksum checksum; /* kind NONE: none */
     struct str storage_class;    /* empty: STANDARD */
+    struct str owner_id;         /* empty: the bucket's owner */
 };
 void s3_objmeta_brief(struct str record, const struct vfs_attr *attr, struct arena *arena, struct s3_objmeta_brief *out);
 /* Its ETag alone. */

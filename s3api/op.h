@@ -80,6 +80,14 @@ struct s3_policy {
     bool is_unreadable;           /* there is one that nobody can say the meaning of: denies */
 };
 
+struct s3_owned;
+
+/* An object as it was when somebody was allowed to touch it (ownership.h); bucket NULL: nobody asked. */
+struct s3_judged {
+    const struct vfs_dir *bucket;
+    struct str key, owner_id, acl;
+};
+
 struct s3_op {
     const struct s3_op_row *row;
     struct s3_service *service;
@@ -98,6 +106,8 @@ struct s3_op {
     const struct vfs_cred *cred; /* NULL: the process itself */
 
     struct s3_cors cors;
+    const struct s3_owned *owned; /* of the bucket, loaded when first asked for */
+    struct s3_judged judged;
     struct s3_policy policy;              /* of the bucket */
     const struct s3_pairs *request_tags;  /* of a body that was read; NULL: the header's */
     struct vfs_dir *bucket; /* open unless S3_OP_NO_BUCKET or level service */

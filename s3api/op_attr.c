@@ -1,10 +1,8 @@
-/* What can be asked and said of an object beside its bytes: tags, attributes, the access control list. */
+/* What can be asked and said of an object beside its bytes: tags, attributes. */
 #include "s3api/op_handlers.h"
 
 #include "base/clock.h"
 #include "s3api/access.h"
-#include "s3api/acl.h"
-#include "s3api/bucket.h"
 #include "s3api/object.h"
 #include "s3api/xml.h"
 
@@ -184,33 +182,4 @@ enum s3_error s3_get_object_attributes_begin(struct s3_op *op)
     s3_reply_header(op, "Last-Modified", clock_format_http(s3_object_modified_s(&o), date));
     write_attributes(op, &o, asked, marker, max < LIMIT_LIST_KEYS ? max : LIMIT_LIST_KEYS);
     return s3_reply_xml(op, 200);
-}
-
-/* Access control list -------------------------------------------------------------------------------------------- */
-
-/* The bucket's owner owns all that is in it. */
-static enum s3_error owner_of_asked(struct s3_op *op, struct s3_bucket_record *out)
-{
-    struct s3_object o;
-    enum s3_error e = open_asked(op, false, &o);
-    if (e == S3_OK)
-        e = s3_bucket_record(op, op->req.bucket, out);
-    s3_object_close(&o);
-    return e;
-}
-
-enum s3_error s3_get_object_acl_begin(struct s3_op *op)
-{
-    struct s3_bucket_record record;
-    enum s3_error e = owner_of_asked(op, &record);
-    return e == S3_OK ? s3_acl_reply(op, record.owner_id) : e;
-}
-
-enum s3_error s3_put_object_acl_finish(struct s3_op *op)
-{
-    struct s3_bucket_record record;
-    enum s3_error e = owner_of_asked(op, &record);
-    if (e == S3_OK)
-        e = s3_acl_check(op, record.owner_id);
-    return e == S3_OK ? s3_reply_empty(op, 200) : e;
 }

@@ -3,37 +3,52 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "s3api/acl.h"
 #include "s3api/bucket.h"
 #include "s3api/listing.h"
 #include "s3api/op_handlers.h"
+#include "s3api/ownership.h"
 #include "s3api/service.h"
 #include "s3api/tags.h"
 #include "s3api/xml.h"
 
 /* CreateBucket */
 
-static enum s3_error check_ownership_header(struct s3_op *op)
+struct create {
+    bool has_ownership; /* asked for, not the service's */
+    enum s3_ownership ownership;
+    struct s3_acl acl;
+};
+
+static enum s3_error read_ownership(struct s3_op *op, struct create *c)
 {
-    struct str ownership = s3_header(&op->req, "x-amz-object-ownership");
-    if (!ownership.ptr || str_is(ownership, "BucketOwnerEnforced"))
+    struct str name = s3_header(&op->req, "x-amz-object-ownership");
+    c->ownership = op->service->ownership;
+    c->has_ownership = name.ptr != NULL;
+    if (!name.ptr || s3_ownership_by_name(name, &c->ownership))
         return S3_OK;
-    op->detail.header = STR("x-amz-object-ownership");
-    if (str_is(ownership, "BucketOwnerPreferred") || str_is(ownership, "ObjectWriter"))
-        return S3_NOT_IMPLEMENTED;
-    return s3_fail(op, S3_INVALID_ARGUMENT, "Invalid x-amz-object-ownership header: %.*s", STR_ARG(ownership));
+    return s3_fail(op, S3_INVALID_ARGUMENT, "Invalid x-amz-object-ownership header: %.*s", STR_ARG(name));
+}
+
+static enum s3_error read_acl(struct s3_op *op, struct create *c)
+{
+    struct s3_acl_context context = {op->auth.user->id, op->auth.user->id, true};
+    bool has_grants = s3_acl_has_headers(&op->req) && !s3_header(&op->req, "x-amz-acl").ptr;
+    if (has_grants && c->ownership == S3_OWNER_ENFORCED)
+        return S3_INVALID_BUCKET_ACL;
+    enum s3_error error = s3_acl_from_headers(op, &context, &c->acl);
+    bool is_refused = error == S3_OK && c->ownership == S3_OWNER_ENFORCED && !s3_acl_is_private(&c->acl);
+    return is_refused ? S3_INVALID_BUCKET_ACL : error;
 }
 
 enum s3_error s3_create_bucket_begin(struct s3_op *op)
 {
+    struct create *c = op->data = arena_new_of(op->arena, struct create);
     if (str_eq_nocase(s3_header(&op->req, "x-amz-bucket-object-lock-enabled"), STR("true"))) {
         op->detail.header = STR("x-amz-bucket-object-lock-enabled");
         return S3_NOT_IMPLEMENTED;
     }
-    enum s3_error error = check_ownership_header(op);
-    if (error == S3_OK)
-        error = s3_acl_check_headers(op);
-    return error == S3_ACL_NOT_SUPPORTED ? S3_INVALID_BUCKET_ACL : error;
+    enum s3_error error = read_ownership(op, c);
+    return error == S3_OK ? read_acl(op, c) : error;
 }
 
 /* "eu-central-1", "us-gov-west-1": what a region's name looks like. */
@@ -97,6 +112,19 @@ static enum s3_error already_exists(struct s3_op *op)
     return str_is(op->service->region, "us-east-1") ? S3_OK : S3_BUCKET_OWNED;
 }
 
+/* The list before the mode that gives it force. */
+static enum s3_error write_access(struct s3_op *op, struct str name)
+{
+    const struct create *c = op->data;
+    if (!c->has_ownership && s3_acl_is_private(&c->acl))
+        return S3_OK;
+    CLEANUP(vfs_dir_closep) struct vfs_dir *bucket = NULL;
+    enum s3_error error = s3_bucket_open(op, name, &bucket);
+    if (error == S3_OK)
+        error = s3_owned_put_bucket_acl(op, bucket, &c->acl);
+    return error == S3_OK && c->has_ownership ? s3_owned_put_mode(op, bucket, c->ownership) : error;
+}
+
 static enum s3_error make_bucket(struct s3_op *op)
 {
     struct vfs_dir *root = vfs_root(op->service->volume);
@@ -112,6 +140,8 @@ static enum s3_error make_bucket(struct s3_op *op)
     if (r < 0)
         return s3_fail_errno(op, r, S3_FOR_WRITE);
     enum s3_error error = s3_bucket_record_write(op, name, &record);
+    if (error == S3_OK)
+        error = write_access(op, name);
     if (error == S3_OK)
         return S3_OK;
     r = vfs_rmdir(root, name, NULL);

@@ -1,5 +1,4 @@
 #include "base/limits.h"
-#include "s3api/acl.h"
 #include "s3api/bucket.h"
 #include "s3api/op_handlers.h"
 #include "s3api/tags.h"
@@ -52,7 +51,6 @@ static const struct {
     {"accelerate", "AccelerateConfiguration", ""},
     {"logging", "BucketLoggingStatus", ""},
     {"requestPayment", "RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>"},
-    {"ownershipControls", "OwnershipControls", "<Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule>"},
     {"analytics", "ListBucketAnalyticsConfigurationResult", "<IsTruncated>false</IsTruncated>"},
     {"intelligent-tiering", "ListBucketIntelligentTieringConfigurationsOutput", "<IsTruncated>false</IsTruncated>"},
     {"inventory", "ListInventoryConfigurationsResult", "<IsTruncated>false</IsTruncated>"},
@@ -77,24 +75,6 @@ enum s3_error s3_default_config_begin(struct s3_op *op)
 enum s3_error s3_object_lock_missing_begin(struct s3_op *op)
 {
     return s3_fail(op, S3_INVALID_REQUEST, "Bucket is missing Object Lock Configuration");
-}
-
-/* Access control lists */
-
-enum s3_error s3_get_bucket_acl_begin(struct s3_op *op)
-{
-    struct s3_bucket_record record;
-    enum s3_error error = s3_bucket_record(op, op->req.bucket, &record);
-    return error == S3_OK ? s3_acl_reply(op, record.owner_id) : error;
-}
-
-enum s3_error s3_put_bucket_acl_finish(struct s3_op *op)
-{
-    struct s3_bucket_record record;
-    enum s3_error error = s3_bucket_record(op, op->req.bucket, &record);
-    if (error == S3_OK)
-        error = s3_acl_check(op, record.owner_id);
-    return error == S3_OK ? s3_reply_empty(op, 200) : error;
 }
 
 /* Tags */

@@ -172,6 +172,8 @@ static struct s3_objmeta copied_meta(struct s3_op *op, const struct copy *c, con
 {
     struct s3_objmeta m = c->replaces_metadata ? c->asked : from->meta;
     m.tags = c->replaces_tags ? c->asked.tags : from->meta.tags;
+    m.owner_id = c->asked.owner_id;
+    m.acl = c->asked.acl;
     m.storage_class = c->asked.storage_class;
     m.website_redirect = c->asked.website_redirect;
     bool has_etag = is_same && !str_eq(from->meta.etag, s3_etag_derive(&from->attr, op->arena));

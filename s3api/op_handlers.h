@@ -21,12 +21,19 @@ enum s3_error s3_get_bucket_location_begin(struct s3_op *op);
 enum s3_error s3_absent_config_begin(struct s3_op *op);
 enum s3_error s3_delete_absent_config_begin(struct s3_op *op);
 enum s3_error s3_default_config_begin(struct s3_op *op);
-enum s3_error s3_get_bucket_acl_begin(struct s3_op *op);
-enum s3_error s3_put_bucket_acl_finish(struct s3_op *op);
 enum s3_error s3_get_bucket_tagging_begin(struct s3_op *op);
 enum s3_error s3_put_bucket_tagging_finish(struct s3_op *op);
 enum s3_error s3_delete_bucket_tagging_begin(struct s3_op *op);
 enum s3_error s3_object_lock_missing_begin(struct s3_op *op);
+
+/* op_acl.c */
+enum s3_error s3_get_bucket_ownership_controls_begin(struct s3_op *op);
+enum s3_error s3_put_bucket_ownership_controls_finish(struct s3_op *op);
+enum s3_error s3_delete_bucket_ownership_controls_begin(struct s3_op *op);
+enum s3_error s3_get_bucket_acl_begin(struct s3_op *op);
+enum s3_error s3_put_bucket_acl_finish(struct s3_op *op);
+enum s3_error s3_get_object_acl_begin(struct s3_op *op);
+enum s3_error s3_put_object_acl_finish(struct s3_op *op);
 
 /* op_cors.c */
 enum s3_error s3_get_bucket_cors_begin(struct s3_op *op);
@@ -81,8 +88,6 @@ enum s3_error s3_get_object_attributes_begin(struct s3_op *op);
 enum s3_error s3_get_object_tagging_begin(struct s3_op *op);
 enum s3_error s3_put_object_tagging_finish(struct s3_op *op);
 enum s3_error s3_delete_object_tagging_begin(struct s3_op *op);
-enum s3_error s3_get_object_acl_begin(struct s3_op *op);
-enum s3_error s3_put_object_acl_finish(struct s3_op *op);
 
 /* op_multipart.c, op_part.c, op_complete.c, op_multipart_list.c */
 enum s3_error s3_create_multipart_upload_begin(struct s3_op *op);

@@ -1,6 +1,7 @@
 #include "s3api/bucket.h"
 #include "s3api/listing.h"
 #include "s3api/op_handlers.h"
+#include "s3api/ownership.h"
 #include "s3api/service.h"
 #include "s3api/xml.h"
 
@@ -15,6 +16,7 @@ struct listing {
     struct str token;          /* V2: continuation-token as given */
     struct str version_marker; /* version-id-marker as given */
     struct str owner;          /* the element of each key; empty: none */
+    struct s3_op *op;          /* keys may have owners of their own; NULL: they have not */
     struct s3_list *list;
     struct buf keys, prefixes; /* their elements: AWS gives all keys, then all prefixes */
     uint64_t count;
@@ -28,6 +30,13 @@ static void add_checksum(struct buf *b, const struct s3_checksum *c)
         return;
     xml_text(b, "ChecksumAlgorithm", str_z(s3_checksum_name(c->kind)));
     xml_text(b, "ChecksumType", c->composite ? STR("COMPOSITE") : STR("FULL_OBJECT"));
+}
+
+static void add_writer(struct listing *l, struct str owner_id)
+{
+    s3_owner_xml(l->op, "Owner", owner_id);
+    buf_add(&l->keys, buf_str(&l->op->out));
+    buf_reset(&l->op->out);
 }
 
 /* Without versioning, every object is its own latest version, and that is called "null". */
@@ -46,7 +55,10 @@ static void add_key(struct listing *l, const struct s3_list_entry *entry)
     xml_etag(b, "ETag", brief->etag);
     add_checksum(b, &brief->checksum);
     xml_u64(b, "Size", entry->size);
-    buf_add(b, l->owner);
+    if (l->op && brief->owner_id.len > 0)
+        add_writer(l, brief->owner_id);
+    else
+        buf_add(b, l->owner);
     xml_text(b, "StorageClass", brief->storage_class.len > 0 ? brief->storage_class : STR("STANDARD"));
     xml_close(b, element);
 }
@@ -70,6 +82,8 @@ static enum s3_error find_owner(struct s3_op *op, struct listing *l)
     enum s3_error error = s3_bucket_record(op, op->req.bucket, &record);
     if (error != S3_OK)
         return error;
+    if (s3_owned_of(op, op->bucket, op->req.bucket)->mode != S3_OWNER_ENFORCED)
+        l->op = op;
     s3_owner_xml(op, "Owner", record.owner_id);
     l->owner = arena_dup(op->arena, buf_str(&op->out));
     buf_reset(&op->out);

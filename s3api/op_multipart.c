@@ -78,7 +78,7 @@ static enum s3_error read_owner(struct s3_op *op, struct s3_upload *u)
     enum s3_error e = s3_bucket_record(op, op->req.bucket, &bucket);
     if (e != S3_OK)
         return e;
-    u->owner_id = bucket.owner_id;
+    u->owner_id = u->meta.owner_id.len > 0 ? u->meta.owner_id : bucket.owner_id;
     u->initiator_id = op->auth.user ? op->auth.user->id : bucket.owner_id;
     return S3_OK;
 }

@@ -3,6 +3,7 @@
 #include "s3api/bucket.h"
 #include "s3api/key.h"
 #include "s3api/op_handlers.h"
+#include "s3api/ownership.h"
 #include "s3api/service.h"
 #include "s3api/xml.h"
 
@@ -44,11 +45,12 @@ static void add_name(struct s3_op *op, struct bucket_names *names, struct str na
     names->items[names->count++] = arena_dup(op->arena, name);
 }
 
-/* Directories that could not be addressed are no buckets; nor are those the user may not touch. */
+/* Directories that could not be addressed are no buckets; nor are those the user may not touch, or that are other users'
+ * where lists count. */
 static bool is_listed(struct s3_op *op, const struct bucket_query *q, struct str name)
 {
     return s3_bucket_name_is_valid(name) && str_starts(name, q->prefix) && str_cmp(name, q->after) > 0 &&
-           s3_access_has_bucket(op, name);
+           s3_access_has_bucket(op, name) && s3_owned_is_callers(op, name);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -80,7 +82,7 @@ static enum s3_error collect_names(struct s3_op *op, const struct bucket_query *
     if (single.len == 0)
         return scan_names(op, q, names);
     if (str_starts(single, q->prefix) && str_cmp(single, q->after) > 0 &&
-        s3_access_has_bucket(op, single))
+        s3_access_has_bucket(op, single) && s3_owned_is_callers(op, single))
         add_name(op, names, single);
     return S3_OK;
 }

@@ -36,6 +36,7 @@ int s3_service_new(const struct s3_service_options *options, struct s3_service *
     }
     s->sigv2 = options->sigv2;
     s->read_only = options->read_only;
+    s->ownership = options->ownership;
     s->upload_expiry_s = options->upload_expiry_s;
     s->policies = s3_policy_cache_new();
     *out = s;

@@ -31,6 +31,9 @@ struct vfs_file;
 struct s3_service;
 struct s3_op;
 
+/* Who owns the objects of a bucket, and whether access control lists count there (AWS "Controlling ownership of objects"). */
+enum s3_ownership { S3_OWNER_ENFORCED, S3_OWNER_PREFERRED, S3_OWNER_WRITER };
+
 struct s3_service_options {
     struct vfs *volume;           /* borrowed */
     struct auth_live *identities; /* borrowed */
@@ -39,6 +42,7 @@ struct s3_service_options {
     struct str single_bucket;     /* --bucket: the whole root is this one bucket; empty: directories are buckets */
     const struct vfs_cred *anonymous; /* whom requests without a signature act as; NULL: the process. Copied, without groups */
     bool sigv2;                   /* presigned SigV2 queries accepted */
+    enum s3_ownership ownership;  /* of buckets that have no controls of their own */
     bool read_only;               /* every writing operation is refused */
     uint64_t upload_expiry_s;     /* multipart uploads older than this may be cleaned; 0: never */
 };

@@ -26,6 +26,7 @@ struct s3_service {
     struct str region, domain, single_bucket;
     const struct vfs_cred *anonymous; /* NULL: the process itself */
     bool sigv2, read_only;
+    enum s3_ownership ownership;
     uint64_t upload_expiry_s;
     struct arena *texts; /* holds the strings above */
     struct s3_policy_cache *policies;

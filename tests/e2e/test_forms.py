@@ -23,8 +23,8 @@ def test_boto3_form(server, s3, bucket, version):
     form = client.generate_presigned_post(
         bucket,
         "in/${filename}",
-        Fields={"acl": "private", "Content-Type": "image/png", "x-amz-meta-from": "form"},
-        Conditions=[{"acl": "private"}, ["starts-with", "$Content-Type", "image/"], {"x-amz-meta-from": "form"}],
+        Fields={"acl": "bucket-owner-full-control", "Content-Type": "image/png", "x-amz-meta-from": "form"},
+        Conditions=[{"acl": "bucket-owner-full-control"}, ["starts-with", "$Content-Type", "image/"], {"x-amz-meta-from": "form"}],
         ExpiresIn=60,
     )
     answer = post(form, b"not really a picture")

@@ -49,7 +49,6 @@ BUCKET = (
             "logging",
             "notification",
             "requestPayment",
-            "ownershipControls",
             "analytics",
             "inventory",
             "metrics",
@@ -132,8 +131,8 @@ def test_acl_answers(s3, bucket):
     for acl in (s3.get_bucket_acl(Bucket=bucket), s3.get_object_acl(Bucket=bucket, Key="k")):
         (grant,) = acl["Grants"]
         assert grant["Permission"] == "FULL_CONTROL" and grant["Grantee"]["ID"] == acl["Owner"]["ID"]
-    s3.put_object(Bucket=bucket, Key="k", Body=b"", ACL="private")
-    s3.put_object_acl(Bucket=bucket, Key="k", ACL="private")
+    s3.put_object(Bucket=bucket, Key="k", Body=b"", ACL="bucket-owner-full-control")
+    s3.put_object_acl(Bucket=bucket, Key="k", ACL="bucket-owner-full-control")
 
 
 @pytest.mark.parametrize("acl", ["public-read", "public-read-write"])

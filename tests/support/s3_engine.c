@@ -59,6 +59,7 @@ struct s3_engine *s3_engine_new(const struct s3_engine_options *options)
         .domain = str_z(o->domain),
         .single_bucket = str_z(o->single_bucket),
         .sigv2 = o->sigv2,
+        .ownership = o->ownership,
         .read_only = o->read_only,
         .upload_expiry_s = o->upload_expiry_s,
     };

@@ -17,6 +17,7 @@ struct s3_engine_options {
     const char *domain;        /* NULL: none */
     const char *single_bucket; /* NULL: none */
     bool sigv2, read_only;
+    enum s3_ownership ownership;
     uint64_t upload_expiry_s;
     bool sidecar; /* records in the sidecar instead of xattrs */
 };

@@ -194,7 +194,8 @@ static void access_control_lists(void **state UNUSED)
     assert_str(s3_answer_element(a, "Permission"), "FULL_CONTROL");
     assert_int_equal(s3_answer_count(a, "Grant"), 1);
     struct str same = a->body;
-    assert_answer(CALL("PUT", "/bucket/key?acl", "", "x-amz-acl: private"), 200, NULL);
+    assert_answer(CALL("PUT", "/bucket/key?acl", "", "x-amz-acl: bucket-owner-full-control"), 200, NULL);
+    assert_answer(CALL("PUT", "/bucket/key?acl", "", "x-amz-acl: private"), 400, "AccessControlListNotSupported");
     assert_answer(CALL("PUT", "/bucket/key?acl", "", "x-amz-acl: public-read"), 400, "AccessControlListNotSupported");
     assert_answer(s3_call(e, &(struct s3_call){.method = "PUT", .target = "/bucket/key?acl", .body = same}), 200, NULL);
     assert_answer(s3_do(e, "GET", "/bucket/none?acl", NULL), 404, "NoSuchKey");

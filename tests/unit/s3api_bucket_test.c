@@ -151,7 +151,7 @@ static void test_create_headers(void **state)
         {"x-amz-acl: nonsense", 400, "InvalidArgument"},
         {"x-amz-grant-read: id=abc", 400, "InvalidBucketAclWithObjectOwnership"},
         {"x-amz-object-ownership: BucketOwnerEnforced", 200, NULL},
-        {"x-amz-object-ownership: ObjectWriter", 501, "NotImplemented"},
+        {"x-amz-object-ownership: ObjectWriter", 200, NULL},
         {"x-amz-object-ownership: nonsense", 400, "InvalidArgument"},
         {"x-amz-bucket-object-lock-enabled: false", 200, NULL},
         {"x-amz-bucket-object-lock-enabled: True", 501, "NotImplemented"},
@@ -392,7 +392,6 @@ static void test_answers_of_an_unconfigured_bucket(void **state)
         {"PUT", "versioning", 501, "NotImplemented"},
         {"PUT", "replication", 501, "NotImplemented"},
         {"PUT", "publicAccessBlock", 501, "NotImplemented"},
-        {"PUT", "ownershipControls", 501, "NotImplemented"},
         {"PUT", "object-lock", 501, "NotImplemented"},
         {"PUT", "logging", 501, "NotImplemented"},
         {"DELETE", "policy", 204, NULL},
@@ -401,7 +400,6 @@ static void test_answers_of_an_unconfigured_bucket(void **state)
         {"DELETE", "encryption", 204, NULL},
         {"DELETE", "website", 204, NULL},
         {"DELETE", "publicAccessBlock", 204, NULL},
-        {"DELETE", "ownershipControls", 204, NULL},
         {"DELETE", "replication", 204, NULL},
         {"DELETE", "tagging", 204, NULL},
     };
@@ -514,20 +512,25 @@ static void test_put_acl(void **state)
     (void)state;
     make_bucket("bkt");
     struct str owner = s3_answer_element(s3_do(engine, "GET", "/bkt?acl", NULL), "ID");
-    static const char *const documents[] = {
-        "<AccessControlPolicy><AccessControlList/></AccessControlPolicy>",
-        "<AccessControlPolicy><AccessControlList><Grant><Grantee><URI>http://acs.amazonaws.com/groups/global/AllUsers"
-        "</URI></Grantee><Permission>READ</Permission></Grant></AccessControlList></AccessControlPolicy>",
-        "<AccessControlPolicy><Owner><ID>other</ID></Owner><AccessControlList><Grant><Grantee><ID>other</ID></Grantee>"
-        "<Permission>FULL_CONTROL</Permission></Grant></AccessControlList></AccessControlPolicy>",
+    static const char *const lists[] = {
+        "<AccessControlList/>",
+        "<AccessControlList><Grant><Grantee><URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee>"
+        "<Permission>READ</Permission></Grant></AccessControlList>",
+        "<AccessControlList><Grant><Grantee><ID>other</ID></Grantee><Permission>FULL_CONTROL</Permission></Grant>"
+        "</AccessControlList>",
     };
-    for (size_t i = 0; i < ARRAY_SIZE(documents); i++)
-        assert_answer(s3_do(engine, "PUT", "/bkt?acl", documents[i]), 400, "AccessControlListNotSupported");
+    static const char *const codes[] = {"AccessControlListNotSupported", "AccessControlListNotSupported", "InvalidArgument"};
+    const char *owner_element = arena_printf(s3_engine_arena(engine), "<Owner><ID>%.*s</ID></Owner>", STR_ARG(owner)).ptr;
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+        char document[1000];
+        snprintf(document, sizeof(document), "<AccessControlPolicy>%s%s</AccessControlPolicy>", owner_element, lists[i]);
+        assert_answer(s3_do(engine, "PUT", "/bkt?acl", document), 400, codes[i]);
+    }
     struct str read_only =
         arena_printf(s3_engine_arena(engine),
-                     "<AccessControlPolicy><AccessControlList><Grant><Grantee><ID>%.*s</ID></Grantee>"
+                     "<AccessControlPolicy>%s<AccessControlList><Grant><Grantee><ID>%.*s</ID></Grantee>"
                      "<Permission>READ</Permission></Grant></AccessControlList></AccessControlPolicy>",
-                     STR_ARG(owner));
+                     owner_element, STR_ARG(owner));
     assert_answer(s3_do(engine, "PUT", "/bkt?acl", read_only.ptr), 400, "AccessControlListNotSupported");
     assert_answer(s3_do(engine, "PUT", "/bkt?acl", "<AccessControlPolicy/>"), 400, "MalformedACLError");
     assert_answer(s3_do(engine, "PUT", "/bkt?acl", "<x"), 400, "MalformedACLError");
@@ -537,10 +540,12 @@ static void test_put_acl(void **state)
         int status;
         const char *code;
     } headers[] = {
-        {"x-amz-acl: private", 200, NULL},
+        {"x-amz-acl: bucket-owner-full-control", 200, NULL},
+        {"x-amz-acl: private", 400, "AccessControlListNotSupported"},
         {"x-amz-acl: public-read", 400, "AccessControlListNotSupported"},
         {"x-amz-acl: public-ready", 400, "InvalidArgument"},
-        {"x-amz-grant-full-control: id=x", 400, "AccessControlListNotSupported"},
+        {"x-amz-grant-full-control: uri=http://acs.amazonaws.com/groups/global/AllUsers", 400, "AccessControlListNotSupported"},
+        {"x-amz-grant-full-control: id=x", 400, "InvalidArgument"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(headers); i++) {
         struct s3_call call = {.method = "PUT", .target = "/bkt?acl", .headers = {headers[i].header}};

@@ -143,13 +143,13 @@ static void test_upload_in_any_split(void **state)
 static void test_fields_become_the_objects(void **state)
 {
     (void)state;
-    static const char policy[] = "{" LATER ", \"conditions\": [[\"eq\", \"$KEY\", \"k\"], {\"acl\": \"private\"}, "
+    static const char policy[] = "{" LATER ", \"conditions\": [[\"eq\", \"$KEY\", \"k\"], {\"acl\": \"bucket-owner-full-control\"}, "
                                  "[\"StArTs-WiTh\", \"$Content-Type\", \"text/\"], {\"x-amz-meta-a\": \"one\"}, "
                                  "[\"starts-with\", \"$tagging\", \"\"], [\"starts-with\", \"$x-amz-storage-class\", \"\"], "
                                  "[\"starts-with\", \"$x-amz-checksum-sha256\", \"\"], {\"success_action_status\": \"201\"}]}";
     const struct s3_answer *a = send_form(&(struct post){
         .fields = {{"kEy", "k"},
-                   {"acl", "private"},
+                   {"acl", "bucket-owner-full-control"},
                    {"Content-Type", "text/x-a,text/x-b"},
                    {"x-amz-meta-a", "one"},
                    {"tagging", "<Tagging><TagSet><Tag><Key>t+</Key><Value>v=1</Value></Tag></TagSet></Tagging>"},

@@ -165,7 +165,7 @@ static void metadata_come_back(void **state UNUSED)
              "Content-Disposition: attachment; filename=\"a\"", "Content-Encoding: aws-chunked, gzip,br", "Content-Language: de",
              "Expires: Thu, 01 Dec 2030 16:00:00 GMT", "x-amz-website-redirect-location: /other", "x-amz-storage-class: STANDARD_IA",
              "X-Amz-Meta-Color: Blue ", "x-amz-meta-list: a", "x-amz-meta-list: b", "x-amz-meta-empty:",
-             "x-amz-tagging: k=v&k2=v%202", "x-amz-acl: private");
+             "x-amz-tagging: k=v&k2=v%202", "x-amz-acl: bucket-owner-full-control");
     assert_answer(a, 200, NULL);
     a = s3_do(e, "HEAD", "/bucket/key", NULL);
     assert_header(a, "Content-Type", "text/html; charset=utf-8");

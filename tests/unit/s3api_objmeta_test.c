@@ -58,6 +58,8 @@ static struct s3_objmeta full(void)
         .expires = STR("Thu, 01 Dec 1994 16:00:00 GMT"),
         .website_redirect = STR("/elsewhere"),
         .storage_class = STR("STANDARD_IA"),
+        .owner_id = STR("testx$9876"),
+        .acl = STR("1\n1e"),
         .user = {pairs(3), 3},
         .tags = {pairs(2), 2},
         .parts = parts,
@@ -76,6 +78,8 @@ static void everything_comes_back(void **state UNUSED)
     assert_true(s3_checksum_eq(&m.checksum, &in.checksum));
     assert_int_equal(m.checksum.part_count, 3);
     assert_str(m.content_type, "text/plain");
+    assert_str(m.owner_id, "testx$9876");
+    assert_str(m.acl, "1\n1e");
     assert_str(m.cache_control, "no-cache");
     assert_str(m.content_disposition, "attachment");
     assert_str(m.content_encoding, "gzip");
@@ -313,6 +317,7 @@ static void the_brief_says_the_same(void **state UNUSED)
             assert_true(str_eq(brief.etag, m.etag));
             assert_int_equal(brief.modified_ns, m.modified_ns);
             assert_true(str_eq(brief.storage_class, m.storage_class));
+            assert_true(str_eq(brief.owner_id, m.owner_id));
             assert_int_equal(brief.checksum.kind, m.checksum.kind);
             assert_true(str_eq(s3_objmeta_etag(records[k], attrs[i], arena), m.etag));
         }
