@@ -121,6 +121,17 @@ static int check_quota(struct meta *m, const struct publish *p)
     return meta_quota_check_dirs(m, p->parent, (int64_t)meta_node_space(&attr), 1);
 }
 
+/* Its last close is no end from the moment on when it has its name; and is one again for who unlinks it right then, so that
+ * this is said before. */
+static int commit(struct meta *m, struct publish *p)
+{
+    const bool was_open = is_staged(p) && meta_opened_set_fate(m, p->ino, META_KEPT, 0);
+    int rc = meta_transact(m, META_TXN_WRITE, publish_txn, p);
+    if (rc < 0 && was_open)
+        (void)meta_opened_set_fate(m, p->ino, META_SUSTAINED, 0); /* the caller has it open */
+    return rc;
+}
+
 int meta_publish(struct meta *m, const struct meta_ctx *ctx, meta_ino ino, meta_ino parent, struct str name,
                  const struct meta_publish *how, struct meta_attr *out)
 {
@@ -133,11 +144,9 @@ int meta_publish(struct meta *m, const struct meta_ctx *ctx, meta_ino ino, meta_
     if (rc >= 0)
         rc = meta_trash_for(m, parent, 0, &p.drop.trash);
     if (rc >= 0)
-        rc = meta_transact(m, META_TXN_WRITE, publish_txn, &p);
+        rc = commit(m, &p);
     if (rc < 0)
         return rc;
-    if (is_staged(&p))
-        (void)meta_opened_set_fate(m, ino, META_KEPT, 0); /* closed already: nothing to keep from */
     meta_usage_apply(m, &p.usage);
     if (p.replaced)
         meta_drop_finish(m, &p.drop);

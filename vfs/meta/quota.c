@@ -482,8 +482,10 @@ static int check_volume(struct meta *m, uint32_t uid, uint32_t gid, int64_t spac
     return rc;
 }
 
-static int check_dirs(struct meta *m, meta_ino dir, int64_t space, int64_t inodes)
+int meta_quota_check_dirs(struct meta *m, meta_ino dir, int64_t space, int64_t inodes)
 {
+    if ((space <= 0 && inodes <= 0) || dir == 0 || !has_dir_quotas(m))
+        return 0;
     struct buf inos = buf_make(LIMIT_META_DEPTH * sizeof(meta_ino));
     int rc = chain_read(m, dir, &inos);
     mutex_lock(&m->quotas->lock);
@@ -500,9 +502,7 @@ int meta_quota_check(struct meta *m, uint32_t uid, uint32_t gid, meta_ino dir, i
     if (space <= 0 && inodes <= 0)
         return 0;
     int rc = check_volume(m, uid, gid, space, inodes);
-    if (rc == 0 && dir > 0 && has_dir_quotas(m))
-        rc = check_dirs(m, dir, space, inodes);
-    return rc;
+    return rc < 0 ? rc : meta_quota_check_dirs(m, dir, space, inodes);
 }
 
 int meta_quota_of(struct meta *m, meta_ino dir, meta_ino *out)

@@ -1,6 +1,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/limits.h"
 #include "vfs/meta/internal.h"
 
@@ -23,7 +24,14 @@ static int try_once(struct meta *m, enum meta_txn_mode mode, meta_txn_fn fn, voi
         t->ops->abort(t);
         return result;
     }
+    rc = fault_point("meta.commit");
+    if (rc < 0) {
+        t->ops->abort(t);
+        return rc;
+    }
     rc = t->ops->commit(t);
+    if (rc >= 0)
+        rc = fault_point("meta.committed");
     return rc < 0 ? rc : result;
 }
 
