@@ -146,6 +146,30 @@
 /* One half of an ACL: what Linux lets an extended attribute hold. */
 #define LIMIT_META_ACL_BYTES (64 * 1024)
 
+/* Data of JuiceFS-format volumes (vfs/data). Half of the memory caches blocks, half holds what is being written. */
+#define LIMIT_DATA_MEMORY (256ull * 1024 * 1024)
+/* Threads: enough to hide 50 ms of an object store's latency at 4 MiB a block and 10 Gbit/s. */
+#define LIMIT_DATA_UPLOADS 20
+#define LIMIT_DATA_DOWNLOADS 20
+/* Blocks that a sequential reader is ahead of what it was asked for, at most. */
+#define LIMIT_DATA_READAHEAD_BLOCKS 8
+/* Read-ahead that waits for a thread; more would be stale when it runs. */
+#define LIMIT_DATA_READAHEAD_QUEUE 256
+/* Sequential readers, and resolved chunks, that are remembered. */
+#define LIMIT_DATA_STREAMS 256
+#define LIMIT_DATA_CHUNKS 1024
+/* A resolved chunk is believed for so long: compaction by others deletes what it names after days (trash) or at once. */
+#define LIMIT_DATA_CHUNK_AGE_MS 1000
+/* A block that is not there is looked for again, with doubling pauses from 100 ms: the list of slices was old, or another
+ * client has committed before its upload (its writeback mode). */
+#define LIMIT_DATA_READ_ATTEMPTS 5
+#define LIMIT_DATA_READ_PAUSE_MS 100
+/* A slice is closed and committed when it is so old, as in the official client: others see the data, and uploaded blocks are
+ * far from the hour after which `juicefs gc` takes uncommitted ones for leaked. */
+#define LIMIT_DATA_SLICE_AGE_MS (5 * 1000)
+/* Slices of one file that are not committed yet; writers wait beyond it. */
+#define LIMIT_DATA_SLICES 1000
+
 /* Request-level work on a worker that is sure to stay short. */
 #define LIMIT_LISTING_SORT_ENTRIES 2000000
 

@@ -30,10 +30,11 @@ owner() {
 owner 'h2o' 'gateway/(loop|sock|listener|http_parse|h2o_shim)\.[ch]'
 owner 'picohttpparser' 'gateway/http_parse\.c'
 owner 'libxml' 'base/xml\.c'
-owner 'openssl' '(base/(digest|secretbox)|gateway/(tls|sock|listener))\.c'
+owner 'openssl' '(base/(digest|secretbox)|vfs/data/cipher|gateway/(tls|sock|listener))\.c'
 owner 'sqlite3' '(auth/store|vfs/dir/sidecar|vfs/meta/sqlite_db)\.c'
 owner 'isa-l|crc\.h' 'base/digest_crc\.c'
 owner 'curl' 'vfs/store/http\.c'
+owner 'lz4|zstd' 'vfs/data/compress\.c'
 owner 'jansson' 'base/json\.c'
 owner 'ini\.h' 'gateway/config\.c'
 hits=$(grep -rnE '^#include <assert\.h>' --include='*.[ch]' "${layers[@]}")

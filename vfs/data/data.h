@@ -1,15 +1,23 @@
 /* The bytes of a JuiceFS-format volume's files: slices of blocks in an object store, read through a bounded cache, written
  * into slices that are committed to the metadata when all their blocks are durable.
- * (Draft by the lead: vfs/jfs and the mount are being written against these names; DATA owns the file and may refine it.)
+ *
+ * Reading: blocks are cached in memory as a whole, loaded once whoever asks; who reads on is read ahead for; small pieces from
+ * the middle of a block are fetched alone where blocks are stored as they are. Writing: contiguous writes of a chunk gather in one
+ * slice; full blocks are uploaded at once, the rest at a flush, after some seconds, or when memory runs short. Memory is bounded
+ * by data_options.memory, beside a block (two, compressed or encrypted) for each upload thread: who writes faster than the store
+ * takes waits.
  *
  * Errors: negative errno. -EIO: a block is missing or damaged, or the store fails; -ENOSPC, -EDQUOT and -ENOENT (the file has
  * gone) from commits. Thread: any; everything may block. */
 #ifndef VFS_DATA_DATA_H
 #define VFS_DATA_DATA_H
 
+#include <sys/types.h>
+
 #include "base/compiler.h"
 #include "base/str.h"
 #include "vfs/meta/meta.h"
+#include "vfs/meta/settings.h"
 #include "vfs/store/store.h"
 
 struct data;
@@ -21,11 +29,12 @@ struct data_options {
     bool read_only;
 };
 
-/* Block size, compression, encryption, hash prefix come from the settings (copied). store and meta are borrowed until
- * data_close. Sets meta's data callbacks (meta_set_data_callbacks). */
+/* Block size, compression, encryption, hash prefix come from the settings (copied); the passphrase of an encryption key from
+ * JFS_RSA_PASSPHRASE. store and meta are borrowed until data_close. Sets meta's data callbacks (meta_set_data_callbacks).
+ * -ENOTSUP or -EINVAL with a sentence in *out_error: the settings say what is not honoured, or the key cannot be read. */
 MUST_USE int data_open(struct store *store, struct meta *meta, const struct meta_settings *settings,
                        const struct data_options *options, struct data **out, const char **out_error);
-/* All writers are closed. NULL is fine. */
+/* All writers are closed, and meta calls back no more. NULL is fine. */
 void data_close(struct data *d);
 
 /* Bytes [offset, offset+size) of the file; what no slice covers is zeros. The caller clips at the file's length. Returns size.
@@ -43,5 +52,16 @@ MUST_USE int data_writer_flush(struct data_writer *w);
 uint64_t data_writer_length(struct data_writer *w, uint64_t length);
 /* Flushes; who wants to know how it went flushes before. */
 void data_writer_close(struct data_writer *w);
+
+/* The blocks of a slice of `size` bytes are no longer in the store; the first error, after trying all of them. */
+MUST_USE int data_delete_slice(struct data *d, uint64_t id, uint32_t size);
+/* Writes what the pieces are together (zeros for id 0) as the blocks of slice new_id, durable when it returns 0. After an error
+ * none of them is left, as far as can be told. */
+MUST_USE int data_merge_slices(struct data *d, const struct meta_slice *pieces, size_t count, uint64_t new_id);
+
+/* Puts an object that is no block, as `juicefs_uuid`: encrypted when the volume is, never compressed. Before data_open, or without.
+ */
+MUST_USE int data_put_plain(struct store *store, const struct meta_settings *settings, struct str key, struct str body,
+                            const char **out_error);
 
 #endif

@@ -356,7 +356,8 @@ static int read_names(struct walk *w, struct walk_names *list)
     }
     int rc = errno ? fail_errno(w->why, "list", str_z(path)) : 0;
     (void)closedir(dir); /* was only read */
-    qsort(list->names, list->count, sizeof(struct str), compare_names);
+    if (list->count > 0)
+        qsort(list->names, list->count, sizeof(struct str), compare_names);
     return rc;
 }
 

@@ -1,0 +1,194 @@
+#include "vfs/data/data.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "vfs/data/data_internal.h"
+
+/* How often old slices are looked for. */
+#define AGER_PERIOD_MS 1000
+
+static void *age_slices(void *arg)
+{
+    struct data *d = arg;
+    mutex_lock(&d->writers_lock);
+    while (!d->stopping) {
+        (void)cond_wait_ms(&d->stop, &d->writers_lock, AGER_PERIOD_MS); /* looks at the clock either way */
+        if (d->stopping)
+            break;
+        mutex_unlock(&d->writers_lock);
+        data_writers_age(d, LIMIT_DATA_SLICE_AGE_MS);
+        mutex_lock(&d->writers_lock);
+    }
+    mutex_unlock(&d->writers_lock);
+    return NULL;
+}
+
+static double read_cache_bytes(void *data)
+{
+    struct data *d = data;
+    return (double)data_cache_used(d->cache);
+}
+
+static double read_write_bytes(void *data)
+{
+    struct data *d = data;
+    mutex_lock(&d->budget.lock);
+    uint64_t used = d->budget.used;
+    mutex_unlock(&d->budget.lock);
+    return (double)used;
+}
+
+/* read false: they stop to be shown, since d goes. */
+static void show_gauges(struct data *d, bool shown)
+{
+    metric_callback(METRIC_GAUGE, "sluice_data_cache_bytes", "", "Blocks in memory.", shown ? read_cache_bytes : NULL, d);
+    metric_callback(METRIC_GAUGE, "sluice_data_write_bytes", "", "Written bytes that are not uploaded yet, with their buffers.",
+                    shown ? read_write_bytes : NULL, d);
+}
+
+static void get_metrics(struct data *d)
+{
+    d->hits = metric_get(METRIC_COUNTER, "sluice_data_cache_hits_total", "", "Pieces of blocks found in memory.");
+    d->misses = metric_get(METRIC_COUNTER, "sluice_data_cache_misses_total", "", "Pieces of blocks not found in memory.");
+    d->ranged = metric_get(METRIC_COUNTER, "sluice_data_ranged_reads_total", "", "Pieces read without the rest of their block.");
+    d->read_ahead = metric_get(METRIC_COUNTER, "sluice_data_read_ahead_total", "", "Blocks asked for ahead of a reader.");
+}
+
+static uint64_t at_least(uint64_t value, uint64_t least)
+{
+    return value > least ? value : least;
+}
+
+struct data *data_new(struct store *store, const struct data_source *source, const struct data_layout *layout,
+                      const struct data_options *options)
+{
+    uint64_t memory = options->memory ? options->memory : LIMIT_DATA_MEMORY;
+    struct data *d = calloc(1, sizeof(*d));
+    CHECK(d != NULL && layout->block_size > 0 && META_CHUNK_SIZE % layout->block_size == 0);
+    d->store = store;
+    d->source = *source;
+    d->layout = *layout;
+    d->read_only = options->read_only;
+    d->cache = data_cache_new(memory / 2);
+    d->chunks = data_chunks_new();
+    d->streams = data_streams_new();
+    /* A writer whose other blocks are all gone can always begin one. */
+    data_budget_init(&d->budget, at_least(memory / 2, 2ull * layout->block_size));
+    mutex_init(&d->writers_lock);
+    cond_init(&d->stop);
+    list_init(&d->writers);
+    get_metrics(d);
+    show_gauges(d, true);
+    d->downloads = data_pool_start("download", options->downloads ? options->downloads : LIMIT_DATA_DOWNLOADS);
+    if (!d->read_only) {
+        d->uploads = data_pool_start("upload", options->uploads ? options->uploads : LIMIT_DATA_UPLOADS);
+        thread_start(&d->ager, "data-ager", age_slices, d);
+    }
+    return d;
+}
+
+static void stop_writing(struct data *d)
+{
+    mutex_lock(&d->writers_lock);
+    CHECK(list_empty(&d->writers));
+    d->stopping = true;
+    cond_signal(&d->stop);
+    mutex_unlock(&d->writers_lock);
+    CHECK(pthread_join(d->ager, NULL) == 0);
+    data_pool_stop(d->uploads);
+}
+
+void data_close(struct data *d)
+{
+    if (!d)
+        return;
+    if (!d->read_only)
+        stop_writing(d);
+    data_pool_stop(d->downloads);
+    show_gauges(d, false);
+    cond_done(&d->stop);
+    mutex_done(&d->writers_lock);
+    data_budget_done(&d->budget);
+    data_streams_free(d->streams);
+    data_chunks_free(d->chunks);
+    data_cache_free(d->cache);
+    data_cipher_free(d->layout.codec.cipher);
+    free(d);
+}
+
+/* Slices as a whole */
+
+int data_delete_slice(struct data *d, uint64_t id, uint32_t size)
+{
+    if (d->read_only)
+        return -EROFS;
+    if (id == 0 || size > META_CHUNK_SIZE)
+        return -EINVAL;
+    return data_delete_blocks(d, id, size);
+}
+
+/* The bytes [from, from+size) of what the pieces are together. */
+static int gather(struct data *d, const struct meta_slice *pieces, size_t count, uint32_t from, uint32_t size, char *out)
+{
+    uint64_t start = 0;
+    for (size_t i = 0; i < count && size > 0; start += pieces[i].len, i++) {
+        if (from >= start + pieces[i].len)
+            continue;
+        uint32_t off = (uint32_t)(from - start);
+        uint32_t part = pieces[i].len - off < size ? pieces[i].len - off : size;
+        int rc = data_read_piece(d, &pieces[i], off, part, out, true);
+        if (rc < 0)
+            return rc == -ENOENT ? -EIO : rc;
+        from += part;
+        out += part;
+        size -= part;
+    }
+    CHECK(size == 0);
+    return 0;
+}
+
+static int copy_blocks(struct data *d, const struct meta_slice *pieces, size_t count, uint64_t new_id, uint32_t total)
+{
+    char *bytes = malloc(d->layout.block_size);
+    CHECK(bytes != NULL); /* out of memory */
+    int rc = 0;
+    for (uint32_t at = 0; at < total && rc == 0;) {
+        struct block_id id = block_at(new_id, total, at, d->layout.block_size);
+        rc = gather(d, pieces, count, at, id.size, bytes);
+        if (rc == 0)
+            rc = data_store_block(d, &id, bytes);
+        at += id.size;
+    }
+    free(bytes);
+    return rc;
+}
+
+int data_merge_slices(struct data *d, const struct meta_slice *pieces, size_t count, uint64_t new_id)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < count; i++)
+        total += pieces[i].len;
+    if (d->read_only)
+        return -EROFS;
+    if (new_id == 0 || total == 0 || total > META_CHUNK_SIZE)
+        return -EINVAL;
+    int rc = copy_blocks(d, pieces, count, new_id, (uint32_t)total);
+    if (rc < 0)
+        data_delete_blocks(d, new_id, (uint32_t)total);
+    return rc;
+}
+
+int data_put_object(struct store *store, const struct data_layout *layout, struct str key, struct str body)
+{
+    if (!layout->codec.cipher)
+        return store_put(store, key, body);
+    char *sealed = malloc(body.len + data_cipher_overhead(layout->codec.cipher));
+    CHECK(sealed != NULL); /* out of memory */
+    size_t size = data_cipher_seal(layout->codec.cipher, body, sealed);
+    int rc = store_put(store, key, str_of(sealed, size));
+    free(sealed);
+    return rc;
+}

@@ -1,0 +1,113 @@
+/* What the files of vfs/data share.
+ *
+ * Lock order: the list of writers, then a writer; all others are leaves. No lock is held over a call of the store or the
+ * metadata. Thread: any. */
+#ifndef VFS_DATA_DATA_INTERNAL_H
+#define VFS_DATA_DATA_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "base/list.h"
+#include "base/metrics.h"
+#include "base/mutex.h"
+#include "vfs/data/cache.h"
+#include "vfs/data/codec.h"
+#include "vfs/data/data.h"
+#include "vfs/data/pool.h"
+
+/* The metadata as data uses it; what each does stands in vfs/meta/meta.h. Tests put their own here. */
+struct data_source {
+    void *arg;
+    int (*read_chunk)(void *arg, meta_ino ino, uint32_t indx, struct meta_slice **out, size_t *out_count);
+    int (*new_slice)(void *arg, uint64_t *out_id);
+    int (*write_slice)(void *arg, meta_ino ino, uint32_t indx, uint32_t off, const struct meta_slice *slice,
+                       const struct timespec *mtime);
+};
+
+struct data_layout {
+    uint32_t block_size;
+    bool hash_prefix;
+    struct data_codec codec; /* becomes the data's */
+};
+
+struct data_chunks;
+struct data_streams;
+
+/* Bytes that writers hold. */
+struct data_budget {
+    struct mutex lock; /* guards what follows */
+    struct cond freed;
+    uint64_t used, max;
+};
+
+struct data {
+    struct store *store;
+    struct data_source source;
+    struct data_layout layout;
+    bool read_only;
+    struct data_cache *cache;
+    struct data_chunks *chunks;
+    struct data_streams *streams;
+    struct data_pool *uploads, *downloads;
+    struct data_budget budget;
+    struct metric *hits, *misses, *ranged, *read_ahead;
+
+    struct mutex writers_lock; /* guards what follows */
+    struct list writers;
+    bool stopping;
+    struct cond stop; /* wakes the thread that closes old slices */
+    pthread_t ager;
+};
+
+/* -EINVAL or -ENOTSUP with a sentence. */
+MUST_USE int data_layout_of(const struct meta_settings *s, struct data_layout *out, const char **out_error);
+/* Encrypted when the layout says so. */
+MUST_USE int data_put_object(struct store *store, const struct data_layout *layout, struct str key, struct str body);
+/* Takes the layout's cipher. */
+struct data *data_new(struct store *store, const struct data_source *source, const struct data_layout *layout,
+                      const struct data_options *options);
+
+/* load.c: blocks and the store */
+MUST_USE int data_load_bytes(struct data *d, const struct block_id *id, uint32_t from, uint32_t size, char *out,
+                             bool sequential);
+void data_prefetch(struct data *d, const struct block_id *id);
+MUST_USE int data_store_block(struct data *d, const struct block_id *id, const char *bytes);
+/* The first error, after trying all. Blocks that stay are found by gc, so that some callers do not mind. */
+int data_delete_blocks(struct data *d, uint64_t slice, uint32_t size);
+/* Bytes [off, off+size) of a piece, from its own beginning. */
+MUST_USE int data_read_piece(struct data *d, const struct meta_slice *piece, uint32_t off, uint32_t size, char *out,
+                             bool sequential);
+
+/* chunks.c: resolved chunks that are remembered for a moment */
+struct data_chunks *data_chunks_new(void);
+void data_chunks_free(struct data_chunks *c);
+/* Shared and immutable. */
+struct data_chunk {
+    atomic_uint refs;
+    size_t count;
+    struct meta_slice *pieces;
+};
+MUST_USE int data_chunk_get(struct data *d, meta_ino ino, uint32_t indx, struct data_chunk **out);
+void data_chunk_unref(struct data_chunk *c);
+void data_chunk_forget(struct data *d, meta_ino ino, uint32_t indx);
+void data_chunk_forget_all(struct data *d, meta_ino ino);
+
+/* read.c */
+struct data_streams *data_streams_new(void);
+void data_streams_free(struct data_streams *s);
+
+/* budget.c */
+void data_budget_init(struct data_budget *b, uint64_t max);
+void data_budget_done(struct data_budget *b);
+MUST_USE bool data_budget_take(struct data_budget *b, uint64_t size);
+void data_budget_give(struct data_budget *b, uint64_t size);
+/* Until somebody gives something back; false when nobody did in timeout_ms. */
+MUST_USE bool data_budget_wait(struct data_budget *b, uint64_t timeout_ms);
+
+/* write.c */
+/* Closes and uploads slices that are older than age_ms. */
+void data_writers_age(struct data *d, uint64_t age_ms);
+/* Closes the slice, of all writers, that has waited the longest for more. */
+void data_writers_relieve(struct data *d);
+
+#endif

@@ -1,0 +1,167 @@
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/fault.h"
+#include "base/limits.h"
+#include "vfs/data/data_internal.h"
+
+/* Reading. A block that is shorter or longer than its key says, or does not decode, is -EIO. */
+
+static int load_plain(struct data *d, struct str key, const struct block_id *id, char *out)
+{
+    size_t size;
+    int rc = store_get(d->store, key, out, id->size, &size);
+    if (rc == -EFBIG || rc == -EBADMSG)
+        return -EIO;
+    return rc < 0 ? rc : size == id->size ? 0 : -EIO;
+}
+
+static int load_encoded(struct data *d, struct str key, const struct block_id *id, char *out)
+{
+    size_t bound = data_codec_bound(&d->layout.codec, id->size), size;
+    char *object = malloc(bound);
+    CHECK(object != NULL); /* out of memory */
+    int rc = store_get(d->store, key, object, bound, &size);
+    if (rc == 0)
+        rc = data_codec_decode(&d->layout.codec, object, size, out, id->size);
+    free(object);
+    return rc == -EFBIG || rc == -EBADMSG ? -EIO : rc;
+}
+
+static int load(void *arg, const struct block_id *id, char *out)
+{
+    struct data *d = arg;
+    char memory[BLOCK_KEY_MAX];
+    struct str key = block_key(id, d->layout.hash_prefix, memory);
+    int rc = fault_point("data.load");
+    if (rc < 0)
+        return rc;
+    return data_codec_is_plain(&d->layout.codec) ? load_plain(d, key, id, out) : load_encoded(d, key, id, out);
+}
+
+static uint64_t load_extra(const struct data *d, const struct block_id *id)
+{
+    return data_codec_is_plain(&d->layout.codec) ? 0 : data_codec_bound(&d->layout.codec, id->size);
+}
+
+static int load_range(struct data *d, const struct block_id *id, uint32_t from, uint32_t size, char *out)
+{
+    char memory[BLOCK_KEY_MAX];
+    size_t got;
+    int rc = store_get_range(d->store, block_key(id, d->layout.hash_prefix, memory), from, out, size, &got);
+    if (rc < 0)
+        return rc;
+    metric_add(d->ranged, 1);
+    return got == size ? 0 : -EIO;
+}
+
+/* As the official client: a small piece from the middle of a block, with no more of it to be read soon, is fetched alone.
+ * Blocks begun at their first byte are mostly read on. */
+static bool wants_range(const struct data *d, const struct block_id *id, uint32_t from, uint32_t size, bool sequential)
+{
+    return data_codec_is_plain(&d->layout.codec) && !sequential && from > 0 && size <= id->size / 4;
+}
+
+int data_load_bytes(struct data *d, const struct block_id *id, uint32_t from, uint32_t size, char *out, bool sequential)
+{
+    CHECK(from + size <= id->size);
+    struct cached_block *b = data_cache_find(d->cache, id);
+    metric_add(b ? d->hits : d->misses, 1);
+    if (!b && wants_range(d, id, from, size, sequential))
+        return load_range(d, id, from, size, out);
+    if (!b) {
+        int rc = data_cache_hold(d->cache, id, load_extra(d, id), load, d, &b);
+        if (rc < 0)
+            return rc;
+    }
+    memcpy(out, cached_block_bytes(b) + from, size);
+    data_cache_release(d->cache, b);
+    return 0;
+}
+
+int data_read_piece(struct data *d, const struct meta_slice *piece, uint32_t off, uint32_t size, char *out,
+                    bool sequential)
+{
+    CHECK(off + size <= piece->len);
+    if (piece->id == 0) {
+        memset(out, 0, size);
+        return 0;
+    }
+    uint32_t block_size = d->layout.block_size;
+    for (uint32_t done = 0; done < size;) {
+        uint32_t at = piece->off + off + done;
+        struct block_id id = block_at(piece->id, piece->size, at, block_size);
+        uint32_t from = at % block_size;
+        uint32_t part = id.size - from < size - done ? id.size - from : size - done;
+        int rc = data_load_bytes(d, &id, from, part, out + done, sequential);
+        if (rc < 0)
+            return rc;
+        done += part;
+    }
+    return 0;
+}
+
+/* Read-ahead: the block is in the cache when it comes to reading it, or not: nobody waits for it here. */
+
+struct prefetch {
+    struct data_job job;
+    struct data *data;
+    struct block_id id;
+};
+
+static void run_prefetch(struct data_job *job)
+{
+    struct prefetch *p = container_of(job, struct prefetch, job);
+    struct data *d = p->data;
+    struct cached_block *b;
+    if (!data_cache_has(d->cache, &p->id) && data_cache_hold(d->cache, &p->id, load_extra(d, &p->id), load, d, &b) == 0)
+        data_cache_release(d->cache, b);
+    free(p);
+}
+
+void data_prefetch(struct data *d, const struct block_id *id)
+{
+    if (data_cache_has(d->cache, id) || data_pool_depth(d->downloads) >= LIMIT_DATA_READAHEAD_QUEUE)
+        return;
+    struct prefetch *p = calloc(1, sizeof(*p));
+    CHECK(p != NULL); /* out of memory */
+    p->job.run = run_prefetch;
+    p->data = d;
+    p->id = *id;
+    metric_add(d->read_ahead, 1);
+    data_pool_submit(d->downloads, &p->job);
+}
+
+/* Writing */
+
+int data_store_block(struct data *d, const struct block_id *id, const char *bytes)
+{
+    char memory[BLOCK_KEY_MAX];
+    struct str key = block_key(id, d->layout.hash_prefix, memory), block = str_of(bytes, id->size);
+    int rc = fault_point("data.store");
+    if (rc < 0)
+        return rc;
+    if (data_codec_is_plain(&d->layout.codec))
+        return store_put(d->store, key, block);
+    char *object;
+    size_t size;
+    data_codec_encode(&d->layout.codec, block, &object, &size);
+    rc = store_put(d->store, key, str_of(object, size));
+    free(object);
+    return rc;
+}
+
+int data_delete_blocks(struct data *d, uint64_t slice, uint32_t size)
+{
+    int result = 0;
+    for (uint32_t i = 0; i < block_count(size, d->layout.block_size); i++) {
+        struct block_id id = block_at(slice, size, i * d->layout.block_size, d->layout.block_size);
+        char memory[BLOCK_KEY_MAX];
+        data_cache_drop(d->cache, &id);
+        int rc = store_delete(d->store, block_key(&id, d->layout.hash_prefix, memory));
+        if (rc < 0 && result == 0)
+            result = rc;
+    }
+    return result;
+}

@@ -1,0 +1,87 @@
+#include "vfs/data/pool.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/mutex.h"
+
+struct data_pool {
+    struct mutex lock; /* guards what follows, until `threads` */
+    struct cond wake;
+    struct list jobs;
+    uint64_t depth;
+    bool stopping;
+
+    uint32_t count;
+    pthread_t threads[];
+};
+
+static struct data_job *next_job(struct data_pool *p)
+{
+    mutex_lock(&p->lock);
+    while (list_empty(&p->jobs) && !p->stopping)
+        cond_wait(&p->wake, &p->lock);
+    struct list *link = list_pop_front(&p->jobs);
+    if (link)
+        p->depth--;
+    mutex_unlock(&p->lock);
+    return link ? list_entry(link, struct data_job, link) : NULL;
+}
+
+static void *pool_main(void *arg)
+{
+    for (struct data_job *job; (job = next_job(arg)) != NULL;)
+        job->run(job);
+    return NULL;
+}
+
+struct data_pool *data_pool_start(const char *name, uint32_t threads)
+{
+    struct data_pool *p = calloc(1, sizeof(*p) + threads * sizeof(pthread_t));
+    CHECK(p != NULL && threads > 0);
+    mutex_init(&p->lock);
+    cond_init(&p->wake);
+    list_init(&p->jobs);
+    p->count = threads;
+    for (uint32_t i = 0; i < threads; i++) {
+        char text[16];
+        (void)snprintf(text, sizeof(text), "%.10s-%u", name, (unsigned)i % 1000);
+        thread_start(&p->threads[i], text, pool_main, p);
+    }
+    return p;
+}
+
+void data_pool_stop(struct data_pool *p)
+{
+    if (!p)
+        return;
+    mutex_lock(&p->lock);
+    p->stopping = true;
+    cond_broadcast(&p->wake);
+    mutex_unlock(&p->lock);
+    for (uint32_t i = 0; i < p->count; i++)
+        CHECK(pthread_join(p->threads[i], NULL) == 0);
+    CHECK(list_empty(&p->jobs));
+    cond_done(&p->wake);
+    mutex_done(&p->lock);
+    free(p);
+}
+
+void data_pool_submit(struct data_pool *p, struct data_job *job)
+{
+    mutex_lock(&p->lock);
+    CHECK(!p->stopping);
+    list_push_back(&p->jobs, &job->link);
+    p->depth++;
+    cond_signal(&p->wake);
+    mutex_unlock(&p->lock);
+}
+
+uint64_t data_pool_depth(struct data_pool *p)
+{
+    mutex_lock(&p->lock);
+    uint64_t depth = p->depth;
+    mutex_unlock(&p->lock);
+    return depth;
+}
