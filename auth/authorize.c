@@ -1,5 +1,7 @@
 #include "auth/authorize.h"
 
+#include "auth/session.h"
+
 /* Deny over allow over no opinion. */
 static enum auth_verdict stronger(enum auth_verdict a, enum auth_verdict b)
 {
@@ -27,6 +29,5 @@ enum auth_verdict auth_authorize(const struct auth_parties *parties, const struc
     enum auth_verdict verdict = parties->user ? of_user(parties->user, r) : AUTH_NO_OPINION;
     if (parties->bucket)
         verdict = stronger(verdict, of_bucket(parties, r));
-    bool is_outside_session = parties->session && auth_policy_evaluate(parties->session, r) != AUTH_ALLOW;
-    return is_outside_session ? AUTH_DENY : verdict;
+    return auth_session_allows(parties->session, r) ? verdict : AUTH_DENY;
 }

@@ -7,9 +7,11 @@
 #include "auth/identity.h"
 #include "auth/policy.h"
 
+struct auth_session;
+
 struct auth_parties {
     const struct auth_user *user;      /* NULL: anonymous */
-    const struct auth_policy *session; /* of temporary credentials, or NULL */
+    const struct auth_session *session; /* of temporary credentials (session.h), or NULL */
     const struct auth_policy *bucket;  /* of the bucket, or NULL */
     bool bucket_grants_nothing;        /* only what the bucket's policy refuses counts (RestrictPublicBuckets) */
 };

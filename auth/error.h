@@ -16,6 +16,7 @@ enum auth_error {
     AUTH_ACCESS_KEY_UNKNOWN,     /* 403 InvalidAccessKeyId */
     AUTH_ACCESS_KEY_DISABLED,    /* 403 InvalidAccessKeyId, said so in the message */
     AUTH_FORM_FIELD_MISSING,     /* 400 InvalidArgument: a form with half a signature */
+    AUTH_TOKEN_EXPIRED,          /* 400 ExpiredToken */
     AUTH_TOKEN_INVALID,          /* 400 InvalidToken: a session token we never issued */
     AUTH_HEADERS_UNSIGNED,       /* 403 AccessDenied "There were headers present in the request which were not signed" */
     AUTH_PAYLOAD_HASH_MISSING,   /* 400 InvalidRequest: Missing required header x-amz-content-sha256 */

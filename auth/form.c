@@ -52,11 +52,9 @@ static enum auth_error verify_v4(struct auth_attempt *t)
     if (!error)
         error = sigv4_claim_from_form(t, &claim);
     if (!error)
-        error = auth_find_key(t, claim.access_key, &key);
+        error = auth_find_key(t, claim.access_key, claim.token, &key);
     if (error)
         return error;
-    if (claim.has_token)
-        return AUTH_TOKEN_INVALID;
     uint8_t signing_key[SIGNING_KEY_SIZE];
     char expected[SIGV4_SIGNATURE_SIZE];
     signing_key_get(auth_snapshot_signing_keys(t->identities), key->secret, claim.day, t->rules->region, signing_key);
@@ -82,11 +80,9 @@ static enum auth_error verify_v2(struct auth_attempt *t)
                                "AWS4-HMAC-SHA256: sign the form with signature version 4 (boto3: "
                                "Config(signature_version='s3v4'))."));
     t->out->access_key = auth_query_get(&t->query, "awsaccesskeyid");
-    error = auth_find_key(t, t->out->access_key, &key);
+    error = auth_find_key(t, t->out->access_key, auth_query_get(&t->query, "x-amz-security-token"), &key);
     if (error)
         return error;
-    if (auth_query_get(&t->query, "x-amz-security-token").ptr)
-        return AUTH_TOKEN_INVALID;
     hmac_sha1(key->secret, auth_query_get(&t->query, "policy"), mac);
     base64_encode(mac, sizeof(mac), expected);
     return accept(t, key, str_of(expected, sizeof(expected)), auth_query_get(&t->query, "signature"));

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "auth/identity_internal.h"
+#include "auth/roles.h"
 #include "auth/store.h"
 #include "auth/user_policy.h"
 #include "base/arena.h"
@@ -12,6 +13,7 @@
 #include "base/encode.h"
 #include "base/limits.h"
 #include "base/map.h"
+#include "base/random.h"
 
 struct user_node {
     struct auth_user user;
@@ -34,6 +36,8 @@ struct auth_snapshot {
     const struct auth_user *default_owner;
     struct auth_user nobody;
     struct signing_key_cache *signing_keys;
+    uint8_t session_key[SECRETBOX_KEY_SIZE];
+    struct auth_roles *roles; /* a reference, or NULL */
 };
 
 /* The canonical id of somebody who has no random one: 64 hex digits that stay the same. */
@@ -57,6 +61,7 @@ struct auth_snapshot *auth_snapshot_new(void)
     s->users_by_id = map_new();
     s->keys_by_access_key = map_new();
     s->signing_keys = signing_key_cache_new();
+    random_bytes(s->session_key, sizeof(s->session_key));
     s->nobody = (struct auth_user){
         .name = STR("nobody"),
         .id = make_id(s->arena, "sluice nobody", STR_EMPTY),
@@ -80,6 +85,8 @@ static void snapshot_free(struct auth_snapshot *s)
     for (struct user_node *node = s->users; node; node = node->next)
         drop_policies(&node->user);
     signing_key_cache_free(s->signing_keys);
+    secure_zero(s->session_key, sizeof(s->session_key));
+    auth_roles_unref(s->roles);
     map_free(s->keys_by_access_key, NULL);
     map_free(s->users_by_id, NULL);
     map_free(s->users_by_name, NULL);
@@ -202,8 +209,11 @@ struct auth_snapshot *auth_snapshot_with_root(struct auth_snapshot *base, struct
 {
     struct auth_snapshot *s = auth_snapshot_new();
     add_root(s, access_key, secret);
-    if (base)
+    if (base) {
         add_all(s, base);
+        auth_snapshot_set_session_key(s, base->session_key);
+        auth_snapshot_set_roles(s, base->roles);
+    }
     return s;
 }
 
@@ -245,4 +255,25 @@ size_t auth_snapshot_user_count(const struct auth_snapshot *s)
 struct signing_key_cache *auth_snapshot_signing_keys(const struct auth_snapshot *s)
 {
     return s->signing_keys;
+}
+
+const struct auth_roles *auth_snapshot_roles(const struct auth_snapshot *s)
+{
+    return s->roles;
+}
+
+void auth_snapshot_set_roles(struct auth_snapshot *s, struct auth_roles *roles)
+{
+    auth_roles_unref(s->roles);
+    s->roles = auth_roles_ref(roles);
+}
+
+void auth_snapshot_set_session_key(struct auth_snapshot *s, const uint8_t key[SECRETBOX_KEY_SIZE])
+{
+    memcpy(s->session_key, key, sizeof(s->session_key));
+}
+
+const uint8_t *auth_snapshot_session_key(const struct auth_snapshot *s)
+{
+    return s->session_key;
 }

@@ -45,6 +45,7 @@ struct auth_key {
 };
 
 struct auth_snapshot;
+struct auth_roles;
 
 struct auth_snapshot *auth_snapshot_ref(struct auth_snapshot *s);
 /* The last one wipes the secrets. NULL is fine. */
@@ -60,5 +61,7 @@ const struct auth_user *auth_snapshot_user_by_email(const struct auth_snapshot *
  * Never NULL: without one it is a user "nobody" that has no key and that no look-up finds. */
 const struct auth_user *auth_snapshot_default_owner(const struct auth_snapshot *s);
 size_t auth_snapshot_user_count(const struct auth_snapshot *s);
+/* The roles that go with it (roles.h); NULL: none. */
+const struct auth_roles *auth_snapshot_roles(const struct auth_snapshot *s);
 
 #endif

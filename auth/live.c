@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "auth/identity_internal.h"
+#include "auth/roles.h"
 #include "auth/store.h"
 #include "auth/store_check.h"
 #include "auth/store_internal.h"
@@ -17,6 +19,7 @@ struct auth_live {
     struct mutex store_lock; /* guards store and version; a store is one thread's at a time */
     struct auth_store *store;
     uint64_t version; /* of the store, when the snapshot was loaded */
+    struct auth_roles *roles; /* guarded by store_lock; a reference, or NULL */
 
     struct mutex lock;
     struct cond stop_wanted;
@@ -33,6 +36,7 @@ static struct auth_snapshot *load(struct auth_live *l, int *out_error)
     *out_error = auth_store_load(l->store, &stored);
     if (*out_error < 0)
         return NULL;
+    auth_snapshot_set_roles(stored, l->roles);
     if (l->root_access_key.len == 0)
         return stored;
     struct auth_snapshot *s = auth_snapshot_with_root(stored, l->root_access_key, l->root_secret);
@@ -70,6 +74,17 @@ int auth_live_reload(struct auth_live *l)
     mutex_lock(&l->store_lock);
     int rc = reload(l);
     mutex_unlock(&l->store_lock);
+    return rc;
+}
+
+int auth_live_set_roles(struct auth_live *l, struct auth_roles *roles)
+{
+    mutex_lock(&l->store_lock);
+    struct auth_roles *old = l->roles;
+    l->roles = auth_roles_ref(roles);
+    int rc = reload(l);
+    mutex_unlock(&l->store_lock);
+    auth_roles_unref(old);
     return rc;
 }
 
@@ -144,6 +159,7 @@ static void live_free(struct auth_live *l)
 {
     auth_snapshot_unref(l->snapshot);
     auth_store_close(l->store);
+    auth_roles_unref(l->roles);
     wipe(&l->root_secret);
     wipe(&l->root_access_key);
     cond_done(&l->stop_wanted);

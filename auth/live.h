@@ -15,6 +15,8 @@ MUST_USE int auth_live_start(const char *state_dir, struct str root_access_key, 
 void auth_live_stop(struct auth_live *l);
 /* A reference to the snapshot in force. */
 struct auth_snapshot *auth_live_get(struct auth_live *l);
+/* From now on these roles go with the snapshots; takes a reference. -errno as auth_live_reload. */
+MUST_USE int auth_live_set_roles(struct auth_live *l, struct auth_roles *roles);
 /* Reload now (SIGHUP); keeps the old snapshot on failure, whose text is this thread's auth_store_error(NULL). */
 MUST_USE int auth_live_reload(struct auth_live *l);
 

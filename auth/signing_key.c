@@ -46,7 +46,8 @@ static void check_inputs(struct str secret, struct str day, struct str region)
     CHECK(region.len <= AUTH_REGION_SIZE_MAX);
 }
 
-void signing_key_derive(struct str secret, struct str day, struct str region, uint8_t out[SIGNING_KEY_SIZE])
+void signing_key_derive_for(struct str service, struct str secret, struct str day, struct str region,
+                            uint8_t out[SIGNING_KEY_SIZE])
 {
     check_inputs(secret, day, region);
     char first[4 + LIMIT_SECRET_KEY_BYTES];
@@ -57,8 +58,13 @@ void signing_key_derive(struct str secret, struct str day, struct str region, ui
 
     struct str key = str_of((const char *)out, SIGNING_KEY_SIZE);
     hmac_sha256(key, region, out);
-    hmac_sha256(key, STR("s3"), out);
+    hmac_sha256(key, service, out);
     hmac_sha256(key, STR("aws4_request"), out);
+}
+
+void signing_key_derive(struct str secret, struct str day, struct str region, uint8_t out[SIGNING_KEY_SIZE])
+{
+    signing_key_derive_for(STR("s3"), secret, day, region, out);
 }
 
 struct signing_key_cache *signing_key_cache_new(void)

@@ -13,6 +13,9 @@
 
 /* day has SIGNING_KEY_DAY_SIZE bytes, secret at most LIMIT_SECRET_KEY_BYTES, region at most AUTH_REGION_SIZE_MAX. */
 void signing_key_derive(struct str secret, struct str day, struct str region, uint8_t out[SIGNING_KEY_SIZE]);
+/* The same for another service than S3. */
+void signing_key_derive_for(struct str service, struct str secret, struct str day, struct str region,
+                            uint8_t out[SIGNING_KEY_SIZE]);
 
 struct signing_key_cache;
 struct signing_key_cache *signing_key_cache_new(void);

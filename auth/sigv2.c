@@ -309,15 +309,15 @@ static enum auth_error check_expires(struct auth_attempt *t)
     return AUTH_OK;
 }
 
-static bool has_token(const struct auth_attempt *t)
+/* Both places are signed; ptr NULL: there is none. */
+static struct str token(const struct auth_attempt *t)
 {
-    if (http_find(t->head, "x-amz-security-token"))
-        return true;
-    for (size_t i = 0; i < t->query.count; i++) {
+    struct str header = http_get(t->head, "x-amz-security-token");
+    for (size_t i = 0; i < t->query.count && !header.ptr; i++) {
         if (str_eq_nocase(t->query.params[i].name, STR("x-amz-security-token")))
-            return true;
+            return t->query.params[i].value;
     }
-    return false;
+    return header;
 }
 
 /* Chunk signatures are version 4's; the other framings need no seed. */
@@ -346,11 +346,9 @@ enum auth_error sigv2_verify_query(struct auth_attempt *t)
     enum auth_error error = check_parameters(t);
     if (error)
         return error;
-    error = auth_find_key(t, t->out->access_key, &key);
+    error = auth_find_key(t, t->out->access_key, token(t), &key);
     if (error)
         return error;
-    if (has_token(t))
-        return AUTH_TOKEN_INVALID;
     error = check_expires(t);
     if (error)
         return error;

@@ -75,8 +75,11 @@ static enum auth_error parse_credential(struct auth_attempt *t, const struct com
     }
     if (!str_is(parts.terminal, "aws4_request"))
         return complain_of(t, c, "incorrect terminal \"", parts.terminal, "\". This endpoint uses \"aws4_request\".");
-    if (!str_is(parts.service, "s3"))
-        return complain_of(t, c, "incorrect service \"", parts.service, "\". This endpoint belongs to \"s3\".");
+    struct str service = auth_service(t);
+    if (!str_eq(parts.service, service)) {
+        struct str after = arena_printf(t->arena, "\". This endpoint belongs to \"%.*s\".", STR_ARG(service));
+        return complain_of(t, c, "incorrect service \"", parts.service, after.ptr);
+    }
     if (!str_eq(parts.region, t->rules->region)) {
         t->out->expected_region = t->rules->region;
         return complain(t, c,
@@ -210,7 +213,7 @@ enum auth_error sigv4_claim_from_header(struct auth_attempt *t, struct sigv4_cla
         return error;
     claim.signed_headers = components.signed_headers;
     claim.signature = components.signature;
-    claim.has_token = http_find(t->head, "x-amz-security-token") != NULL;
+    claim.token = http_get(t->head, "x-amz-security-token");
     *out = claim;
     return AUTH_OK;
 }
@@ -293,8 +296,9 @@ enum auth_error sigv4_claim_from_query(struct auth_attempt *t, struct sigv4_clai
     if (!are_valid_names(claim.signed_headers))
         return auth_refuse(t, AUTH_QUERY_MALFORMED, STR("X-Amz-SignedHeaders is malformed"));
     claim.signature = auth_query_get(&t->query, "X-Amz-Signature");
-    claim.has_token =
-        auth_query_count(&t->query, "X-Amz-Security-Token") > 0 || http_find(t->head, "x-amz-security-token") != NULL;
+    claim.token = auth_query_get(&t->query, "X-Amz-Security-Token");
+    if (!claim.token.ptr)
+        claim.token = http_get(t->head, "x-amz-security-token");
     *out = claim;
     return AUTH_OK;
 }
@@ -317,7 +321,7 @@ enum auth_error sigv4_claim_from_form(struct auth_attempt *t, struct sigv4_claim
     if (error)
         return error;
     claim.signature = auth_query_get(&t->query, "x-amz-signature");
-    claim.has_token = auth_query_count(&t->query, "x-amz-security-token") > 0;
+    claim.token = auth_query_get(&t->query, "x-amz-security-token");
     *out = claim;
     return AUTH_OK;
 }

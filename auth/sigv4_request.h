@@ -17,7 +17,7 @@ struct sigv4_claim {
     int64_t expires_s;         /* presigned: how long */
     struct str signed_headers; /* "host;x-amz-date", no name empty or twice */
     struct str signature;
-    bool has_token; /* a session token came along */
+    struct str token; /* of a session; ptr NULL: none */
 };
 
 MUST_USE enum auth_error sigv4_claim_from_header(struct auth_attempt *t, struct sigv4_claim *out);

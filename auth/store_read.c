@@ -6,6 +6,7 @@
 #include "auth/store_check.h"
 #include "auth/policy.h"
 #include "auth/store_internal.h"
+#include "base/digest.h"
 #include "base/map.h"
 
 #define READING "reading the identity store"
@@ -178,6 +179,10 @@ int auth_store_load(struct auth_store *s, struct auth_snapshot **out)
     if (rc < 0)
         return rc;
     struct auth_snapshot *snapshot = auth_snapshot_new();
+    uint8_t session_key[SECRETBOX_KEY_SIZE];
+    hmac_sha256(str_of((const char *)s->master_key, sizeof(s->master_key)), STR("sluice session tokens"), session_key);
+    auth_snapshot_set_session_key(snapshot, session_key);
+    secure_zero(session_key, sizeof(session_key));
     rc = load_users(s, snapshot);
     if (rc >= 0)
         rc = load_keys(s, snapshot);

@@ -8,6 +8,7 @@
 #include "auth/verify.h"
 
 #include "auth/identity_internal.h"
+#include "auth/session.h"
 #include "auth/sigv4.h"
 #include "auth/sigv4_request.h"
 #include "auth/verify_internal.h"
@@ -22,8 +23,29 @@ enum auth_error auth_refuse(struct auth_attempt *t, enum auth_error error, struc
     return error;
 }
 
-enum auth_error auth_find_key(struct auth_attempt *t, struct str access_key, const struct auth_key **out)
+struct str auth_service(const struct auth_attempt *t)
 {
+    return t->rules->service.len > 0 ? t->rules->service : STR("s3");
+}
+
+static enum auth_error find_session_key(struct auth_attempt *t, struct str access_key, struct str token,
+                                        const struct auth_key **out)
+{
+    struct auth_session *session;
+    enum auth_error error = auth_session_open(t->identities, token, t->now_s, t->arena, &session);
+    if (error)
+        return error;
+    if (!str_eq(session->key.access_key, access_key))
+        return AUTH_TOKEN_INVALID;
+    t->out->session = session;
+    *out = &session->key;
+    return AUTH_OK;
+}
+
+enum auth_error auth_find_key(struct auth_attempt *t, struct str access_key, struct str token, const struct auth_key **out)
+{
+    if (token.ptr)
+        return find_session_key(t, access_key, token, out);
     const struct auth_key *key = auth_snapshot_find(t->identities, access_key);
     if (!key)
         return AUTH_ACCESS_KEY_UNKNOWN;
@@ -66,6 +88,10 @@ enum auth_error auth_parse_payload(struct auth_attempt *t, struct str value)
 /* The text of the payload's hash, which the canonical request ends with. */
 static enum auth_error take_header_payload(struct auth_attempt *t, struct str *out)
 {
+    if (t->rules->payload_hash.len > 0) {
+        *out = t->rules->payload_hash;
+        return auth_parse_payload(t, *out);
+    }
     size_t count = http_count(t->head, "x-amz-content-sha256");
     if (count == 0) {
         return auth_refuse(t, AUTH_PAYLOAD_HASH_MISSING,
@@ -171,11 +197,9 @@ static enum auth_error verify_claim(struct auth_attempt *t, const struct sigv4_c
 {
     const struct auth_key *key;
     struct str payload_hash;
-    enum auth_error error = auth_find_key(t, claim->access_key, &key);
+    enum auth_error error = auth_find_key(t, claim->access_key, claim->token, &key);
     if (error)
         return error;
-    if (claim->has_token)
-        return AUTH_TOKEN_INVALID;
     error = by_query ? check_query_time(t, claim) : check_header_time(t, claim);
     if (error)
         return error;
@@ -187,7 +211,10 @@ static enum auth_error verify_claim(struct auth_attempt *t, const struct sigv4_c
         return error;
 
     uint8_t signing_key[SIGNING_KEY_SIZE];
-    signing_key_get(auth_snapshot_signing_keys(t->identities), key->secret, claim->day, t->rules->region, signing_key);
+    if (t->rules->service.len == 0)
+        signing_key_get(auth_snapshot_signing_keys(t->identities), key->secret, claim->day, t->rules->region, signing_key);
+    else
+        signing_key_derive_for(t->rules->service, key->secret, claim->day, t->rules->region, signing_key);
     error = check_signature(t, claim, payload_hash, signing_key);
     if (!error) {
         t->out->key = key;
@@ -306,5 +333,7 @@ enum auth_error auth_verify(const struct auth_rules *rules, const struct auth_sn
         return auth_refuse(&t, AUTH_URI_MALFORMED, STR("Couldn't parse the specified URI."));
     enum auth_error error = verify_by_scheme(&t);
     DCHECK((error == AUTH_OK && out->scheme != AUTH_ANONYMOUS) == (out->key != NULL));
+    if (!out->key)
+        out->session = NULL;
     return error;
 }

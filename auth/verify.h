@@ -29,8 +29,12 @@ enum auth_payload {
 struct auth_rules {
     struct str region;   /* the only region accepted in a scope; at most AUTH_REGION_SIZE_MAX bytes */
     bool sigv2;          /* presigned SigV2 queries accepted */
+    struct str service;      /* whose requests these are; empty: "s3" */
+    struct str payload_hash; /* hex SHA-256 of the body, for services that have no header for it; empty: the header's */
     struct str expected_host_suffix; /* unused by SigV4; SigV2 virtual hosts: the --domain, or empty */
 };
+
+struct auth_session;
 
 #define AUTH_SIGNING_KEY_SIZE 32
 #define AUTH_REGION_SIZE_MAX 64
@@ -39,7 +43,7 @@ struct auth_result {
     enum auth_scheme scheme;
     const struct auth_key *key;    /* NULL when anonymous */
     const struct auth_user *user;  /* NULL when anonymous */
-    const struct auth_policy *session_policy; /* of temporary credentials: narrows what the user may (auth/authorize.h); or NULL */
+    const struct auth_session *session; /* NULL: the user's own key (session.h) */
     enum auth_payload payload;
     uint8_t payload_sha256[32];    /* AUTH_PAYLOAD_SHA256 */
     /* Seed of chunk signatures (AUTH_PAYLOAD_STREAM_SIGNED*). */

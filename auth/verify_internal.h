@@ -19,8 +19,13 @@ struct auth_attempt {
 /* Sets the message (static or the arena's) and returns the error. */
 enum auth_error auth_refuse(struct auth_attempt *t, enum auth_error error, struct str message);
 
-/* The enabled key of that name, into *out. It becomes the principal when its signature turns out right. */
-MUST_USE enum auth_error auth_find_key(struct auth_attempt *t, struct str access_key, const struct auth_key **out);
+/* "s3", or what the rules say. */
+struct str auth_service(const struct auth_attempt *t);
+
+/* The enabled key of that name, into *out: one of the store, or, when a token (ptr not NULL) came along, that of the session, which
+ * goes into the result. It becomes the principal when its signature turns out right. */
+MUST_USE enum auth_error auth_find_key(struct auth_attempt *t, struct str access_key, struct str token,
+                                       const struct auth_key **out);
 
 /* What a x-amz-content-sha256 value announces, into t->out. */
 MUST_USE enum auth_error auth_parse_payload(struct auth_attempt *t, struct str value);

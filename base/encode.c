@@ -69,7 +69,9 @@ void buf_add_base64(struct buf *b, const void *bytes, size_t size)
     buf_extend(b, BASE64_LEN(size));
 }
 
-static int base64_value(char c)
+enum base64_kind { BASE64_PLAIN, BASE64_URL };
+
+static int base64_value(char c, enum base64_kind kind)
 {
     if (c >= 'A' && c <= 'Z')
         return c - 'A';
@@ -77,16 +79,16 @@ static int base64_value(char c)
         return c - 'a' + 26;
     if (c >= '0' && c <= '9')
         return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
+    return c == (kind == BASE64_URL ? '-' : '+') ? 62 : c == (kind == BASE64_URL ? '_' : '/') ? 63 : -1;
 }
 
 /* `letters` digits (2 to 4) give letters - 1 bytes; the bits left over must be zero, so that every value has exactly
  * one text. */
-static bool base64_group(const char *text, size_t letters, unsigned char *out)
+static bool base64_group(const char *text, size_t letters, enum base64_kind kind, unsigned char *out)
 {
     uint32_t group = 0;
     for (size_t i = 0; i < 4; i++) {
-        int value = i < letters ? base64_value(text[i]) : 0;
+        int value = i < letters ? base64_value(text[i], kind) : 0;
         if (value < 0)
             return false;
         group = group << 6 | (uint32_t)value;
@@ -110,7 +112,24 @@ bool base64_decode(struct str text, void *out, size_t capacity, size_t *out_size
         return false;
     for (size_t at = 0; at < text.len; at += 4) {
         size_t letters = at + 4 == text.len ? 4 - padding : 4;
-        if (!base64_group(text.ptr + at, letters, to))
+        if (!base64_group(text.ptr + at, letters, BASE64_PLAIN, to))
+            return false;
+        to += letters - 1;
+    }
+    *out_size = size;
+    return true;
+}
+
+bool base64url_decode(struct str text, void *out, size_t capacity, size_t *out_size)
+{
+    unsigned char *to = out;
+    size_t rest = text.len % 4;
+    size_t size = text.len / 4 * 3 + (rest > 0 ? rest - 1 : 0);
+    if (rest == 1 || size > capacity)
+        return false;
+    for (size_t at = 0; at < text.len; at += 4) {
+        size_t letters = text.len - at < 4 ? text.len - at : 4;
+        if (!base64_group(text.ptr + at, letters, BASE64_URL, to))
             return false;
         to += letters - 1;
     }

@@ -20,6 +20,8 @@ void base64_encode(const void *bytes, size_t size, char *out);
 void buf_add_base64(struct buf *b, const void *bytes, size_t size);
 /* Strict: padded, no white space, no stray bits. *out_size is the decoded size, at most capacity, else false. */
 MUST_USE bool base64_decode(struct str text, void *out, size_t capacity, size_t *out_size);
+/* RFC 4648 §5 without padding, as JSON Web Tokens have it; as strict. */
+MUST_USE bool base64url_decode(struct str text, void *out, size_t capacity, size_t *out_size);
 
 /* AWS's UriEncode (SigV4): unreserved A-Z a-z 0-9 - . _ ~ stay, the rest becomes %XY in upper case; '/' stays when
  * keep_slash (also the form of listings with encoding-type=url). */

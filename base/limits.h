@@ -86,6 +86,26 @@
 #define LIMIT_PRESIGN_EXPIRES_S (7 * 24 * 3600)
 #define LIMIT_ACCESS_KEY_BYTES 128
 #define LIMIT_SECRET_KEY_BYTES 128
+/* Sessions (AWS: AssumeRole): how long they last, what a session policy may have, how large a web identity's token may be. */
+#define LIMIT_SESSION_S_MIN 900
+#define LIMIT_SESSION_S_DEFAULT 3600
+#define LIMIT_SESSION_S_MAX (12 * 3600)
+#define LIMIT_SESSION_POLICY_BYTES 2048
+#define LIMIT_WEB_TOKEN_BYTES 20000
+/* A sealed session: its policy and the names, in Base64. */
+#define LIMIT_SESSION_TOKEN_BYTES (8 * 1024)
+/* What an STS request may have: a policy and a web token, percent-encoded. Read before the caller is known (SEC-56). */
+#define LIMIT_STS_BYTES (80 * 1024)
+#define LIMIT_ROLES_BYTES (1024 * 1024)
+/* An issuer's documents: discovery, and keys. Fetched again when older, or, not too often, when a key is not among them. */
+#define LIMIT_OIDC_BYTES (256 * 1024)
+#define LIMIT_OIDC_AGE_S 3600
+#define LIMIT_OIDC_RETRY_S 10
+/* An issuer that cannot be reached for so long has no keys any more. */
+#define LIMIT_OIDC_STALE_S (24 * 3600)
+#define LIMIT_OIDC_TIMEOUT_MS 5000
+/* How far an issuer's clock may be off. */
+#define LIMIT_OIDC_SKEW_S 60
 /* aws-chunked: AWS's minimum for all but the last chunk is 8 KiB; line and size bounds stop endless headers. */
 #define LIMIT_AWS_CHUNK_LINE_BYTES 512
 #define LIMIT_AWS_CHUNK_BYTES (1024ull * 1024 * 1024)

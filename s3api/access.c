@@ -33,7 +33,7 @@ static enum auth_verdict policies_say(struct s3_op *op, const struct s3_access *
 {
     struct s3_access_question question = {.op = op, .access = a};
     const struct auth_user *user = op->auth.user;
-    struct auth_parties parties = {.user = owned.is_own ? user : NULL, .session = op->auth.session_policy};
+    struct auth_parties parties = {.user = owned.is_own ? user : NULL, .session = op->auth.session};
     struct auth_policy_request r = {
         .action = str_z(action),
         .resource = a->key.len > 0

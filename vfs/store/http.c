@@ -1,8 +1,11 @@
 #include "vfs/store/http.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include <curl/curl.h>
 
@@ -209,6 +212,46 @@ static struct curl_slist *header_lines(const struct http_head *head, struct aren
     return lines;
 }
 
+/* Addresses */
+
+static bool is_public_v4(uint32_t address)
+{
+    static const struct {
+        uint32_t network;
+        int bits;
+    } others[] = {{0x00000000, 8},  {0x0a000000, 8},  {0x64400000, 10}, {0x7f000000, 8},
+                  {0xa9fe0000, 16}, {0xac100000, 12}, {0xc0a80000, 16}, {0xe0000000, 3}};
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        if ((address ^ others[i].network) >> (32 - others[i].bits) == 0)
+            return false;
+    return true;
+}
+
+/* Of IPv6 only global unicast, 2000::/3, and what stands for an IPv4 address. */
+static bool is_public(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const void *)address;
+        return is_public_v4(ntohl(v4->sin_addr.s_addr));
+    }
+    const struct sockaddr_in6 *v6 = (const void *)address;
+    const uint8_t *b = v6->sin6_addr.s6_addr;
+    if (address->sa_family != AF_INET6)
+        return false;
+    if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+        return is_public_v4((uint32_t)b[12] << 24 | (uint32_t)b[13] << 16 | (uint32_t)b[14] << 8 | b[15]);
+    return (b[0] & 0xe0) == 0x20;
+}
+
+static curl_socket_t open_public_socket(void *data, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    (void)data;
+    (void)purpose;
+    if (!is_public(&address->addr))
+        return CURL_SOCKET_BAD;
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
 static void set_options(const struct http_client *c, CURL *e)
 {
     const struct http_client_config *o = &c->config;
@@ -228,6 +271,8 @@ static void set_options(const struct http_client *c, CURL *e)
         SET(e, CURLOPT_SSLCERT, o->cert_file);
     if (o->key_file)
         SET(e, CURLOPT_SSLKEY, o->key_file);
+    if (o->public_only)
+        SET(e, CURLOPT_OPENSOCKETFUNCTION, open_public_socket);
     if (o->insecure) {
         SET(e, CURLOPT_SSL_VERIFYPEER, 0L);
         SET(e, CURLOPT_SSL_VERIFYHOST, 0L);

@@ -16,6 +16,7 @@
 struct http_client_config {
     const char *ca_file, *cert_file, *key_file;
     bool insecure; /* any certificate is good */
+    bool public_only; /* whatever the name resolves to, no address of a private, local or link-local network is connected to */
     uint32_t connect_timeout_ms, stall_timeout_ms, request_timeout_ms;
 };
 
