@@ -92,6 +92,9 @@ static const struct option options[] = {
      "of buckets without ownership controls of their own; with the last two access control lists count, and buckets are "
      "their owners' only"},
 
+    {"roles", OPT_TEXT, AT(roles), NULL, 0, 0, NULL, false, NULL, "FILE",
+     "JSON: roles that sessions may take on, and the OpenID issuers whose tokens count; read again on SIGHUP"},
+
     {"loops", OPT_COUNT, AT(loops), NULL, 1, 256, NULL, false, "Resources", "N",
      "event-loop threads (default: the cores this process may use)"},
     {"workers", OPT_COUNT, AT(workers), "32", 1, 1024, NULL, false, NULL, "N", "threads for file system calls"},

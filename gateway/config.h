@@ -29,6 +29,7 @@ struct gw_config {
     enum vfs_sync_mode sync;
     enum vfs_xattr_mode xattr;
     const char *root_access_key, *root_secret_key; /* NULL: none given */
+    const char *roles; /* NULL: none */
     bool sigv2;
     uint32_t anonymous_uid, anonymous_gid; /* of requests without a signature, when the process is root */
     enum s3_ownership ownership;      /* BucketOwnerEnforced unless given */

@@ -108,6 +108,9 @@ static void reload(struct gw_server *s)
     reload_tls(s);
     if (auth_live_reload(s->identities) < 0)
         log_error("identities_kept", "reason=\"%s\"", auth_store_error(NULL));
+    struct buf CLEANUP(buf_done) error = buf_make(LIMIT_TARGET_BYTES);
+    if (gw_server_load_roles(s, &error) < 0)
+        log_error("roles_kept", "reason=\"%s\"", buf_z(&error));
     log_info("reloaded", NULL);
     gw_sd_notify("READY=1");
 }

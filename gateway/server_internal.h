@@ -67,6 +67,8 @@ void gw_server_command(struct gw_server *s, void (*command)(struct gw_serving *v
 
 /* Everything up to accepting connections. False after saying why on stderr; gw_server_close takes it then too. */
 bool gw_server_open(struct gw_server *s, const struct gw_config *config);
+/* Reads the file that --roles names; without one there are none. -errno with a line in *error: the roles stay as they were. */
+MUST_USE int gw_server_load_roles(struct gw_server *s, struct buf *error);
 /* Loops must have no connections and no exchanges. */
 void gw_server_close(struct gw_server *s);
 

@@ -1,20 +1,24 @@
 /* Putting the server together, in the order in which things need each other, and taking it apart in reverse. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "auth/live.h"
+#include "auth/roles.h"
 #include "auth/store.h"
 #include "base/check.h"
 #include "base/encode.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/random.h"
 #include "gateway/access_log.h"
 #include "gateway/admin.h"
 #include "gateway/chunks.h"
+#include "gateway/fetch.h"
 #include "gateway/health.h"
 #include "gateway/listener.h"
 #include "gateway/peer.h"
@@ -187,6 +191,35 @@ static bool open_identities(struct gw_server *s)
     return check(rc, &error);
 }
 
+int gw_server_load_roles(struct gw_server *s, struct buf *error)
+{
+    const char *path = s->config->roles;
+    struct auth_roles *roles = NULL;
+    struct buf CLEANUP(buf_done) text = buf_make(LIMIT_ROLES_BYTES), problem = buf_make(ERROR_BYTES_MAX);
+    if (!path)
+        return 0;
+    int rc = fd_read_file(AT_FDCWD, path, &text);
+    if (rc < 0)
+        buf_addz(&problem, strerror(-rc));
+    else
+        rc = auth_roles_parse(buf_str(&text), &roles, &problem);
+    if (rc == 0) {
+        rc = auth_live_set_roles(s->identities, roles);
+        buf_addz(&problem, rc < 0 ? auth_store_error(NULL) : "");
+    }
+    auth_roles_unref(roles);
+    if (rc < 0)
+        buf_addf(error, "roles in %s: %s", path, buf_z(&problem));
+    return rc;
+}
+
+static bool open_roles(struct gw_server *s)
+{
+    struct buf error = buf_make(ERROR_BYTES_MAX);
+    int rc = gw_server_load_roles(s, &error);
+    return check(rc, &error);
+}
+
 static bool open_engine(struct gw_server *s)
 {
     const struct gw_config *c = s->config;
@@ -202,6 +235,7 @@ static bool open_engine(struct gw_server *s)
         .sigv2 = c->sigv2,
         .ownership = c->ownership,
         .read_only = c->read_only,
+        .fetch = gw_fetch,
         .upload_expiry_s = c->upload_expiry_s,
     };
     int rc = s3_service_new(&options, &s->bridge.s3);
@@ -334,7 +368,7 @@ bool gw_server_open(struct gw_server *s, const struct gw_config *config)
     cond_init(&s->wake);
     raise_descriptor_limit(config->connections_max);
     if (!open_tls(s) || !open_proxies(s) || !open_listeners(s) || !open_volume(s) || !open_access_log(s) ||
-        !open_identities(s) || !open_engine(s))
+        !open_identities(s) || !open_roles(s) || !open_engine(s))
         return false;
     open_bridge(s);
     open_loops(s);

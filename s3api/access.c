@@ -1,6 +1,7 @@
 #include "s3api/access.h"
 
 #include "auth/authorize.h"
+#include "auth/session.h"
 #include "s3api/bucket.h"
 #include "s3api/ownership.h"
 
@@ -27,6 +28,15 @@ static bool is_above_policy(struct s3_op *op, const struct s3_access *a)
     return s3_bucket_record(op, a->bucket, &record) == S3_OK && str_eq(record.owner_id, op->auth.user->id);
 }
 
+struct str s3_access_principal(struct s3_op *op)
+{
+    const struct auth_session *session = op->auth.session;
+    if (session && session->role.len > 0)
+        return arena_printf(op->arena, "arn:aws:iam::" S3_ACCOUNT_ID ":role/%.*s", STR_ARG(session->role));
+    const struct auth_user *user = op->auth.user;
+    return user ? arena_printf(op->arena, "arn:aws:iam::" S3_ACCOUNT_ID ":user/%.*s", STR_ARG(user->name)) : STR_EMPTY;
+}
+
 /* What the policies say. owned: how far the caller's own reach, and the bucket's. */
 static enum auth_verdict policies_say(struct s3_op *op, const struct s3_access *a, const char *action,
                                       struct s3_owned_verdict owned)
@@ -43,7 +53,7 @@ static enum auth_verdict policies_say(struct s3_op *op, const struct s3_access *
         .context_data = &question,
     };
     if (user) {
-        r.principal_arn = arena_printf(op->arena, "arn:aws:iam::" S3_ACCOUNT_ID ":user/%.*s", STR_ARG(user->name));
+        r.principal_arn = s3_access_principal(op);
         r.principal_id = user->id;
         r.account = STR(S3_ACCOUNT_ID);
     }

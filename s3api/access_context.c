@@ -1,5 +1,6 @@
 #include "s3api/access.h"
 
+#include "auth/session.h"
 #include "base/clock.h"
 #include "s3api/bucket.h"
 #include "s3api/copy_source.h"
@@ -105,22 +106,17 @@ static struct str source_ip(struct s3_op *op)
     return op->in.peer_address;
 }
 
-static struct str user_arn(struct s3_op *op)
-{
-    const struct auth_user *user = op->auth.user;
-    return user ? arena_printf(op->arena, "arn:aws:iam::" S3_ACCOUNT_ID ":user/%.*s", STR_ARG(user->name)) : STR_EMPTY;
-}
-
 static struct str known_to_gateway(struct s3_op *op, struct str key)
 {
     const struct auth_user *user = op->auth.user;
+    bool is_role = op->auth.session && op->auth.session->role.len > 0;
     const struct {
         const char *key;
         struct str value;
     } rows[] = {
         {"aws:PrincipalAccount", user ? STR(S3_ACCOUNT_ID) : STR_EMPTY},
         {"aws:PrincipalIsAWSService", STR("false")},
-        {"aws:PrincipalType", user ? STR("User") : STR("Anonymous")},
+        {"aws:PrincipalType", user ? is_role ? STR("AssumedRole") : STR("User") : STR("Anonymous")},
         {"aws:RequestedRegion", op->service->region},
         {"aws:ResourceAccount", STR(S3_ACCOUNT_ID)},
         {"aws:SecureTransport", op->in.tls ? STR("true") : STR("false")},
@@ -136,7 +132,7 @@ static struct str known_to_gateway(struct s3_op *op, struct str key)
         if (str_eq_nocase(key, str_z(rows[i].key)))
             return rows[i].value;
     if (str_eq_nocase(key, STR("aws:PrincipalArn")))
-        return user_arn(op);
+        return s3_access_principal(op);
     if (str_eq_nocase(key, STR("aws:CurrentTime")))
         return now_text(op);
     if (str_eq_nocase(key, STR("aws:EpochTime")))

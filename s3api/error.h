@@ -19,16 +19,21 @@
     X(S3_CONDITIONAL_CONFLICT, "ConditionalRequestConflict", 409, "A conflicting operation occurred during this request; retry it.") \
     X(S3_ENTITY_TOO_LARGE, "EntityTooLarge", 400, "Your proposed upload exceeds the maximum allowed object size.")       \
     X(S3_ENTITY_TOO_SMALL, "EntityTooSmall", 400, "Your proposed upload is smaller than the minimum allowed object size.") \
+    X(S3_EXPIRED_IDENTITY_TOKEN, "ExpiredTokenException", 400, "The web identity token that was passed is expired.") \
+    X(S3_EXPIRED_TOKEN, "ExpiredToken", 400, "The provided token has expired.")                                          \
+    X(S3_IDP_COMMUNICATION, "IDPCommunicationError", 400, "The identity provider could not be reached. Try again.")      \
     X(S3_ILLEGAL_LOCATION, "IllegalLocationConstraintException", 400, "The specified location constraint is not the region of this endpoint.") \
     X(S3_INCORRECT_FILE_COUNT, "IncorrectNumberOfFilesInPostRequest", 400, "POST requires exactly one file upload per request.") \
     X(S3_INCOMPLETE_BODY, "IncompleteBody", 400, "You did not provide the number of bytes specified by the Content-Length HTTP header.") \
     X(S3_INTERNAL_ERROR, "InternalError", 500, "We encountered an internal error. Please try again.")                    \
     X(S3_INVALID_ACCESS_KEY, "InvalidAccessKeyId", 403, "The AWS access key ID that you provided does not exist in our records.") \
+    X(S3_INVALID_ACTION, "InvalidAction", 400, "The action is not one of AssumeRole, AssumeRoleWithWebIdentity, GetCallerIdentity.") \
     X(S3_INVALID_ARGUMENT, "InvalidArgument", 400, "Invalid Argument")                                                   \
     X(S3_INVALID_BUCKET_ACL, "InvalidBucketAclWithObjectOwnership", 400, "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting") \
     X(S3_INVALID_BUCKET_NAME, "InvalidBucketName", 400, "The specified bucket is not valid.")                            \
     X(S3_INVALID_CHUNK_SIZE, "InvalidChunkSizeError", 400, "Only the last chunk is allowed to have a size less than 8192 bytes") \
     X(S3_INVALID_DIGEST, "InvalidDigest", 400, "The Content-MD5 or checksum value that you specified is not valid.")     \
+    X(S3_INVALID_IDENTITY_TOKEN, "InvalidIdentityToken", 400, "The web identity token that was passed could not be validated.") \
     X(S3_INVALID_LOCATION, "InvalidLocationConstraint", 400, "The specified location (Region) constraint is not valid.") \
     X(S3_INVALID_PART, "InvalidPart", 400, "One or more of the specified parts could not be found. The part might not have been uploaded, or the specified entity tag might not have matched the part's entity tag.") \
     X(S3_INVALID_PART_NUMBER, "InvalidPartNumber", 416, "The requested partnumber is not satisfiable")                    \
@@ -43,6 +48,7 @@
     X(S3_KEY_TOO_LONG, "KeyTooLongError", 400, "Your key is too long.")                                                  \
     X(S3_MALFORMED_ACL, "MalformedACLError", 400, "The XML you provided was not well-formed or did not validate against our published schema") \
     X(S3_MALFORMED_POLICY, "MalformedPolicy", 400, "This policy contains invalid Json") \
+    X(S3_MALFORMED_POLICY_DOCUMENT, "MalformedPolicyDocument", 400, "The policy document was malformed.")                 \
     X(S3_MALFORMED_POST, "MalformedPOSTRequest", 400, "The body of your POST request is not well-formed multipart/form-data.") \
     X(S3_MALFORMED_TRAILER, "MalformedTrailerError", 400, "The request contained trailing data that was not well-formed or did not conform to our published schema.") \
     X(S3_MALFORMED_XML, "MalformedXML", 400, "The XML that you provided was not well formed or did not validate against our published schema.") \
@@ -71,6 +77,7 @@
     X(S3_NO_SUCH_WEBSITE, "NoSuchWebsiteConfiguration", 404, "The specified bucket does not have a website configuration") \
     X(S3_NOT_IMPLEMENTED, "NotImplemented", 501, "A header or operation that you provided implies functionality that is not implemented.") \
     X(S3_NOT_MODIFIED, "NotModified", 304, "Not Modified")                                                               \
+    X(S3_PACKED_POLICY_TOO_LARGE, "PackedPolicyTooLarge", 400, "A session policy may have at most 2048 bytes.")             \
     X(S3_PARENT_IS_OBJECT, "InvalidRequest", 409, "A part of the key's path is an object, so nothing can be stored below it.") \
     X(S3_KEY_IS_DIRECTORY, "InvalidRequest", 409, "The key names a directory that holds other objects; use the key with a trailing slash.") \
     X(S3_PRECONDITION_FAILED, "PreconditionFailed", 412, "At least one of the preconditions that you specified did not hold.") \
@@ -81,6 +88,7 @@
     X(S3_SIGNATURE_MISMATCH, "SignatureDoesNotMatch", 403, "The request signature that we calculated does not match the signature that you provided. Check your AWS secret access key and signing method.") \
     X(S3_SLOW_DOWN, "SlowDown", 503, "Please reduce your request rate.")                                                 \
     X(S3_STORAGE_FULL, "InsufficientStorage", 507, "The volume is full.")                                                \
+    X(S3_STS_VALIDATION, "ValidationError", 400, "A parameter is not valid.")                                            \
     X(S3_QUOTA_EXCEEDED, "QuotaExceeded", 403, "The storage quota is used up.")                                          \
     X(S3_READ_ONLY, "AccessDenied", 403, "The gateway or its volume is read-only.")                                      \
     X(S3_TOO_MANY_PARTS, "InvalidArgument", 400, "Part number must be an integer between 1 and 10000, inclusive")        \

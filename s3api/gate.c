@@ -3,6 +3,8 @@
 #include "auth/form.h"
 #include "auth/live.h"
 #include "base/clock.h"
+#include "base/digest.h"
+#include "base/encode.h"
 #include "base/limits.h"
 #include "s3api/access.h"
 #include "s3api/bucket.h"
@@ -32,6 +34,7 @@ static const struct {
     [AUTH_ACCESS_KEY_UNKNOWN] = {S3_INVALID_ACCESS_KEY, NULL},
     [AUTH_ACCESS_KEY_DISABLED] = {S3_INVALID_ACCESS_KEY, "The AWS access key ID that you provided is disabled."},
     [AUTH_FORM_FIELD_MISSING] = {S3_INVALID_ARGUMENT, NULL},
+    [AUTH_TOKEN_EXPIRED] = {S3_EXPIRED_TOKEN, NULL},
     [AUTH_TOKEN_INVALID] = {S3_INVALID_TOKEN, NULL},
     [AUTH_HEADERS_UNSIGNED] = {S3_ACCESS_DENIED, "There were headers present in the request which were not signed"},
     [AUTH_PAYLOAD_HASH_MISSING] = {S3_INVALID_REQUEST,
@@ -247,6 +250,8 @@ enum s3_error s3_gate(struct s3_op *op)
     enum s3_route_verdict verdict = s3_route(&op->req, &route);
     op->row = route.row;
     op->identities = auth_live_get(op->service->identities);
+    if (op->row && op->row->flags & S3_OP_STS)
+        return S3_OK;
     error = authenticate(op);
     if (error != S3_OK)
         return error;
@@ -256,6 +261,22 @@ enum s3_error s3_gate(struct s3_op *op)
         return op->service->read_only ? S3_READ_ONLY : S3_OK;
     take_posix_identity(op);
     return pass_bucket(op);
+}
+
+enum s3_error s3_gate_sts(struct s3_op *op)
+{
+    struct auth_rules rules = auth_rules(op);
+    uint8_t digest[DIGEST_SIZE_MAX];
+    char hash[64];
+    digest_bytes(DIGEST_SHA256, buf_str(&op->body_bytes), digest);
+    hex_encode(digest, 32, hash);
+    rules.service = STR("sts");
+    rules.payload_hash = str_of(hash, sizeof(hash));
+    rules.sigv2 = false;
+    enum auth_error error = auth_verify(&rules, op->identities, op->in.head, op->arena, &op->auth);
+    if (error != AUTH_OK)
+        return fail_auth(op, error);
+    return op->auth.user ? S3_OK : s3_fail(op, S3_ACCESS_DENIED, "Request is missing Authentication Token");
 }
 
 enum s3_error s3_gate_form(struct s3_op *op, const struct auth_query *fields)

@@ -30,6 +30,7 @@ enum {
     S3_OP_NEEDS_CHECKSUM = 8, /* Content-MD5 or x-amz-checksum-* is required (DeleteObjects, …) */
     S3_OP_UNSIGNED_TRAILER = 16, /* STREAMING-UNSIGNED-PAYLOAD-TRAILER is allowed (PutObject, UploadPart) */
     S3_OP_ANONYMOUS = 32, /* answers anybody and reveals nothing: CORS preflights, browser forms (signed in their body) */
+    S3_OP_STS = 1024, /* the Security Token Service: signed as such, over the body (s3_gate_sts) */
     S3_OP_FORM = 512, /* a browser form: who asks, and for which key, stands in its body (s3_gate_form) */
     S3_OP_POLICY = 128,      /* about the bucket's policy, which cannot refuse it to the owner */
     S3_OP_BODY_ACCESS = 256, /* what is to be allowed stands in the body: the operation asks s3_access_check itself */

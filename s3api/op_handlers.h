@@ -71,6 +71,9 @@ enum s3_error s3_post_object_sink(struct s3_op *op, struct str bytes);
 enum s3_error s3_post_object_finish(struct s3_op *op);
 void s3_post_object_end(struct s3_op *op);
 
+/* op_sts.c */
+enum s3_error s3_sts_finish(struct s3_op *op);
+
 /* op_copy.c */
 enum s3_error s3_copy_object_begin(struct s3_op *op);
 enum s3_error s3_copy_object_finish(struct s3_op *op);

@@ -9,6 +9,8 @@ const struct s3_op_row s3_op_rows[] = {
     /* Service */
     {.name = "ListBuckets", .action = "s3:ListAllMyBuckets", .level = S3_LEVEL_SERVICE, .method = "GET",
      .begin = s3_list_buckets_begin},
+    {.name = "SecurityToken", .level = S3_LEVEL_SERVICE, .method = "POST",
+     .body = S3_BODY_KIND_SMALL, .body_max = LIMIT_STS_BYTES, .flags = S3_OP_STS, .finish = s3_sts_finish},
     {.name = "Preflight", .level = S3_LEVEL_SERVICE, .method = "OPTIONS",
      .flags = S3_OP_ANONYMOUS, .begin = s3_preflight_begin},
 

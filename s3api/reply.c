@@ -138,9 +138,29 @@ static void write_details(struct s3_op *op)
         xml_text(&op->out, d->extra[i].element, d->extra[i].value);
 }
 
+/* Clients of the Security Token Service read its own form of errors only. */
+static void write_sts_document(struct s3_op *op, enum s3_error error)
+{
+    struct buf *b = &op->out;
+    buf_reset(b);
+    xml_begin(b);
+    buf_addz(b, "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">");
+    xml_open(b, "Error");
+    xml_text(b, "Type", s3_error_status(error) < 500 ? STR("Sender") : STR("Receiver"));
+    xml_text(b, "Code", str_z(s3_error_code(error)));
+    xml_text(b, "Message", op->detail.message.len > 0 ? op->detail.message : str_z(s3_error_message(error)));
+    xml_close(b, "Error");
+    xml_text(b, "RequestId", op->in.request_id);
+    xml_close(b, "ErrorResponse");
+}
+
 static void write_document(struct s3_op *op, enum s3_error error)
 {
     struct buf *b = &op->out;
+    if (op->row && op->row->flags & S3_OP_STS) {
+        write_sts_document(op, error);
+        return;
+    }
     buf_reset(b);
     xml_begin(b);
     xml_open(b, "Error");

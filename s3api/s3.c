@@ -12,6 +12,7 @@
 #include "s3api/cors.h"
 #include "s3api/gate.h"
 #include "s3api/multipart.h"
+#include "s3api/oidc.h"
 #include "s3api/op.h"
 #include "s3api/service.h"
 
@@ -39,6 +40,7 @@ int s3_service_new(const struct s3_service_options *options, struct s3_service *
     s->ownership = options->ownership;
     s->upload_expiry_s = options->upload_expiry_s;
     s->policies = s3_policy_cache_new();
+    s->oidc = s3_oidc_new(options->fetch, options->fetch_data);
     *out = s;
     return 0;
 }
@@ -48,6 +50,7 @@ void s3_service_free(struct s3_service *s)
     if (!s)
         return;
     s3_policy_cache_free(s->policies);
+    s3_oidc_free(s->oidc);
     arena_free(s->texts);
     free(s);
 }

@@ -21,6 +21,7 @@
 #include <sys/types.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/compiler.h"
 #include "base/http_head.h"
 
@@ -33,6 +34,14 @@ struct s3_op;
 
 /* Who owns the objects of a bucket, and whether access control lists count there (AWS "Controlling ownership of objects"). */
 enum s3_ownership { S3_OWNER_ENFORCED, S3_OWNER_PREFERRED, S3_OWNER_WRITER };
+/* A document of somebody else's server: a GET, bounded in time and in size by `out`. */
+struct s3_fetch {
+    const char *url;
+    const char *ca_file; /* certificates to trust instead of the system's, or NULL */
+    bool public_only;    /* an address of a private or local network counts as unreachable */
+};
+/* 0 for a 200, else negative errno and a sentence in *why. Thread: worker; blocks. */
+typedef int (*s3_fetch_fn)(void *data, const struct s3_fetch *what, struct buf *out, struct buf *why);
 
 struct s3_service_options {
     struct vfs *volume;           /* borrowed */
@@ -44,6 +53,8 @@ struct s3_service_options {
     bool sigv2;                   /* presigned SigV2 queries accepted */
     enum s3_ownership ownership;  /* of buckets that have no controls of their own */
     bool read_only;               /* every writing operation is refused */
+    s3_fetch_fn fetch;            /* keys of web identities; NULL: none are accepted */
+    void *fetch_data;
     uint64_t upload_expiry_s;     /* multipart uploads older than this may be cleaned; 0: never */
 };
 

@@ -17,6 +17,7 @@ struct s3_sweep {
     bool is_removing; /* that one, step by step */
 };
 
+struct s3_oidc;
 struct s3_policy_cache;
 struct vfs_cred;
 
@@ -30,6 +31,7 @@ struct s3_service {
     uint64_t upload_expiry_s;
     struct arena *texts; /* holds the strings above */
     struct s3_policy_cache *policies;
+    struct s3_oidc *oidc;
     struct s3_sweep sweep;
 };
 
