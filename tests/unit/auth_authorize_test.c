@@ -1,6 +1,7 @@
 #include "tests/support/unit.h"
 
 #include "auth/authorize.h"
+#include "auth/session.h"
 #include "auth/user_policy.h"
 
 /* What the options of `sluice user`, policies, sessions and bucket policies come to together. */
@@ -62,8 +63,9 @@ static void test_parties(void **state)
         struct auth_policy *session = policy_of(AUTH_POLICY_IDENTITY, rows[i].session);
         struct auth_policy *bucket = policy_of(AUTH_POLICY_BUCKET, rows[i].bucket);
         const struct auth_user user = {.policies = &attached, .policy_count = 1};
+        const struct auth_session narrowed = {.policies = {session}, .policy_count = 1};
         const struct auth_parties parties = {.user = rows[i].is_anonymous ? NULL : &user,
-                                             .session = session,
+                                             .session = session ? &narrowed : NULL,
                                              .bucket = bucket,
                                              .bucket_grants_nothing = rows[i].grants_nothing};
         enum auth_verdict verdict = ask(&parties, "s3:GetObject", "arn:aws:s3:::bkt/k");

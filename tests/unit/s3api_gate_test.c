@@ -71,6 +71,8 @@ static void test_forged_signatures_reach_nothing(void **state)
     struct str before = s3_engine_fingerprint(engine);
     for (size_t i = 0; i < s3_op_row_count; i++) {
         const struct s3_op_row *row = &s3_op_rows[i];
+        if (row->flags & S3_OP_STS) /* signed over its body: see tests/e2e/test_sts.py */
+            continue;
         for (int wire = S3_WIRE_SHA256; wire <= S3_WIRE_UNSIGNED_TRAILER; wire++) {
             for (size_t k = 0; k < ARRAY_SIZE(lies); k++) {
                 struct s3_call call = call_of(row, "bkt");

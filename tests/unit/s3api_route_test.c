@@ -240,7 +240,7 @@ static void test_allowed_methods(void **state)
     static const struct {
         const char *head, *methods;
     } rows[] = {
-        {"PUT /", "GET"},
+        {"PUT /", "GET, POST"},
         {"PATCH /b", "GET, HEAD, PUT, POST, DELETE"},
         {"POST /b/k", "GET, HEAD, PUT, DELETE"},
         {"POST /b?acl", "GET, PUT"},
