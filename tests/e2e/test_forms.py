@@ -64,6 +64,7 @@ def test_anonymous_form_needs_the_buckets_word(server, s3, bucket, folder):
         Policy='{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:PutObject", '
         f'"Resource": "arn:aws:s3:::{bucket}/drop/*"}}]}}',
     )
+    os.chmod(server.volume / bucket, 0o777)  # and the file system's word
     answer = post(form, b"x", success_action_status="201")
     assert answer.status_code == 201, answer.text
     assert "<Key>drop/a</Key>" in answer.text
