@@ -181,7 +181,8 @@ static int remove_name(struct meta *m, struct remove *r, unsigned flags)
 {
     if (r->parent == META_ROOT && str_is(r->name, META_TRASH_NAME))
         return -EPERM;
-    if (meta_is_trash(r->parent) && (!meta_ctx_is_root(r->ctx) || (r->directory && r->parent == META_TRASH)))
+    const bool hour = r->directory && r->parent == META_TRASH;
+    if (meta_is_trash(r->parent) && (!meta_ctx_is_root(r->ctx) || (hour && !(flags & META_TRASH_DUTY))))
         return -EPERM;
     if (m->options.read_only)
         return -EROFS;

@@ -151,6 +151,9 @@ bool meta_sticky_denies(const struct meta_ctx *ctx, const struct meta_attr *pare
 MUST_USE int meta_inherit(struct meta_txn *t, const struct meta_ctx *ctx, const struct meta_attr *parent, uint16_t mode,
                           uint16_t umask, struct meta_attr *attr);
 
+/* A flag of meta_rmdir beside META_SKIP_TRASH: the hours of the trash may go, for its duty (hourly.c) alone. */
+#define META_TRASH_DUTY 0x10000u
+
 /* What had a name and loses it (drop.c) ------------------------------------------------------------------------------------- */
 
 struct meta_drop {

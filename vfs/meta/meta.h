@@ -40,6 +40,8 @@ MUST_USE int meta_format(struct str url, const struct meta_settings *settings, b
 /* The setting record as last loaded, as a copy for meta_settings_free (settings.h). */
 MUST_USE struct meta_settings *meta_settings_copy(struct meta *m);
 bool meta_is_read_only(const struct meta *m);
+/* Calls fn for each client's session of the volume; fn runs inside a read transaction. */
+MUST_USE int meta_sessions(struct meta *m, meta_session_fn fn, void *arg);
 
 /* Nodes by name ----------------------------------------------------------------------------------------------------- */
 
