@@ -91,6 +91,8 @@ static const struct option options[] = {
      "BucketOwnerEnforced|BucketOwnerPreferred|ObjectWriter", false, NULL, "MODE",
      "of buckets without ownership controls of their own; with the last two access control lists count, and buckets are "
      "their owners' only"},
+    {"block-public-access", OPT_SWITCH, AT(block_public_access), "off", 0, 0, NULL, false, NULL, "on|off",
+     "for buckets without a PublicAccessBlock of their own: no public policies and access lists"},
 
     {"roles", OPT_TEXT, AT(roles), NULL, 0, 0, NULL, false, NULL, "FILE",
      "JSON: roles that sessions may take on, and the OpenID issuers whose tokens count; read again on SIGHUP"},

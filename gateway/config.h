@@ -33,6 +33,7 @@ struct gw_config {
     bool sigv2;
     uint32_t anonymous_uid, anonymous_gid; /* of requests without a signature, when the process is root */
     enum s3_ownership ownership;      /* BucketOwnerEnforced unless given */
+    bool block_public_access;         /* for buckets without a PublicAccessBlock of their own */
     bool read_only;
     const char *tls_cert, *tls_key;   /* PEM; both or none */
     uint32_t loops;                   /* event-loop threads; default: cores the process may use */

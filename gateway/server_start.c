@@ -227,6 +227,7 @@ static bool open_engine(struct gw_server *s)
     const struct vfs_cred anonymous = {.uid = c->anonymous_uid, .gid = c->anonymous_gid};
     struct s3_service_options options = {
         .anonymous = geteuid() == 0 ? &anonymous : NULL,
+        .block_public_access = c->block_public_access,
         .volume = s->volume,
         .identities = s->identities,
         .region = str_z(c->region),

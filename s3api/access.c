@@ -4,6 +4,7 @@
 #include "auth/session.h"
 #include "s3api/bucket.h"
 #include "s3api/ownership.h"
+#include "s3api/public_block.h"
 
 struct s3_access s3_access_of(const struct s3_op *op, struct str key, struct str version_id)
 {
@@ -37,6 +38,12 @@ struct str s3_access_principal(struct s3_op *op)
     return user ? arena_printf(op->arena, "arn:aws:iam::" S3_ACCOUNT_ID ":user/%.*s", STR_ARG(user->name)) : STR_EMPTY;
 }
 
+/* RestrictPublicBuckets keeps everybody out whose own policies do not reach here: nobody in particular, and others' accounts. */
+static bool is_restricted(struct s3_op *op, const struct s3_access *a)
+{
+    return auth_policy_is_public(a->policy->document) && s3_public_block_of(op, a->dir).restrict_policy;
+}
+
 /* What the policies say. owned: how far the caller's own reach, and the bucket's. */
 static enum auth_verdict policies_say(struct s3_op *op, const struct s3_access *a, const char *action,
                                       struct s3_owned_verdict owned)
@@ -62,6 +69,7 @@ static enum auth_verdict policies_say(struct s3_op *op, const struct s3_access *
         if (a->policy->is_unreadable)
             return AUTH_DENY;
         parties.bucket = a->policy->document;
+        parties.bucket_grants_nothing = !parties.user && is_restricted(op, a);
     }
     return auth_authorize(&parties, &r);
 }

@@ -83,6 +83,8 @@ enum s3_error s3_put_bucket_acl_finish(struct s3_op *op)
     if (error == S3_OK)
         error = asked_acl(op, &present, true, &asked);
     if (error == S3_OK)
+        error = s3_owned_check_public(op, op->bucket, &asked);
+    if (error == S3_OK)
         error = s3_owned_put_bucket_acl(op, op->bucket, &asked);
     return error == S3_OK ? s3_reply_empty(op, 200) : error;
 }
@@ -116,6 +118,8 @@ static enum s3_error store_acl(struct s3_op *op, struct s3_object *o)
     enum s3_error error = s3_owned_object_acl(op, &o->meta, &present);
     if (error == S3_OK)
         error = asked_acl(op, &present, false, &asked);
+    if (error == S3_OK)
+        error = s3_owned_check_public(op, op->bucket, &asked);
     if (error != S3_OK || s3_owned_of(op, op->bucket, op->req.bucket)->mode == S3_OWNER_ENFORCED)
         return error;
     o->meta.acl = s3_acl_pack(&asked, op->arena);

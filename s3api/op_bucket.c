@@ -36,6 +36,8 @@ static enum s3_error read_acl(struct s3_op *op, struct create *c)
     if (has_grants && c->ownership == S3_OWNER_ENFORCED)
         return S3_INVALID_BUCKET_ACL;
     enum s3_error error = s3_acl_from_headers(op, &context, &c->acl);
+    if (error == S3_OK && c->ownership != S3_OWNER_ENFORCED)
+        error = s3_owned_check_public(op, NULL, &c->acl);
     bool is_refused = error == S3_OK && c->ownership == S3_OWNER_ENFORCED && !s3_acl_is_private(&c->acl);
     return is_refused ? S3_INVALID_BUCKET_ACL : error;
 }

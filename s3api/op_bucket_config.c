@@ -16,7 +16,6 @@ static const struct {
     {"encryption", S3_NO_SUCH_ENCRYPTION},
     {"website", S3_NO_SUCH_WEBSITE},
     {"replication", S3_NO_SUCH_REPLICATION},
-    {"publicAccessBlock", S3_NO_SUCH_PUBLIC_ACCESS_BLOCK},
     {"object-lock", S3_NO_SUCH_OBJECT_LOCK},
     {"analytics", S3_NO_SUCH_CONFIGURATION},
     {"intelligent-tiering", S3_NO_SUCH_CONFIGURATION},

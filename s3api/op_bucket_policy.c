@@ -2,6 +2,7 @@
 #include "s3api/bucket.h"
 #include "s3api/op_handlers.h"
 #include "s3api/policy_cache.h"
+#include "s3api/public_block.h"
 #include "s3api/xml.h"
 
 /* The document is kept and answered byte for byte as it was put; what it means is read by policy_cache.c. */
@@ -34,7 +35,11 @@ enum s3_error s3_put_bucket_policy_finish(struct s3_op *op)
     CLEANUP(buf_done) struct buf reason = buf_make(2 * LIMIT_POLICY_BYTES);
     if (auth_policy_parse(AUTH_POLICY_BUCKET, document, op->req.bucket, &policy, &reason) < 0)
         return s3_fail(op, S3_MALFORMED_POLICY, "%.*s", STR_ARG(str_first(buf_str(&reason), LIMIT_TARGET_BYTES / 2)));
+    bool is_public = auth_policy_is_public(policy);
     auth_policy_unref(policy);
+    if (is_public && s3_public_block_of(op, op->bucket).block_policy)
+        return s3_fail(op, S3_ACCESS_DENIED, "Public policies are blocked by the BlockPublicPolicy setting of the bucket's "
+                                             "PublicAccessBlock.");
     enum s3_error error = s3_bucket_config_put(op, S3_POLICY_CONFIG, document);
     return error == S3_OK ? s3_reply_empty(op, 204) : error;
 }

@@ -46,6 +46,11 @@ enum s3_error s3_put_bucket_policy_finish(struct s3_op *op);
 enum s3_error s3_delete_bucket_policy_begin(struct s3_op *op);
 enum s3_error s3_get_bucket_policy_status_begin(struct s3_op *op);
 
+/* op_public_block.c */
+enum s3_error s3_get_public_access_block_begin(struct s3_op *op);
+enum s3_error s3_put_public_access_block_finish(struct s3_op *op);
+enum s3_error s3_delete_public_access_block_begin(struct s3_op *op);
+
 /* op_list.c: the three listings differ in their parameters and documents only. */
 enum s3_error s3_list_objects_begin(struct s3_op *op);
 enum s3_error s3_list_objects_v2_begin(struct s3_op *op);

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "s3api/bucket.h"
+#include "s3api/public_block.h"
 #include "s3api/service.h"
 
 #define NO_CONTROLS "none"
@@ -180,6 +181,12 @@ static enum s3_error look_at(struct s3_op *op, const struct s3_access *a, struct
     return error;
 }
 
+static unsigned permits_of(struct s3_op *op, const struct s3_access *a, const struct s3_acl *acl)
+{
+    bool with_public = !s3_acl_is_public(acl) || !s3_public_block_of(op, a->dir).ignore_acls;
+    return s3_acl_permits(acl, caller_id(op), with_public);
+}
+
 static struct s3_owned_verdict ask_of_object(struct s3_op *op, const struct s3_access *a, const struct s3_owned *owned,
                                              const struct rule *rule)
 {
@@ -191,7 +198,7 @@ static struct s3_owned_verdict ask_of_object(struct s3_op *op, const struct s3_a
     struct str owner_id = owner_of(owned, &meta);
     unsigned permits = is_caller(op, owner_id) ? S3_PERMIT_READ_ACP | S3_PERMIT_WRITE_ACP : 0; /* always */
     s3_acl_unpack(meta.acl, owner_id, op->arena, &acl);
-    permits |= s3_acl_permits(&acl, caller_id(op), true);
+    permits |= permits_of(op, a, &acl);
     return (struct s3_owned_verdict){
         .is_own = is_caller(op, owner_id),
         .is_granted = (permits & rule->permit) != 0,
@@ -209,7 +216,7 @@ struct s3_owned_verdict s3_owned_ask(struct s3_op *op, const struct s3_access *a
         return ask_of_object(op, a, owned, rule);
     return (struct s3_owned_verdict){
         .is_own = is_caller(op, owned->owner_id),
-        .is_granted = rule && (s3_acl_permits(&owned->acl, caller_id(op), true) & rule->permit) != 0,
+        .is_granted = rule && (permits_of(op, a, &owned->acl) & rule->permit) != 0,
     };
 }
 
@@ -238,6 +245,14 @@ bool s3_owned_is_callers(struct s3_op *op, struct str bucket)
 
 /* Lists of objects and buckets ----------------------------------------------------------------------------------- */
 
+enum s3_error s3_owned_check_public(struct s3_op *op, struct vfs_dir *bucket, const struct s3_acl *acl)
+{
+    if (!s3_acl_is_public(acl) || !s3_public_block_of(op, bucket).block_acls)
+        return S3_OK;
+    return s3_fail(op, S3_ACCESS_DENIED,
+                   "Public access control lists are blocked by the BlockPublicAcls setting of the bucket's PublicAccessBlock.");
+}
+
 /* The only list that says what is so anyway, in its canned form. */
 static enum s3_error check_enforced(struct s3_op *op)
 {
@@ -264,6 +279,8 @@ enum s3_error s3_owned_new_object(struct s3_op *op, struct s3_objmeta *meta)
     struct str writer = is_given || !op->auth.user ? owned->owner_id : op->auth.user->id;
     const struct s3_acl_context context = {.owner_id = writer, .bucket_owner_id = owned->owner_id};
     enum s3_error error = s3_acl_from_headers(op, &context, &acl);
+    if (error == S3_OK)
+        error = s3_owned_check_public(op, op->bucket, &acl);
     if (error != S3_OK)
         return error;
     meta->owner_id = str_eq(writer, owned->owner_id) ? STR_EMPTY : writer;

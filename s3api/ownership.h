@@ -49,6 +49,8 @@ enum s3_error s3_owned_put_mode(struct s3_op *op, struct vfs_dir *bucket, enum s
 enum s3_error s3_owned_delete_mode(struct s3_op *op);
 /* Sets the list of an open bucket; nothing is kept of the private one. */
 enum s3_error s3_owned_put_bucket_acl(struct s3_op *op, struct vfs_dir *bucket, const struct s3_acl *acl);
+/* S3_ACCESS_DENIED for a list that is public where such lists are blocked (public_block.h). */
+enum s3_error s3_owned_check_public(struct s3_op *op, struct vfs_dir *bucket, const struct s3_acl *acl);
 /* Owner and list of an object that the request makes, by its headers, into *meta. S3_ACL_NOT_SUPPORTED where lists do not count. */
 enum s3_error s3_owned_new_object(struct s3_op *op, struct s3_objmeta *meta);
 /* The object's list as it counts, or as it is derived. */

@@ -36,6 +36,7 @@ int s3_service_new(const struct s3_service_options *options, struct s3_service *
         s->anonymous = anonymous;
     }
     s->sigv2 = options->sigv2;
+    s->block_public_access = options->block_public_access;
     s->read_only = options->read_only;
     s->ownership = options->ownership;
     s->upload_expiry_s = options->upload_expiry_s;

@@ -55,6 +55,7 @@ struct s3_service_options {
     bool read_only;               /* every writing operation is refused */
     s3_fetch_fn fetch;            /* keys of web identities; NULL: none are accepted */
     void *fetch_data;
+    bool block_public_access;     /* for buckets that have no PublicAccessBlock of their own */
     uint64_t upload_expiry_s;     /* multipart uploads older than this may be cleaned; 0: never */
 };
 

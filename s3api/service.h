@@ -26,7 +26,7 @@ struct s3_service {
     struct auth_live *identities; /* borrowed */
     struct str region, domain, single_bucket;
     const struct vfs_cred *anonymous; /* NULL: the process itself */
-    bool sigv2, read_only;
+    bool sigv2, read_only, block_public_access;
     enum s3_ownership ownership;
     uint64_t upload_expiry_s;
     struct arena *texts; /* holds the strings above */

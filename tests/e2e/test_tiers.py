@@ -42,7 +42,6 @@ BUCKET = (
             "website",
             "replication",
             "object-lock",
-            "publicAccessBlock",
             "encryption",
             "versioning",
             "accelerate",

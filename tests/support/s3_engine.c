@@ -11,6 +11,7 @@
 #include "auth/store.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/encode.h"
 #include "vfs/vfs.h"
 
@@ -60,6 +61,7 @@ struct s3_engine *s3_engine_new(const struct s3_engine_options *options)
         .single_bucket = str_z(o->single_bucket),
         .sigv2 = o->sigv2,
         .ownership = o->ownership,
+        .block_public_access = o->block_public_access,
         .read_only = o->read_only,
         .upload_expiry_s = o->upload_expiry_s,
     };
@@ -537,6 +539,20 @@ struct s3_answer *s3_do(struct s3_engine *e, const char *method, const char *tar
 
 /* Looking at answers
  * ---------------------------------------------------------------------------------------------------- */
+
+struct s3_answer *s3_put_document(struct s3_engine *e, const char *target, const char *document)
+{
+    uint8_t md5[DIGEST_SIZE_MAX];
+    struct buf header = buf_make(100);
+    struct s3_call call = {.method = "PUT", .target = target, .body = str_z(document)};
+    digest_bytes(DIGEST_MD5, call.body, md5);
+    buf_addz(&header, "Content-MD5: ");
+    buf_add_base64(&header, md5, 16);
+    call.headers[0] = buf_z(&header);
+    struct s3_answer *answer = s3_call(e, &call);
+    buf_done(&header);
+    return answer;
+}
 
 struct str s3_answer_header(const struct s3_answer *a, const char *name)
 {

@@ -16,7 +16,7 @@ struct s3_engine_options {
     const char *region;        /* NULL: us-east-1 */
     const char *domain;        /* NULL: none */
     const char *single_bucket; /* NULL: none */
-    bool sigv2, read_only;
+    bool sigv2, read_only, block_public_access;
     enum s3_ownership ownership;
     uint64_t upload_expiry_s;
     bool sidecar; /* records in the sidecar instead of xattrs */
@@ -92,6 +92,8 @@ struct s3_answer {
 struct s3_answer *s3_call(struct s3_engine *e, const struct s3_call *call);
 /* Signed by the administrator, without headers. body NULL: none. */
 struct s3_answer *s3_do(struct s3_engine *e, const char *method, const char *target, const char *body);
+/* A document that S3 wants a checksum of, put by the administrator with its Content-MD5. */
+struct s3_answer *s3_put_document(struct s3_engine *e, const char *target, const char *document);
 /* ptr NULL when absent. */
 struct str s3_answer_header(const struct s3_answer *a, const char *name);
 /* Text of the first <name> of the body, as written (entities stay); ptr NULL when absent. */

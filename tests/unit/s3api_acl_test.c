@@ -474,6 +474,54 @@ static void test_controls_of_a_new_bucket(void **state UNUSED)
     assert_answer(call("alice", "PUT", "/closed", "x-amz-acl: public-read", NULL), 400, "InvalidBucketAclWithObjectOwnership");
 }
 
+/* PublicAccessBlock (SEC-40) */
+
+static void block(const char *element)
+{
+    const char *document = arena_printf(s3_engine_arena(engine),
+                                        "<PublicAccessBlockConfiguration><%s>true</%s></PublicAccessBlockConfiguration>",
+                                        element, element)
+                               .ptr;
+    assert_answer(s3_put_document(engine, "/bkt?publicAccessBlock", document), 200, NULL);
+}
+
+static void test_public_lists_are_ignored(void **state UNUSED)
+{
+    put_acl("/bkt?acl", "public-read-write");
+    put_acl("/bkt/k?acl", "public-read");
+    assert_answer(call("alice", "PUT", "/bkt/a", "x-amz-acl: authenticated-read", "x"), 200, NULL);
+    assert_int_equal(status(NULL, "GET", "/bkt/k"), 200);
+    assert_int_equal(status(NULL, "PUT", "/bkt/n"), 200);
+    assert_int_equal(status("bob", "GET", "/bkt/a"), 200);
+    block("IgnorePublicAcls");
+    static const char *const others[] = {NULL, "bob"};
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+        assert_int_equal(status(others[i], "GET", "/bkt/k"), 403);
+        assert_int_equal(status(others[i], "HEAD", "/bkt/k"), 403);
+        assert_int_equal(status(others[i], "GET", "/bkt/a"), 403);
+        assert_int_equal(status(others[i], "GET", "/bkt"), 403);
+        assert_int_equal(status(others[i], "PUT", "/bkt/n2"), 403);
+        assert_int_equal(status(others[i], "POST", "/bkt/n2?uploads"), 403);
+        assert_int_equal(status(others[i], "DELETE", "/bkt/n"), 403);
+    }
+    assert_int_equal(status("alice", "GET", "/bkt/k"), 200);
+}
+
+static void test_public_lists_are_blocked(void **state UNUSED)
+{
+    block("BlockPublicAcls");
+    static const char public[] = "x-amz-acl: public-read", authenticated[] = "x-amz-acl: authenticated-read";
+    assert_answer(call("alice", "PUT", "/bkt?acl", public, NULL), 403, "AccessDenied");
+    assert_answer(call("alice", "PUT", "/bkt/k?acl", public, NULL), 403, "AccessDenied");
+    assert_answer(call("alice", "PUT", "/bkt/k?acl", authenticated, NULL), 403, "AccessDenied");
+    assert_answer(call("alice", "PUT", "/bkt/n", public, "x"), 403, "AccessDenied");
+    assert_answer(call("alice", "POST", "/bkt/n?uploads", public, NULL), 403, "AccessDenied");
+    const char *grant = "x-amz-grant-read: uri=\"" GROUP("global/AllUsers") "\"";
+    assert_answer(call("alice", "PUT", "/bkt/n", grant, "x"), 403, "AccessDenied");
+    assert_int_equal(status("alice", "HEAD", "/bkt/n"), 404);
+    assert_answer(call("alice", "PUT", "/bkt/n", "x-amz-acl: bucket-owner-read", "x"), 200, NULL);
+}
+
 int main(void)
 {
 #define WITH_ENGINE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -494,6 +542,8 @@ int main(void)
         WITH_ENGINE(test_whose_buckets_are_listed),
         WITH_ENGINE(test_copy_sources),
         WITH_ENGINE(test_deletions_in_a_batch),
+        WITH_ENGINE(test_public_lists_are_ignored),
+        WITH_ENGINE(test_public_lists_are_blocked),
         WITH_ENFORCED(test_controls),
         WITH_ENFORCED(test_controls_of_a_new_bucket),
     };

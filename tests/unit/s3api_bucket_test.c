@@ -391,7 +391,6 @@ static void test_answers_of_an_unconfigured_bucket(void **state)
         {"PUT", "notification", 501, "NotImplemented"},
         {"PUT", "versioning", 501, "NotImplemented"},
         {"PUT", "replication", 501, "NotImplemented"},
-        {"PUT", "publicAccessBlock", 501, "NotImplemented"},
         {"PUT", "object-lock", 501, "NotImplemented"},
         {"PUT", "logging", 501, "NotImplemented"},
         {"DELETE", "policy", 204, NULL},

@@ -265,6 +265,99 @@ static void test_user_of_another_bucket(void **state)
     assert_int_equal(status_of(NULL, "GET", "/bkt/public/k", NULL), 403);
 }
 
+/* PublicAccessBlock (SEC-40) */
+
+#define BLOCK(elements) "<PublicAccessBlockConfiguration>" elements "</PublicAccessBlockConfiguration>"
+
+static void put_block(const char *document, int status)
+{
+    assert_int_equal(s3_put_document(engine, "/bkt?publicAccessBlock", document)->status, status);
+}
+
+static void test_public_block_document(void **state)
+{
+    (void)state;
+    assert_answer(s3_do(engine, "GET", "/bkt?publicAccessBlock", NULL), 404, "NoSuchPublicAccessBlockConfiguration");
+    put_block(BLOCK("<BlockPublicPolicy>TRUE</BlockPublicPolicy><IgnorePublicAcls>false</IgnorePublicAcls>"), 200);
+    const struct s3_answer *a = s3_do(engine, "GET", "/bkt?publicAccessBlock", NULL);
+    assert_str(s3_answer_element(a, "BlockPublicPolicy"), "true");
+    assert_str(s3_answer_element(a, "BlockPublicAcls"), "false");
+    assert_str(s3_answer_element(a, "IgnorePublicAcls"), "false");
+    assert_str(s3_answer_element(a, "RestrictPublicBuckets"), "false");
+    put_block(BLOCK("<BlockPublicPolicy>perhaps</BlockPublicPolicy>"), 400);
+    put_block(BLOCK("<BlockEverything>true</BlockEverything>"), 400);
+    put_block("<Other/>", 400);
+    assert_str(s3_answer_element(s3_do(engine, "GET", "/bkt?publicAccessBlock", NULL), "BlockPublicPolicy"), "true");
+    assert_answer(s3_do(engine, "DELETE", "/bkt?publicAccessBlock", NULL), 204, NULL);
+    assert_answer(s3_do(engine, "GET", "/bkt?publicAccessBlock", NULL), 404, "NoSuchPublicAccessBlockConfiguration");
+}
+
+static void test_public_policies_are_blocked(void **state)
+{
+    (void)state;
+    static const char public[] = DOCUMENT(STATEMENT("Allow", ANYBODY, "\"s3:GetObject\"", ALL, ""));
+    static const char others[] = DOCUMENT(STATEMENT("Allow", USER("alice"), "\"s3:GetObject\"", ALL, "") "," STATEMENT(
+        "Allow", ANYBODY, "\"s3:GetObject\"", ALL, IF("\"IpAddress\":{\"aws:SourceIp\":\"10.0.0.0/8\"}")));
+    put_block(BLOCK("<BlockPublicPolicy>true</BlockPublicPolicy>"), 200);
+    assert_answer(s3_do(engine, "PUT", "/bkt?policy", public), 403, "AccessDenied");
+    assert_answer(s3_do(engine, "GET", "/bkt?policy", NULL), 404, "NoSuchBucketPolicy");
+    put_policy(others);
+    put_block(BLOCK("<BlockPublicPolicy>false</BlockPublicPolicy>"), 200);
+    put_policy(public);
+    /* One that is there already goes on to count. */
+    put_block(BLOCK("<BlockPublicPolicy>true</BlockPublicPolicy>"), 200);
+    assert_int_equal(status_of(NULL, "GET", "/bkt/public/k", NULL), 200);
+}
+
+static void test_public_buckets_are_restricted(void **state)
+{
+    (void)state;
+    s3_engine_add_user(engine, "limited", "other", false);
+    put_policy(DOCUMENT(STATEMENT("Allow", ANYBODY, "[\"s3:GetObject\",\"s3:ListBucket\",\"s3:PutObject\"]", BOTH, "")));
+    static const struct {
+        const char *method, *target, *header;
+    } rows[] = {
+        {"GET", "/bkt/public/k", NULL},
+        {"HEAD", "/bkt/public/k", NULL},
+        {"GET", "/bkt", NULL},
+        {"HEAD", "/bkt", NULL},
+        {"PUT", "/bkt/new", NULL},
+        {"POST", "/bkt/new?uploads", NULL},
+        {"GET", "/bkt/public/k", "If-Modified-Since: Tue, 01 Jan 2030 00:00:00 GMT"},
+    };
+    put_block(BLOCK("<RestrictPublicBuckets>true</RestrictPublicBuckets>"), 200);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        assert_int_equal(status_of(NULL, rows[i].method, rows[i].target, rows[i].header), 403);
+        assert_int_not_equal(status_of("limited", rows[i].method, rows[i].target, rows[i].header), 403);
+    }
+    assert_str(s3_answer_element(s3_do(engine, "GET", "/bkt?policyStatus", NULL), "IsPublic"), "true");
+    assert_answer(s3_do(engine, "DELETE", "/bkt?publicAccessBlock", NULL), 204, NULL);
+    assert_int_equal(status_of(NULL, "GET", "/bkt/public/k", NULL), 200);
+    /* One that cannot be read blocks. */
+    char command[300];
+    put_block(BLOCK("<RestrictPublicBuckets>false</RestrictPublicBuckets>"), 200);
+    snprintf(command, sizeof(command), "echo nonsense > %s/bkt/.sluice/config/public-block", s3_engine_root(engine));
+    assert_int_equal(system(command), 0);
+    assert_int_equal(status_of(NULL, "GET", "/bkt/public/k", NULL), 403);
+}
+
+/* The gateway's default, and a bucket that has its own. */
+static void test_public_access_is_blocked_by_default(void **state)
+{
+    (void)state;
+    static const char public[] = DOCUMENT(STATEMENT("Allow", ANYBODY, "\"s3:GetObject\"", ALL, ""));
+    struct s3_engine *open = engine;
+    struct s3_engine_options options = {.block_public_access = true};
+    engine = s3_engine_new(&options);
+    assert_answer(s3_do(engine, "PUT", "/bkt", NULL), 200, NULL);
+    assert_str(s3_answer_element(s3_do(engine, "GET", "/bkt?publicAccessBlock", NULL), "RestrictPublicBuckets"), "true");
+    assert_answer(s3_do(engine, "PUT", "/bkt?policy", public), 403, "AccessDenied");
+    put_block(BLOCK(""), 200);
+    put_policy(public);
+    s3_engine_free(engine);
+    engine = open;
+}
+
 /* Conditions */
 
 static void test_conditions(void **state)
@@ -428,6 +521,10 @@ int main(void)
         WITH_ENGINE(test_anonymous_listing_and_writing),
         WITH_ENGINE(test_deny_wins),
         WITH_ENGINE(test_nobody_is_locked_out_for_ever),
+        WITH_ENGINE(test_public_block_document),
+        WITH_ENGINE(test_public_policies_are_blocked),
+        WITH_ENGINE(test_public_buckets_are_restricted),
+        WITH_ENGINE(test_public_access_is_blocked_by_default),
         WITH_ENGINE(test_policies_of_others),
         WITH_ENGINE(test_unreadable_policy_denies),
         WITH_ENGINE(test_user_of_another_bucket),
