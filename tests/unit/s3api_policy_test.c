@@ -97,7 +97,7 @@ static void test_refused_documents_are_not_kept(void **state)
     assert_str(s3_do(engine, "GET", "/bkt?policy", NULL)->body, before);
 }
 
-/* Every row that a policy can speak of has an action that there is. */
+/* Every row that a policy can speak of has an action that there is (SEC-02). */
 static void test_actions_of_all_rows(void **state)
 {
     (void)state;
@@ -176,7 +176,7 @@ static void test_anonymous_listing_and_writing(void **state)
     assert_int_equal(status_of(NULL, "PUT", "/bkt/new", "x-amz-tagging: a=b"), 403);
 }
 
-/* Deny */
+/* Deny (SEC-34) */
 
 static void test_deny_wins(void **state)
 {
