@@ -197,7 +197,8 @@ struct gw_exchange *gw_exchange_new(const struct gw_bridge *bridge, struct gw_lo
 void gw_exchange_go(struct gw_exchange *x)
 {
     CHECK(gw_loop_is_current(x->loop));
-    gw_workers_submit(x->bridge->workers, &x->job);
+    if (!gw_exchange_try_quick(x))
+        gw_workers_submit(x->bridge->workers, &x->job);
 }
 
 enum gw_stage gw_exchange_stage(struct gw_exchange *x)

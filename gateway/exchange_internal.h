@@ -78,8 +78,11 @@ struct gw_exchange {
 /* Runs the next step if there is something to do and none is under way. The lock is held. */
 void gw_exchange_schedule(struct gw_exchange *x);
 void gw_exchange_step(struct gw_job *job, uint64_t waited_ns);
+/* Does all of the request that can be done without waiting: true when the reply is there, false when a step has to begin.
+ * Thread: loop, before the first step. */
+bool gw_exchange_try_quick(struct gw_exchange *x);
 
-/* exchange_reply.c; on a worker, from a step */
+/* exchange_reply.c; on a worker, from a step, or on the loop by gw_exchange_try_quick */
 
 /* Makes the engine's reply the exchange's. The exchange's lock is not held. */
 void gw_exchange_publish(struct gw_exchange *x);

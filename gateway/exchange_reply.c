@@ -73,7 +73,9 @@ static bool take_small_file(struct gw_exchange *x, const struct s3_reply *r, str
     struct chunk *c = r->length <= CHUNK_SIZE ? gw_chunks_try(x->bridge->chunks) : NULL;
     if (!c)
         return false;
-    ssize_t got = vfs_read(r->file, c->data, (size_t)r->length, r->file_offset);
+    bool may_wait = gw_worker_is_current();
+    ssize_t got = may_wait ? vfs_read(r->file, c->data, (size_t)r->length, r->file_offset)
+                           : vfs_read_nowait(r->file, c->data, (size_t)r->length, r->file_offset);
     if (got != r->length) {
         gw_chunks_put(x->bridge->chunks, c);
         return false;

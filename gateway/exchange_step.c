@@ -265,6 +265,27 @@ static bool leave(struct gw_exchange *x, enum todo *out_todo)
     return true;
 }
 
+/* Most small reads of what is in memory end here: handing them to a worker and back would take longer than doing them. */
+bool gw_exchange_try_quick(struct gw_exchange *x)
+{
+    CHECK(gw_loop_is_current(x->loop));
+    bool is_read = str_is(x->head.method, "GET") || str_is(x->head.method, "HEAD");
+    if (!is_read || x->incoming.has_body)
+        return false;
+    x->op = s3_begin_quick(x->bridge->s3, &x->incoming, x->arena);
+    if (!x->op)
+        return false;
+    x->state = s3_state(x->op);
+    gw_exchange_publish(x);
+    if (!x->op_needed)
+        do_end(x);
+    mutex_lock(&x->lock);
+    x->scheduled = false;
+    gw_exchange_schedule(x);
+    mutex_unlock(&x->lock);
+    return true;
+}
+
 void gw_exchange_step(struct gw_job *job, uint64_t waited_ns)
 {
     struct gw_exchange *x = container_of(job, struct gw_exchange, job);

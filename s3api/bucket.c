@@ -44,7 +44,8 @@ static enum s3_error open_checked(struct s3_op *op, struct str name, const char 
     CLEANUP(vfs_dir_closep) struct vfs_dir *dir = NULL;
     if (!bucket_path(op, name, &path))
         return S3_NO_SUCH_BUCKET;
-    int r = vfs_dir_open(vfs_root(op->service->volume), path, op->cred, &dir);
+    struct vfs_dir *root = vfs_root(op->service->volume);
+    int r = op->quick ? vfs_dir_open_nowait(root, path, &dir) : vfs_dir_open(root, path, op->cred, &dir);
     if (r < 0)
         return s3_fail_errno(op, r, S3_FOR_BUCKET);
     enum s3_error error = check_owner(op, name, owner_header);
@@ -112,6 +113,8 @@ enum s3_error s3_bucket_record(struct s3_op *op, struct str name, struct s3_buck
     CLEANUP(buf_done) struct buf text = buf_make(RECORD_BYTES_MAX);
     if (!bucket_path(op, name, &path))
         return S3_NO_SUCH_BUCKET;
+    if (op->quick)
+        return s3_fail_errno(op, -EAGAIN, S3_FOR_BUCKET);
     int r = vfs_open(vfs_root(op->service->volume), path, NULL, VFS_OPEN_DIRECTORY, &file, &attr);
     if (r < 0)
         return s3_fail_errno(op, r, S3_FOR_BUCKET);
@@ -178,6 +181,8 @@ enum s3_error s3_bucket_config_peek(struct s3_op *op, struct str bucket, const c
     CLEANUP(vfs_dir_closep) struct vfs_dir *dir = NULL;
     if (!bucket_path(op, bucket, &path))
         return S3_NO_SUCH_BUCKET;
+    if (op->quick)
+        return s3_fail_errno(op, -EAGAIN, S3_FOR_BUCKET);
     int r = vfs_dir_open(vfs_root(op->service->volume), path, NULL, &dir);
     return r < 0 ? s3_fail_errno(op, r, S3_FOR_BUCKET) : s3_bucket_config_read(op, dir, name, out);
 }

@@ -95,6 +95,7 @@ static const char *looked_up_text(enum s3_looked_up what)
 enum s3_error s3_fail_errno(struct s3_op *op, int negative_errno, enum s3_looked_up what)
 {
     CHECK(negative_errno < 0);
+    op->would_wait = op->would_wait || (op->quick && negative_errno == -EAGAIN);
     enum s3_error error = S3_INTERNAL_ERROR;
     for (size_t i = 0; i < ARRAY_SIZE(by_errno); i++)
         if (by_errno[i].number == -negative_errno)

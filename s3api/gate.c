@@ -9,6 +9,8 @@
 #include "s3api/access.h"
 #include "s3api/bucket.h"
 #include "s3api/key.h"
+#include "s3api/ownership.h"
+#include "s3api/plain.h"
 #include "s3api/route.h"
 #include "s3api/service.h"
 
@@ -225,6 +227,22 @@ static enum s3_error check_names(const struct s3_op *op)
     return is_named && !is_single && !s3_bucket_name_is_valid(bucket) ? S3_INVALID_BUCKET_NAME : S3_OK;
 }
 
+/* What the bucket's own documents say of who may do what. Most buckets have none. */
+static void load_rules(struct s3_op *op)
+{
+    static const struct s3_owned of_plain = {.mode = S3_OWNER_ENFORCED, .has_controls = true};
+    bool is_plain = s3_plain_is(op);
+    if (is_plain && op->service->ownership == S3_OWNER_ENFORCED) {
+        op->owned = &of_plain;
+        return;
+    }
+    op->would_wait = op->quick; /* to read them, and what conditions may ask for */
+    if (op->quick || is_plain)
+        return;
+    op->policy = s3_policy_load(op, op->bucket, op->req.bucket);
+    s3_plain_learn(op);
+}
+
 /* The bucket is opened first, since its policy has a say; whether it is there shows to those only who may know. */
 static enum s3_error pass_bucket(struct s3_op *op)
 {
@@ -232,13 +250,20 @@ static enum s3_error pass_bucket(struct s3_op *op)
     enum s3_error opened = has_bucket ? s3_bucket_open(op, op->req.bucket, &op->bucket) : S3_OK;
     struct s3_error_detail detail = op->detail;
     if (op->bucket)
-        op->policy = s3_policy_load(op, op->bucket, op->req.bucket);
+        load_rules(op);
+    if (op->would_wait)
+        return S3_AGAIN;
     op->detail = (struct s3_error_detail){0};
     enum s3_error error = authorise(op);
     if (error != S3_OK)
         return error;
     op->detail = detail;
     return opened;
+}
+
+static bool may_be_quick(const struct s3_op *op)
+{
+    return op->row && op->row->flags & S3_OP_QUICK;
 }
 
 enum s3_error s3_gate(struct s3_op *op)
@@ -249,6 +274,8 @@ enum s3_error s3_gate(struct s3_op *op)
         return error;
     enum s3_route_verdict verdict = s3_route(&op->req, &route);
     op->row = route.row;
+    if (op->quick && !may_be_quick(op))
+        return S3_AGAIN;
     op->identities = auth_live_get(op->service->identities);
     if (op->row && op->row->flags & S3_OP_STS)
         return S3_OK;
@@ -260,6 +287,8 @@ enum s3_error s3_gate(struct s3_op *op)
     if (op->row->flags & S3_OP_FORM)
         return op->service->read_only ? S3_READ_ONLY : S3_OK;
     take_posix_identity(op);
+    if (op->quick && op->cred)
+        return S3_AGAIN;
     return pass_bucket(op);
 }
 

@@ -32,6 +32,7 @@ enum {
     S3_OP_ANONYMOUS = 32, /* answers anybody and reveals nothing: CORS preflights, browser forms (signed in their body) */
     S3_OP_STS = 1024, /* the Security Token Service: signed as such, over the body (s3_gate_sts) */
     S3_OP_FORM = 512, /* a browser form: who asks, and for which key, stands in its body (s3_gate_form) */
+    S3_OP_QUICK = 4096,      /* may succeed without waiting for anything (s3_begin_quick) */
     S3_OP_POLICY = 128,      /* about the bucket's policy, which cannot refuse it to the owner */
     S3_OP_BODY_ACCESS = 256, /* what is to be allowed stands in the body: the operation asks s3_access_check itself */
     S3_OP_OBJECT_CHECKSUM = 64 /* x-amz-checksum-* describes the object to be, not the body (CompleteMultipartUpload) */
@@ -97,6 +98,8 @@ struct s3_op {
     struct s3_request req;
     enum s3_state state;
     enum s3_error error;         /* S3_OK until the reply is an error */
+    bool quick;                  /* by s3_begin_quick: may not wait, and fails with whatever where it would have to */
+    bool would_wait;             /* it had to, so that nothing it says counts */
     bool begun;                  /* the gate let it pass: the row's end is due */
     const char *error_cause;     /* for the log */
     struct s3_error_detail detail; /* extra elements of the error document */

@@ -196,9 +196,9 @@ const struct s3_op_row s3_op_rows[] = {
 
     /* Objects */
     {.name = "GetObject", .action = "s3:GetObject", .version_action = "s3:GetObjectVersion", .level = S3_LEVEL_OBJECT, .method = "GET",
-     .begin = s3_get_object_begin, .end = s3_get_object_end},
+     .flags = S3_OP_QUICK, .begin = s3_get_object_begin, .end = s3_get_object_end},
     {.name = "HeadObject", .action = "s3:GetObject", .version_action = "s3:GetObjectVersion", .level = S3_LEVEL_OBJECT, .method = "HEAD",
-     .begin = s3_head_object_begin, .end = s3_head_object_end},
+     .flags = S3_OP_QUICK, .begin = s3_head_object_begin, .end = s3_head_object_end},
     {.name = "PutObject", .action = "s3:PutObject", .level = S3_LEVEL_OBJECT, .method = "PUT",
      .body = S3_BODY_KIND_STREAM, .flags = S3_OP_WRITE | S3_OP_UNSIGNED_TRAILER, .begin = s3_put_object_begin,
      .sink = s3_put_object_sink, .finish = s3_put_object_finish, .end = s3_put_object_end},

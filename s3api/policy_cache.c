@@ -114,15 +114,17 @@ struct s3_policy s3_policy_load(struct s3_op *op, struct vfs_dir *bucket, struct
     struct vfs_attr attr;
     struct s3_policy policy = {0};
     CLEANUP(vfs_closep) struct vfs_file *file = NULL;
-    int r = vfs_open(bucket, STR(PATH), NULL, VFS_OPEN_READ, &file, &attr);
+    /* A look costs less than opening, and nearly always says that there is none. */
+    int r = vfs_lookup(bucket, STR(PATH), NULL, &attr);
+    if (r == 0 && find(op->service->policies, name, vfs_attr_version(&attr), &policy))
+        return policy;
+    if (r == 0)
+        r = vfs_open(bucket, STR(PATH), NULL, VFS_OPEN_READ, &file, &attr);
     if (r == -ENOENT || r == -ENOTDIR)
         return policy;
     if (r < 0)
         return unreadable(name, strerrorname_np(-r));
-    struct vfs_version version = vfs_attr_version(&attr);
-    if (find(op->service->policies, name, version, &policy))
-        return policy;
     policy = read_document(file, &attr, name);
-    keep(op->service->policies, name, version, &policy);
+    keep(op->service->policies, name, vfs_attr_version(&attr), &policy);
     return policy;
 }

@@ -14,6 +14,7 @@
 #include "s3api/multipart.h"
 #include "s3api/oidc.h"
 #include "s3api/op.h"
+#include "s3api/plain.h"
 #include "s3api/service.h"
 
 /* Service */
@@ -42,6 +43,7 @@ int s3_service_new(const struct s3_service_options *options, struct s3_service *
     s->upload_expiry_s = options->upload_expiry_s;
     s->policies = s3_policy_cache_new();
     s->oidc = s3_oidc_new(options->fetch, options->fetch_data);
+    s->plain = s3_plain_cache_new();
     *out = s;
     return 0;
 }
@@ -52,6 +54,7 @@ void s3_service_free(struct s3_service *s)
         return;
     s3_policy_cache_free(s->policies);
     s3_oidc_free(s->oidc);
+    s3_plain_cache_free(s->plain);
     arena_free(s->texts);
     free(s);
 }
@@ -113,7 +116,7 @@ static enum s3_error begin(struct s3_op *op, enum s3_error parsed)
     return op->row->begin ? s3_access_hide_absence(op, op->row->begin(op)) : S3_OK;
 }
 
-struct s3_op *s3_begin(struct s3_service *s, const struct s3_incoming *in, struct arena *arena)
+static struct s3_op *op_new(struct s3_service *s, const struct s3_incoming *in, struct arena *arena)
 {
     struct s3_op *op = arena_new_of(arena, struct s3_op);
     op->service = s;
@@ -121,6 +124,12 @@ struct s3_op *s3_begin(struct s3_service *s, const struct s3_incoming *in, struc
     op->in = *in;
     op->state = S3_BODY;
     op->out = buf_make(LIMIT_XML_REPLY_BYTES);
+    return op;
+}
+
+struct s3_op *s3_begin(struct s3_service *s, const struct s3_incoming *in, struct arena *arena)
+{
+    struct s3_op *op = op_new(s, in, arena);
     enum s3_error parsed = s3_request_parse(&op->req, in->head, s->domain, arena);
     if (parsed == S3_OK)
         s3_cors_look(op);
@@ -130,6 +139,24 @@ struct s3_op *s3_begin(struct s3_service *s, const struct s3_incoming *in, struc
     if (error != S3_OK || !op->row->finish)
         reply_with(op, error);
     return op;
+}
+
+/* Refusals are left to workers too: so nothing that is said here depends on what could not be looked at. */
+struct s3_op *s3_begin_quick(struct s3_service *s, const struct s3_incoming *in, struct arena *arena)
+{
+    if (http_find(in->head, "origin"))
+        return NULL; /* the bucket's CORS document is read for it */
+    struct s3_op *op = op_new(s, in, arena);
+    op->quick = true;
+    enum s3_error error = s3_request_parse(&op->req, in->head, s->domain, arena);
+    s3_reply_start(op);
+    error = begin(op, error);
+    if (error == S3_OK && !op->would_wait) {
+        reply_with(op, S3_OK);
+        return op;
+    }
+    s3_end(op);
+    return NULL;
 }
 
 enum s3_state s3_state(const struct s3_op *op)

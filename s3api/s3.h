@@ -1,6 +1,6 @@
 /* The S3 engine's public face: sans I/O. It is given a request head and body bytes and asked for a reply; it owns no socket
- * and no thread. One request is one struct s3_op, driven by five verbs, all called on worker threads, never two at once for
- * one op:
+ * and no thread. One request is one struct s3_op, driven by five verbs, all called on worker threads (but for s3_begin_quick,
+ * and s3_end of what it gave), never two at once for one op:
  *
  *   s3_begin ──▶ S3_BODY ──s3_feed*──▶ s3_finish ──▶ S3_WORKING ──s3_finish*──▶ S3_REPLY ──s3_produce*──▶ s3_end
  *        └──────────────── (error, or no body wanted) ───────────────────────────▲
@@ -98,6 +98,9 @@ struct s3_reply {
 
 /* Never fails: an error is a reply. `arena` outlives the op. */
 struct s3_op *s3_begin(struct s3_service *s, const struct s3_incoming *in, struct arena *arena);
+/* As s3_begin, on a thread that may not wait: the op, in S3_REPLY and not with an error, or NULL where that would have meant to
+ * wait, or to refuse: then nothing has happened, and s3_begin is to be called on a worker. Thread: any. */
+struct s3_op *s3_begin_quick(struct s3_service *s, const struct s3_incoming *in, struct arena *arena);
 enum s3_state s3_state(const struct s3_op *op);
 enum s3_state s3_feed(struct s3_op *op, struct str bytes);
 enum s3_state s3_finish(struct s3_op *op);

@@ -1,5 +1,5 @@
 /* The engine's own view of a service: immutable after s3_service_new, so every worker reads it without a lock, but for the place
- * where housekeeping goes on and the cache of policies. Included by s3api/ only. Thread: any. */
+ * where housekeeping goes on and the caches of policies. Included by s3api/ only. Thread: any. */
 #ifndef S3API_SERVICE_H
 #define S3API_SERVICE_H
 
@@ -18,6 +18,7 @@ struct s3_sweep {
 };
 
 struct s3_oidc;
+struct s3_plain_cache;
 struct s3_policy_cache;
 struct vfs_cred;
 
@@ -32,6 +33,7 @@ struct s3_service {
     struct arena *texts; /* holds the strings above */
     struct s3_policy_cache *policies;
     struct s3_oidc *oidc;
+    struct s3_plain_cache *plain;
     struct s3_sweep sweep;
 };
 

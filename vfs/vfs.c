@@ -56,6 +56,13 @@ int vfs_dir_open(struct vfs_dir *parent, struct str path, const struct vfs_cred 
     return parent->volume->ops->dir_open(parent, path, cred, out);
 }
 
+int vfs_dir_open_nowait(struct vfs_dir *parent, struct str path, struct vfs_dir **out)
+{
+    const struct vfs_ops *ops = parent->volume->ops;
+    REQUIRE_PATH(path);
+    return ops->dir_open_nowait ? ops->dir_open_nowait(parent, path, out) : -EAGAIN;
+}
+
 void vfs_dir_close(struct vfs_dir *d)
 {
     if (d)
@@ -171,6 +178,14 @@ int vfs_fstat(struct vfs_file *f, struct vfs_attr *out)
 ssize_t vfs_read(struct vfs_file *f, void *out, size_t size, uint64_t offset)
 {
     return offset > INT64_MAX ? -EINVAL : f->volume->ops->read(f, out, size, offset);
+}
+
+ssize_t vfs_read_nowait(struct vfs_file *f, void *out, size_t size, uint64_t offset)
+{
+    const struct vfs_ops *ops = f->volume->ops;
+    if (offset > INT64_MAX)
+        return -EINVAL;
+    return ops->read_nowait ? ops->read_nowait(f, out, size, offset) : -EAGAIN;
 }
 
 int vfs_write(struct vfs_file *f, struct str bytes, uint64_t offset)

@@ -98,6 +98,11 @@ MUST_USE int vfs_space(struct vfs *v, struct vfs_space *out);
 
 /* A handle that confines. -ENOENT, -ENOTDIR. */
 MUST_USE int vfs_dir_open(struct vfs_dir *parent, struct str path, const struct vfs_cred *cred, struct vfs_dir **out);
+/* As vfs_dir_open for the process itself, but nothing that is done through this handle waits for a disk or another machine:
+ * where it would have to, the answer is -EAGAIN. For vfs_lookup, vfs_open of files that others have lately opened for reading,
+ * and vfs_xattr_get of files so opened; everything else is -EAGAIN. Volumes that cannot promise it answer -EAGAIN at once.
+ * Thread: any. */
+MUST_USE int vfs_dir_open_nowait(struct vfs_dir *parent, struct str path, struct vfs_dir **out);
 void vfs_dir_close(struct vfs_dir *d);
 void vfs_dir_closep(struct vfs_dir **d);
 
@@ -149,6 +154,8 @@ void vfs_closep(struct vfs_file **f);
 MUST_USE int vfs_fstat(struct vfs_file *f, struct vfs_attr *out);
 /* Fewer than size bytes only at the end of the file. May be called by several threads. */
 MUST_USE ssize_t vfs_read(struct vfs_file *f, void *out, size_t size, uint64_t offset);
+/* The same without waiting for a disk: -EAGAIN when that cannot be (told). Thread: any. */
+MUST_USE ssize_t vfs_read_nowait(struct vfs_file *f, void *out, size_t size, uint64_t offset);
 /* All of it. May be called by several threads for ranges that do not overlap. */
 MUST_USE int vfs_write(struct vfs_file *f, struct str bytes, uint64_t offset);
 MUST_USE int vfs_truncate(struct vfs_file *f, uint64_t size);

@@ -25,6 +25,7 @@ struct vfs_ops {
     int (*space)(struct vfs *v, struct vfs_space *out);
 
     int (*dir_open)(struct vfs_dir *parent, struct str path, const struct vfs_cred *cred, struct vfs_dir **out);
+    int (*dir_open_nowait)(struct vfs_dir *parent, struct str path, struct vfs_dir **out); /* NULL: always -EAGAIN */
     void (*dir_close)(struct vfs_dir *d);
     int (*mkdir)(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, unsigned flags);
     int (*rmdir)(struct vfs_dir *d, struct str path, const struct vfs_cred *cred);
@@ -42,6 +43,7 @@ struct vfs_ops {
     void (*close)(struct vfs_file *f);
     int (*fstat)(struct vfs_file *f, struct vfs_attr *out);
     ssize_t (*read)(struct vfs_file *f, void *out, size_t size, uint64_t offset);
+    ssize_t (*read_nowait)(struct vfs_file *f, void *out, size_t size, uint64_t offset); /* NULL: always -EAGAIN */
     int (*write)(struct vfs_file *f, struct str bytes, uint64_t offset);
     int (*truncate)(struct vfs_file *f, uint64_t size);
     int (*file_fd)(struct vfs_file *f);

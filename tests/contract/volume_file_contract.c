@@ -57,6 +57,45 @@ static void opens_with_flags(void **state)
     assert_null(f); /* outputs stay untouched on failure */
 }
 
+/* Optional; but what is said without waiting is the same. */
+static void answers_without_waiting(void **state)
+{
+    struct vfs_dir *root = fixture_of(state)->root;
+    CLEANUP(vfs_dir_closep) struct vfs_dir *d = NULL;
+    CLEANUP(vfs_closep) struct vfs_file *f = NULL;
+    CLEANUP(buf_done) struct buf value = buf_make(100);
+    struct vfs_attr attr;
+    char text[8];
+    assert_ok(vfs_mkdir(root, STR("d"), NULL, 0));
+    put(root, "d/f", "bytes");
+    int r = vfs_dir_open_nowait(root, STR("d"), &d);
+    if (r == -EAGAIN)
+        return;
+    assert_ok(r);
+    assert_fails(vfs_open(d, STR("f"), NULL, VFS_OPEN_READ, &f, NULL), EAGAIN); /* nobody has read it yet */
+    for (int i = 0; i < 2; i++) {
+        CLEANUP(vfs_dir_closep) struct vfs_dir *waiting = NULL;
+        CLEANUP(vfs_closep) struct vfs_file *first = NULL;
+        assert_ok(vfs_dir_open(root, STR("d"), NULL, &waiting));
+        assert_ok(vfs_open(waiting, STR("f"), NULL, VFS_OPEN_READ, &first, NULL));
+        assert_fails(vfs_xattr_get(first, "user.test", &value), ENODATA);
+    }
+    assert_ok(vfs_open(d, STR("f"), NULL, VFS_OPEN_READ, &f, &attr));
+    assert_int_equal(attr.size, 5);
+    assert_fails(vfs_xattr_get(f, "user.test", &value), ENODATA);
+    ssize_t got = vfs_read_nowait(f, text, sizeof(text), 1);
+    if (got != -EAGAIN) {
+        assert_int_equal(got, 4);
+        assert_memory_equal(text, "ytes", 4);
+    }
+    assert_fails(vfs_open(d, STR("f"), NULL, VFS_OPEN_WRITE, &f, NULL), EAGAIN);
+    r = vfs_lookup(d, STR("none"), NULL, &attr);
+    assert_true(r == -ENOENT || r == -EAGAIN);
+    assert_ok(vfs_unlink(root, STR("d/f"), NULL, NULL));
+    struct vfs_file *gone;
+    assert_fails(vfs_open(d, STR("f"), NULL, VFS_OPEN_READ, &gone, NULL), EAGAIN);
+}
+
 static void lends_a_descriptor(void **state)
 {
     struct vfs_dir *root = fixture_of(state)->root;
@@ -248,6 +287,7 @@ int volume_file_contract(const struct volume_kind *k)
     const struct CMUnitTest tests[] = {
         VOLUME_TEST(reads_and_writes_ranges, k),
         VOLUME_TEST(opens_with_flags, k),
+        VOLUME_TEST(answers_without_waiting, k),
         VOLUME_TEST(lends_a_descriptor, k),
         VOLUME_TEST(sets_attributes, k),
         VOLUME_TEST(keeps_extended_attributes, k),

@@ -218,6 +218,11 @@ struct s3_op *s3_begin(struct s3_service *s, const struct s3_incoming *in, struc
     return op;
 }
 
+struct s3_op *s3_begin_quick(struct s3_service *s, const struct s3_incoming *in, struct arena *arena)
+{
+    return str_find(in->head->target, STR("quick=1")) < 0 ? NULL : s3_begin(s, in, arena);
+}
+
 enum s3_state s3_state(const struct s3_op *op)
 {
     return op->state;

@@ -11,6 +11,7 @@
  *   /refuse-close      the same, and asks to close
  *   /work              ?ms in one s3_finish, ?steps times; ?early: may answer early; ?bad: ends in an error
  *   /panic             500 with a cause
+ *   ?quick=1           s3_begin_quick does what s3_begin would, which must not be to want a body
  */
 #ifndef TESTS_SUPPORT_FAKE_S3_H
 #define TESTS_SUPPORT_FAKE_S3_H

@@ -82,6 +82,7 @@ struct s3_answer {
     struct str body;
     struct str code;        /* of an error document; empty otherwise */
     int64_t length;         /* as announced */
+    bool was_quick;         /* by s3_begin_quick */
     bool answered_by_begin; /* no body byte was asked for */
     bool answered_early;    /* status, headers and the body's beginning were known before the result */
     bool close;

@@ -59,6 +59,8 @@ static void bodies_of_every_kind_come_whole(void **state)
         for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
             snprintf(path, sizeof(path), "/%s?size=%llu", kinds[k], (unsigned long long)sizes[i]);
             get_pattern(fd, path, sizes[i]);
+            snprintf(path, sizeof(path), "/%s?size=%llu&quick=1", kinds[k], (unsigned long long)sizes[i]);
+            get_pattern(fd, path, sizes[i]);
         }
         snprintf(path, sizeof(path), "/stream?size=%llu&length=1", (unsigned long long)sizes[i]);
         get_pattern(fd, path, sizes[i]);

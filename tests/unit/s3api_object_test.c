@@ -1,4 +1,5 @@
 /* PUT, GET, HEAD and DELETE of objects, as a client sees them. */
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -76,6 +77,69 @@ static void put_and_get(void **state UNUSED)
     assert_int_equal(stat(posix_path("dir/key"), &st), 0);
     assert_int_equal(st.st_size, sizeof(TEXT) - 1);
     assert_int_equal(st.st_nlink, 1);
+}
+
+/* What a worker has once read is then answered without one, until something changes. */
+static void reads_without_waiting(void **state UNUSED)
+{
+    put("/bucket/dir/key", TEXT);
+    assert_false(s3_do(e, "HEAD", "/bucket/dir/key", NULL)->was_quick);
+    for (int head = 0; head < 2; head++) {
+        struct s3_answer *a = s3_do(e, head ? "HEAD" : "GET", "/bucket/dir/key", NULL);
+        assert_true(a->was_quick);
+        assert_answer(a, 200, NULL);
+        assert_str(a->body, head ? "" : TEXT);
+        assert_header(a, "ETag", TEXT_ETAG);
+    }
+    struct s3_answer *a = CALL("GET", "/bucket/dir/key", NULL, "Range: bytes=4-8");
+    assert_true(a->was_quick);
+    assert_answer(a, 206, NULL);
+    assert_str(a->body, "quick");
+    put("/bucket/dir/key", "other");
+    assert_str(s3_do(e, "GET", "/bucket/dir/key", NULL)->body, "other");
+    /* Refusals, and what asks for more than the object, are a worker's. */
+    a = s3_call(e, &(struct s3_call){.method = "GET", .target = "/bucket/dir/key", .auth = S3_CALL_FORGED});
+    assert_false(a->was_quick);
+    assert_answer(a, 403, "SignatureDoesNotMatch");
+    assert_false(CALL("GET", "/bucket/dir/key", NULL, "Origin: http://elsewhere")->was_quick);
+    assert_false(CALL("GET", "/bucket/dir/key", NULL, "x-amz-expected-bucket-owner: nobody")->was_quick);
+    assert_false(CALL("GET", "/bucket/dir/key", NULL, "If-None-Match: *")->was_quick);
+    assert_int_equal(unlink(posix_path("dir/key")), 0);
+    assert_answer(s3_do(e, "GET", "/bucket/dir/key", NULL), 404, "NoSuchKey");
+    assert_int_equal(symlink("/etc/passwd", posix_path("dir/key")), 0);
+    assert_answer(s3_do(e, "GET", "/bucket/dir/key", NULL), 403, "AccessDenied");
+    assert_int_equal(unlink(posix_path("dir/key")), 0);
+    assert_int_equal(mkfifo(posix_path("dir/key"), 0600), 0);
+    assert_answer(s3_do(e, "GET", "/bucket/dir/key", NULL), 404, "NoSuchKey");
+}
+
+static void make_old(const char *path)
+{
+    struct timespec times[2] = {{.tv_sec = 1600000000}, {.tv_sec = 1600000000}};
+    const char *full = arena_printf(s3_engine_arena(e), "%s/%s", s3_engine_root(e), path).ptr;
+    assert_int_equal(utimensat(AT_FDCWD, full, times, 0), 0);
+}
+
+/* Whether a bucket has documents that say who may read is looked at each time; that it has none is remembered when it has been
+ * so for a while. */
+static void a_policy_is_not_skipped(void **state UNUSED)
+{
+    put("/bucket/key", TEXT);
+    s3_do(e, "GET", "/bucket/key", NULL);
+    assert_true(s3_do(e, "GET", "/bucket/key", NULL)->was_quick);
+    const char *deny = "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Deny\",\"Principal\":\"*\","
+                       "\"Action\":\"s3:GetObject\",\"Resource\":\"arn:aws:s3:::bucket/*\"}]}";
+    assert_answer(CALL("PUT", "/bucket?policy", deny), 204, NULL);
+    for (int i = 0; i < 3; i++)
+        assert_answer(s3_do(e, "GET", "/bucket/key", NULL), 403, "AccessDenied");
+    assert_answer(s3_do(e, "DELETE", "/bucket?policy", NULL), 204, NULL);
+    assert_answer(s3_do(e, "GET", "/bucket/key", NULL), 200, NULL);
+    assert_false(s3_do(e, "GET", "/bucket/key", NULL)->was_quick); /* too new to be remembered */
+    make_old("bucket/.sluice/config");
+    assert_false(s3_do(e, "GET", "/bucket/key", NULL)->was_quick);
+    assert_true(s3_do(e, "GET", "/bucket/key", NULL)->was_quick);
+    assert_answer(CALL("PUT", "/bucket?policy", deny), 204, NULL);
+    assert_answer(s3_do(e, "GET", "/bucket/key", NULL), 403, "AccessDenied");
 }
 
 static void what_is_not_there(void **state UNUSED)
@@ -637,6 +701,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(put_and_get),
+        TEST(reads_without_waiting),
+        TEST(a_policy_is_not_skipped),
         TEST(what_is_not_there),
         TEST(keys_that_cannot_be),
         TEST(overwriting),

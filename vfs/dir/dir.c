@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/map.h"
 #include "vfs/dir/dir_internal.h"
 #include "vfs/dir/fresh.h"
 #include "vfs/dir/intents.h"
@@ -16,8 +17,11 @@
 #include "vfs/dir/sidecar.h"
 #include "vfs/dir/sync.h"
 #include "vfs/dir/view_cache.h"
+#include "vfs/dir/warm.h"
 #include "vfs/path.h"
 
+/* Makes a path's hash depend on where its handles divide it. */
+#define HASH_FACTOR 0x9e3779b97f4a7c15ull
 #define DEFAULT_FILE_MODE 0666
 #define DEFAULT_DIR_MODE 0777
 
@@ -38,17 +42,39 @@ void dir_handle_unref(struct dir_handle *h)
     free(h);
 }
 
+static struct dir_handle *dir_handle_new(const struct dir_handle *parent, struct str path, int fd)
+{
+    struct dir_handle *h = calloc(1, sizeof(*h));
+    CHECK(h != NULL);
+    h->base.volume = parent->base.volume;
+    h->fd = fd;
+    h->path_hash = (parent->path_hash ^ hash_bytes(path)) * HASH_FACTOR;
+    atomic_init(&h->refs, 1);
+    return h;
+}
+
 static int dir_handle_open(struct vfs_dir *parent, struct str path, const struct vfs_cred *cred, struct vfs_dir **out)
 {
     struct dir_volume *v = dir_volume_of(parent->volume);
     int fd = resolve_as(v, dir_handle_of(parent), path, O_PATH | O_DIRECTORY, cred);
     if (fd < 0)
         return fd;
-    struct dir_handle *h = calloc(1, sizeof(*h));
-    CHECK(h != NULL);
-    h->base.volume = &v->base;
-    h->fd = fd;
-    atomic_init(&h->refs, 1);
+    *out = &dir_handle_new(dir_handle_of(parent), path, fd)->base;
+    return 0;
+}
+
+/* Elsewhere the kernel may have to ask other machines, or the sidecar's database, whatever it has in memory. */
+static int dir_handle_open_nowait(struct vfs_dir *parent, struct str path, struct vfs_dir **out)
+{
+    const struct dir_volume *v = dir_volume_of(parent->volume);
+    if (v->private_dev == 0 || v->sidecar_only)
+        return -EAGAIN;
+    struct dir_handle looker = {.fd = dir_handle_of(parent)->fd, .nowait = true};
+    int fd = resolve(&looker, path, O_PATH | O_DIRECTORY);
+    if (fd < 0)
+        return fd;
+    struct dir_handle *h = dir_handle_new(dir_handle_of(parent), path, fd);
+    h->nowait = true;
     *out = &h->base;
     return 0;
 }
@@ -80,6 +106,7 @@ static void dir_volume_close(struct vfs *base)
     CHECK(v->root.fd < 0 || atomic_load(&v->root.refs) == 1);
     view_cache_free(v->views);
     graves_free(v->graves);
+    warm_free(v->warm);
     sidecar_close(atomic_load(&v->sidecar));
     mutex_done(&v->sidecar_lock);
     intents_close(v->intents);
@@ -97,6 +124,7 @@ static const struct vfs_ops dir_ops = {
     .close_volume = dir_volume_close,
     .space = dir_space,
     .dir_open = dir_handle_open,
+    .dir_open_nowait = dir_handle_open_nowait,
     .dir_close = dir_handle_close,
     .mkdir = dir_mkdir,
     .rmdir = dir_rmdir,
@@ -111,6 +139,7 @@ static const struct vfs_ops dir_ops = {
     .close = dir_file_close,
     .fstat = dir_file_fstat,
     .read = dir_file_read,
+    .read_nowait = dir_file_read_nowait,
     .write = dir_file_write,
     .truncate = dir_file_truncate,
     .file_fd = dir_file_fd,
@@ -145,6 +174,7 @@ static struct dir_volume *volume_new(const struct vfs_options *options)
     if (v->options.dir_mode == 0)
         v->options.dir_mode = DEFAULT_DIR_MODE;
     v->graves = graves_new();
+    v->warm = warm_new();
     mutex_init(&v->sidecar_lock);
     identity_read(&v->self);
     for (size_t i = 0; i < DIR_STRIPES; i++)

@@ -34,10 +34,13 @@ struct intents;
 struct sidecar;
 struct view_cache;
 struct graves;
+struct warm;
 
 struct dir_handle {
     struct vfs_dir base;
     int fd; /* O_PATH or O_RDONLY */
+    bool nowait; /* of vfs_dir_open_nowait */
+    uint64_t path_hash;
     atomic_uint refs;
 };
 
@@ -58,6 +61,7 @@ struct dir_volume {
     struct mutex sidecar_lock; /* of whoever opens it */
     struct view_cache *views;
     struct graves *graves;
+    struct warm *warm;
     atomic_llong temp_swept_s; /* when leftovers in .sluice/tmp were last looked for, monotonic */
     struct mutex stripes[DIR_STRIPES];
 };
@@ -75,6 +79,8 @@ struct dir_file {
     struct vfs_file base;
     int fd;
     int parent_fd;      /* of a file made by vfs_open: to be synced with it the first time; else -1 */
+    uint64_t path_hash; /* of an existing file that was opened for reading; else 0 */
+    bool nowait;        /* opened through a handle that does not wait */
     unsigned chosen;    /* VFS_SET_* that the caller decided: publishing leaves them alone */
     atomic_uint_least64_t unflushed; /* bytes written since writeback was last started */
     bool is_staging;
@@ -129,6 +135,9 @@ MUST_USE int resolve_as(const struct dir_volume *v, const struct dir_handle *h, 
 MUST_USE int resolve_child(int dir_fd, const char *name, int flags);
 /* A regular file (or, with allow_dir, a directory); never opens anything else, -ENXIO. flags: O_RDONLY or O_RDWR. */
 MUST_USE int resolve_regular(const struct dir_handle *h, struct str path, int flags, bool allow_dir);
+/* For reading, when name and inode are in memory: -EAGAIN when not, or when the file is not a regular one; the caller has
+ * reason to believe that they are. Gives the attributes. */
+MUST_USE int resolve_regular_nowait(const struct dir_handle *h, struct str path, struct vfs_attr *out_attr);
 /* A second descriptor of the node behind an O_PATH descriptor. */
 MUST_USE int reopen(int path_fd, int flags);
 /* The directory opened so that it can be synced. */
@@ -214,6 +223,7 @@ int dir_file_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cre
 void dir_file_close(struct vfs_file *f);
 int dir_file_fstat(struct vfs_file *f, struct vfs_attr *out);
 ssize_t dir_file_read(struct vfs_file *f, void *out, size_t size, uint64_t offset);
+ssize_t dir_file_read_nowait(struct vfs_file *f, void *out, size_t size, uint64_t offset);
 int dir_file_write(struct vfs_file *f, struct str bytes, uint64_t offset);
 int dir_file_truncate(struct vfs_file *f, uint64_t size);
 int dir_file_fd(struct vfs_file *f);

@@ -1,11 +1,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/fault.h"
+#include "base/map.h"
 #include "vfs/dir/dir_internal.h"
+#include "vfs/dir/warm.h"
 
 #define WRITEBACK_BYTES (8u * 1024 * 1024)
 
@@ -70,10 +73,37 @@ static int open_or_create(struct dir_volume *v, const struct dir_handle *h, stru
     return -EBUSY;
 }
 
+/* Below that handle. */
+static uint64_t hash_path(const struct dir_handle *h, struct str path)
+{
+    return h->path_hash ^ hash_bytes(path);
+}
+
+static int open_nowait(struct dir_volume *v, const struct dir_handle *h, struct str path, const struct vfs_cred *cred,
+                       unsigned flags, struct vfs_file **out, struct vfs_attr *out_attr)
+{
+    struct vfs_attr attr;
+    uint64_t hash = hash_path(h, path);
+    if (flags != VFS_OPEN_READ || cred || !warm_has(v->warm, hash))
+        return -EAGAIN;
+    int fd = resolve_regular_nowait(h, path, &attr);
+    if (fd < 0)
+        return fd;
+    struct dir_file *f = dir_file_new(v, fd);
+    f->path_hash = hash;
+    f->nowait = true;
+    if (out_attr)
+        *out_attr = attr;
+    *out = &f->base;
+    return 0;
+}
+
 int dir_file_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, unsigned flags,
                   struct vfs_file **out, struct vfs_attr *out_attr)
 {
     struct dir_volume *v = dir_volume_of(d->volume);
+    if (dir_handle_of(d)->nowait)
+        return open_nowait(v, dir_handle_of(d), path, cred, flags, out, out_attr);
     CLEANUP(fd_closep) int parent = -1;
     CLEANUP(fd_closep) int fd = open_or_create(v, dir_handle_of(d), path, cred, flags, &parent);
     if (fd < 0)
@@ -83,6 +113,8 @@ int dir_file_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cre
     if (r < 0)
         return r;
     struct dir_file *f = dir_file_new(v, fd_take(&fd));
+    if (flags == VFS_OPEN_READ)
+        f->path_hash = hash_path(dir_handle_of(d), path);
     if (v->fresh)
         f->parent_fd = fd_take(&parent);
     if (out_attr)
@@ -112,6 +144,18 @@ ssize_t dir_file_read(struct vfs_file *f, void *out, size_t size, uint64_t offse
 {
     int r = fault_point("vfs.read");
     return r < 0 ? r : fd_pread_full(dir_file_of(f)->fd, out, size, offset);
+}
+
+ssize_t dir_file_read_nowait(struct vfs_file *f, void *out, size_t size, uint64_t offset)
+{
+    struct iovec span = {out, size};
+    int r = fault_point("vfs.read");
+    if (r < 0)
+        return r;
+    ssize_t got = preadv2(dir_file_of(f)->fd, &span, 1, (off_t)offset, RWF_NOWAIT);
+    if (got >= 0)
+        return got;
+    return errno == EOPNOTSUPP || errno == EINTR ? -EAGAIN : -errno;
 }
 
 /* What will have to be on the disk when the file is published goes there while the rest still arrives. */

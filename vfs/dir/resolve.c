@@ -31,6 +31,8 @@ static int open_beneath(int dir_fd, const char *path, int flags, uint64_t extra)
             continue;
         if (errno != EAGAIN)
             return name_errno();
+        if (extra & RESOLVE_CACHED)
+            return -EAGAIN;
         sched_yield();
     }
     return -EBUSY;
@@ -54,7 +56,7 @@ int resolve(const struct dir_handle *h, struct str path, int flags)
 {
     char text[PATH_MAX];
     int r = path_text(path, text);
-    return r < 0 ? r : open_beneath(h->fd, text, flags, 0);
+    return r < 0 ? r : open_beneath(h->fd, text, flags, h->nowait ? RESOLVE_CACHED : 0);
 }
 
 int resolve_as(const struct dir_volume *v, const struct dir_handle *h, struct str path, int flags,
@@ -154,6 +156,25 @@ int resolve_regular(const struct dir_handle *h, struct str path, int flags, bool
     bool is_dir;
     r = check_type(fd, allow_dir, &is_dir);
     return r < 0 ? r : fd_take(&fd);
+}
+
+/* As above; one look at the attributes does for the type too. */
+int resolve_regular_nowait(const struct dir_handle *h, struct str path, struct vfs_attr *out_attr)
+{
+    char text[PATH_MAX];
+    struct stat hint;
+    int r = path_text(path, text);
+    if (r < 0)
+        return r;
+    if (fstatat(h->fd, text, &hint, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0 || !S_ISREG(hint.st_mode))
+        return -EAGAIN;
+    CLEANUP(fd_closep) int fd = open_beneath(h->fd, text, O_RDONLY | O_NONBLOCK | O_NOCTTY, RESOLVE_CACHED);
+    if (fd < 0)
+        return fd;
+    r = attr_of_fd(fd, out_attr);
+    if (r < 0)
+        return r;
+    return out_attr->type == VFS_FILE ? fd_take(&fd) : -EAGAIN;
 }
 
 /* Places */

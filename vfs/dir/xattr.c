@@ -9,6 +9,7 @@
 #include "base/fault.h"
 #include "vfs/dir/dir_internal.h"
 #include "vfs/dir/sidecar.h"
+#include "vfs/dir/warm.h"
 
 /* Nearly all values fit; the kernel's own maximum is 64 KiB. */
 #define VALUE_GUESS 4096
@@ -206,9 +207,19 @@ void xattr_forget(struct dir_volume *v, const struct vfs_attr *was)
 
 /* Operations */
 
-int dir_xattr_get(struct vfs_file *f, const char *name, struct buf *out)
+int dir_xattr_get(struct vfs_file *file, const char *name, struct buf *out)
 {
-    return xattr_read(dir_volume_of(f->volume), dir_file_of(f)->fd, name, out);
+    struct dir_volume *v = dir_volume_of(file->volume);
+    struct dir_file *f = dir_file_of(file);
+    size_t before = out->len;
+    int r = f->nowait ? fs_read(f->fd, name, out) : xattr_read(v, f->fd, name, out);
+    if (f->nowait && r == 0 && str_eq(str_from(buf_str(out), before), ELSEWHERE)) {
+        buf_truncate(out, before);
+        return -EAGAIN;
+    }
+    if (f->path_hash && (r == 0 || r == -ENODATA))
+        warm_note(v->warm, f->path_hash);
+    return r;
 }
 
 int dir_xattr_set(struct vfs_file *f, const struct vfs_cred *cred, const char *name, struct str value)
