@@ -140,11 +140,31 @@ static struct str printed(const char *text, int len)
     return str_of(text, (size_t)len);
 }
 
+static char *put_text(char *at, const char *text, size_t len)
+{
+    memcpy(at, text, len);
+    return at + len;
+}
+
+static char *put_digits(char *at, int value, int count)
+{
+    for (int i = count - 1; i >= 0; i--, value /= 10)
+        at[i] = (char)('0' + value % 10);
+    return at + count;
+}
+
+/* Every answer has one or two, so that they are not made by printf. */
 struct str clock_format_http(int64_t wall_s, char out[CLOCK_TEXT_MAX])
 {
     struct civil c = civil_from_wall(wall_s);
-    return printed(out, snprintf(out, CLOCK_TEXT_MAX, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", day_names[c.weekday],
-                                 c.day, month_names + 3 * (c.month - 1), (int)c.year, c.hour, c.minute, c.second));
+    char *at = put_text(out, day_names[c.weekday], 3);
+    at = put_digits(put_text(at, ", ", 2), c.day, 2);
+    at = put_text(put_text(put_text(at, " ", 1), month_names + 3 * (c.month - 1), 3), " ", 1);
+    at = put_text(put_digits(at, (int)c.year, 4), " ", 1);
+    at = put_text(put_digits(at, c.hour, 2), ":", 1);
+    at = put_text(put_digits(at, c.minute, 2), ":", 1);
+    at = put_text(put_digits(at, c.second, 2), " GMT", 5);
+    return str_of(out, (size_t)(at - out) - 1);
 }
 
 struct str clock_format_iso8601_ms(int64_t wall_ns, char out[CLOCK_TEXT_MAX])

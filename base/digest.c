@@ -3,7 +3,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#define OPENSSL_SUPPRESS_DEPRECATED /* SHA256_Init and friends: see sha256_parts */
 #include <openssl/evp.h>
+#include <openssl/sha.h>
 
 #include "base/check.h"
 #include "base/digest_internal.h"
@@ -99,6 +101,32 @@ static EVP_MD_CTX *thread_context(void)
     return ctx;
 }
 
+/* A signature is three of these over a few hundred bytes. EVP needs as long to begin one, with its allocations, as the
+ * compression function to do it. */
+static void sha256_parts(struct str first, struct str second, uint8_t *out)
+{
+    SHA256_CTX ctx;
+    CHECK(SHA256_Init(&ctx) == 1);
+    CHECK(SHA256_Update(&ctx, first.ptr, first.len) == 1);
+    CHECK(second.len == 0 || SHA256_Update(&ctx, second.ptr, second.len) == 1);
+    CHECK(SHA256_Final(out, &ctx) == 1);
+    secure_zero(&ctx, sizeof(ctx));
+}
+
+/* Of both, one behind the other. */
+static void digest_parts(enum digest_kind kind, struct str first, struct str second, uint8_t *out)
+{
+    if (kind == DIGEST_SHA256) {
+        sha256_parts(first, second, out);
+        return;
+    }
+    EVP_MD_CTX *ctx = thread_context();
+    evp_start(ctx, kind);
+    evp_update(ctx, first.ptr, first.len);
+    evp_update(ctx, second.ptr, second.len);
+    evp_final(ctx, out);
+}
+
 /* Incremental digests */
 
 struct digest {
@@ -166,14 +194,10 @@ void digest_final(struct digest *d, uint8_t out[DIGEST_SIZE_MAX])
 void digest_bytes(enum digest_kind kind, struct str bytes, uint8_t out[DIGEST_SIZE_MAX])
 {
     CHECK(kind < DIGEST_KIND_COUNT);
-    if (is_crc(kind)) {
+    if (is_crc(kind))
         digest_crc_encode(kind, digest_crc_update(kind, 0, bytes), out);
-        return;
-    }
-    EVP_MD_CTX *ctx = thread_context();
-    evp_start(ctx, kind);
-    evp_update(ctx, bytes.ptr, bytes.len);
-    evp_final(ctx, out);
+    else
+        digest_parts(kind, bytes, STR_EMPTY, out);
 }
 
 /* HMAC from the plain digest: with a new key each time, as SigV4 has it, EVP_MAC needs twice the time and the memory
@@ -186,7 +210,7 @@ static void hmac(enum digest_kind kind, struct str key, struct str message, uint
 {
     uint8_t pad[HMAC_BLOCK_SIZE] = {0};
     uint8_t inner[DIGEST_SIZE_MAX];
-    EVP_MD_CTX *ctx = thread_context();
+    struct str block = str_of((const char *)pad, sizeof(pad));
 
     if (key.len > sizeof(pad))
         digest_bytes(kind, key, pad);
@@ -195,17 +219,11 @@ static void hmac(enum digest_kind kind, struct str key, struct str message, uint
 
     for (size_t i = 0; i < sizeof(pad); i++)
         pad[i] ^= 0x36;
-    evp_start(ctx, kind);
-    evp_update(ctx, pad, sizeof(pad));
-    evp_update(ctx, message.ptr, message.len);
-    evp_final(ctx, inner);
+    digest_parts(kind, block, message, inner);
 
     for (size_t i = 0; i < sizeof(pad); i++)
         pad[i] ^= 0x36 ^ 0x5c;
-    evp_start(ctx, kind);
-    evp_update(ctx, pad, sizeof(pad));
-    evp_update(ctx, inner, digest_size(kind));
-    evp_final(ctx, out);
+    digest_parts(kind, block, str_of((const char *)inner, digest_size(kind)), out);
 
     secure_zero(pad, sizeof(pad));
     secure_zero(inner, sizeof(inner));

@@ -197,7 +197,8 @@ static void start_exchange(struct gw_conn *c, const struct gw_parsed *p, const s
         gw_conn_input_body(c);
     }
     gw_exchange_go(c->x);
-    gw_timer_start(c->set->loop, &c->space, LIMIT_KEEPALIVE_SPACE_MS);
+    if (!gw_exchange_reply(c->x))
+        gw_timer_start(c->set->loop, &c->space, LIMIT_KEEPALIVE_SPACE_MS);
 }
 
 void gw_conn_start_request(struct gw_conn *c)

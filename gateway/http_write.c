@@ -1,20 +1,18 @@
 #include "gateway/http_write.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "base/check.h"
 
 /* What this connection makes of the body, as header lines. */
-static void write_framing(const struct gw_head_line *h, char *out, size_t size)
+static void write_framing(const struct gw_head_line *h, struct buf *out)
 {
-    out[0] = '\0';
     switch (h->framing) {
     case GW_FRAMING_LENGTH:
-        (void)snprintf(out, size, "Content-Length: %" PRIu64 "\r\n", h->length);
+        buf_addz(out, "Content-Length: ");
+        buf_add_u64(out, h->length);
+        buf_addz(out, "\r\n");
         return;
     case GW_FRAMING_CHUNKED:
-        (void)snprintf(out, size, "Transfer-Encoding: chunked\r\n");
+        buf_addz(out, "Transfer-Encoding: chunked\r\n");
         return;
     case GW_FRAMING_NONE:
     case GW_FRAMING_CLOSE:
@@ -24,18 +22,22 @@ static void write_framing(const struct gw_head_line *h, char *out, size_t size)
 
 size_t gw_head_write(const struct gw_head_line *h, char out[GW_HEAD_LINE_MAX])
 {
-    char framing[64];
-    write_framing(h, framing, sizeof(framing));
+    struct buf b = buf_over(out, GW_HEAD_LINE_MAX);
     CHECK(!h->keep_alive || h->framing != GW_FRAMING_CLOSE);
-    const char *connection = "";
+    buf_addz(&b, "HTTP/1.1 ");
+    buf_add_u64(&b, (uint64_t)h->status);
+    buf_addc(&b, ' ');
+    buf_addz(&b, http_status_text(h->status));
+    buf_addz(&b, "\r\nDate: ");
+    buf_add(&b, h->date);
+    buf_addz(&b, "\r\nServer: sluice\r\n");
     if (!h->keep_alive)
-        connection = "Connection: close\r\n";
+        buf_addz(&b, "Connection: close\r\n");
     else if (h->minor_version == 0)
-        connection = "Connection: keep-alive\r\n";
-    int len = snprintf(out, GW_HEAD_LINE_MAX, "HTTP/1.1 %d %s\r\nDate: %.*s\r\nServer: sluice\r\n%s%s", h->status,
-                       http_status_text(h->status), STR_ARG(h->date), connection, framing);
-    CHECK(len > 0 && len < GW_HEAD_LINE_MAX);
-    return (size_t)len;
+        buf_addz(&b, "Connection: keep-alive\r\n");
+    write_framing(h, &b);
+    CHECK(!b.failed);
+    return b.len;
 }
 
 void gw_header_write(struct buf *out, struct str name, struct str value)

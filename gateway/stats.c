@@ -76,40 +76,37 @@ static size_t status_index(int status)
     return STATUS_COUNT - 1;
 }
 
-static struct metric *lazy_get(lazy_metric *slot, enum metric_kind kind, const char *name, const char *labels,
-                               const char *help)
+static struct metric *make_counter(const struct operation *o, size_t index)
 {
-    struct metric *m = atomic_load_explicit(slot, memory_order_acquire);
-    if (!m) {
-        m = metric_get(kind, name, labels, help); /* twice the same gives the same */
-        atomic_store_explicit(slot, m, memory_order_release);
-    }
-    return m;
+    char labels[LABELS_MAX], code[16] = "other";
+    if (statuses[index] >= 0)
+        (void)snprintf(code, sizeof(code), "%d", statuses[index]);
+    (void)snprintf(labels, sizeof(labels), "api=\"%s\",code=\"%s\"", o->name, code);
+    return metric_get(METRIC_COUNTER, "sluice_requests_total", labels,
+                      "Requests by operation and status; 0: the client left before an answer.");
 }
 
 static void count_request(struct operation *o, int status)
 {
-    char labels[LABELS_MAX], code[16] = "other";
     size_t index = status_index(status);
-    if (statuses[index] >= 0)
-        (void)snprintf(code, sizeof(code), "%d", statuses[index]);
-    (void)snprintf(labels, sizeof(labels), "api=\"%s\",code=\"%s\"", o->name, code);
-    metric_add(lazy_get(&o->requests[index], METRIC_COUNTER, "sluice_requests_total", labels,
-                        "Requests by operation and status; 0: the client left before an answer."),
-               1);
+    struct metric *m = atomic_load_explicit(&o->requests[index], memory_order_acquire);
+    if (!m) {
+        m = make_counter(o, index); /* twice the same gives the same */
+        atomic_store_explicit(&o->requests[index], m, memory_order_release);
+    }
+    metric_add(m, 1);
 }
 
-static void observe_times(struct operation *o, uint64_t total_ns, uint64_t ttfb_ns)
+static void observe(lazy_metric *slot, const struct operation *o, const char *name, const char *help, uint64_t ns)
 {
-    char labels[LABELS_MAX];
-    (void)snprintf(labels, sizeof(labels), "api=\"%s\"", o->name);
-    metric_observe_ns(lazy_get(&o->seconds, METRIC_HISTOGRAM, "sluice_request_seconds", labels,
-                               "Time from the head of a request to the end of its answer."),
-                      total_ns);
-    if (ttfb_ns > 0)
-        metric_observe_ns(lazy_get(&o->ttfb, METRIC_HISTOGRAM, "sluice_ttfb_seconds", labels,
-                                   "Time from the head of a request to the first byte of its answer."),
-                          ttfb_ns);
+    struct metric *m = atomic_load_explicit(slot, memory_order_acquire);
+    if (!m) {
+        char labels[LABELS_MAX];
+        (void)snprintf(labels, sizeof(labels), "api=\"%s\"", o->name);
+        m = metric_get(METRIC_HISTOGRAM, name, labels, help);
+        atomic_store_explicit(slot, m, memory_order_release);
+    }
+    metric_observe_ns(m, ns);
 }
 
 void gw_stats_add(struct gw_stats *s, const struct gw_stats_request *r)
@@ -120,7 +117,9 @@ void gw_stats_add(struct gw_stats *s, const struct gw_stats_request *r)
     count_request(o, r->status);
     metric_add(s->received, r->bytes_in);
     metric_add(s->sent, r->bytes_out);
-    observe_times(o, r->total_ns, r->ttfb_ns);
+    observe(&o->seconds, o, "sluice_request_seconds", "Time from the head of a request to the end of its answer.", r->total_ns);
+    if (r->ttfb_ns > 0)
+        observe(&o->ttfb, o, "sluice_ttfb_seconds", "Time from the head of a request to the first byte of its answer.", r->ttfb_ns);
     if (r->error_code) {
         char labels[LABELS_MAX];
         (void)snprintf(labels, sizeof(labels), "code=\"%s\"", r->error_code);

@@ -1,5 +1,6 @@
 #include "gateway/workers.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,7 +20,7 @@ struct worker {
 struct gw_workers {
     struct mutex lock; /* guards what follows */
     struct list jobs;
-    size_t job_count;
+    atomic_size_t job_count; /* read without the lock too */
     /* The worker that went idle last comes first: its caches are warm, and the others may sleep on. */
     struct list idle;
     bool waking; /* a worker was woken and has not looked for a job yet */
@@ -102,19 +103,13 @@ void gw_workers_submit(struct gw_workers *w, struct gw_job *j)
 
 bool gw_workers_busy(struct gw_workers *w)
 {
-    mutex_lock(&w->lock);
-    bool busy = w->job_count >= w->queue_max;
-    mutex_unlock(&w->lock);
-    return busy;
+    return atomic_load_explicit(&w->job_count, memory_order_relaxed) >= w->queue_max;
 }
 
 static double read_depth(void *data)
 {
     struct gw_workers *w = data;
-    mutex_lock(&w->lock);
-    size_t count = w->job_count;
-    mutex_unlock(&w->lock);
-    return (double)count;
+    return (double)atomic_load_explicit(&w->job_count, memory_order_relaxed);
 }
 
 static void show_depth(double (*read)(void *), struct gw_workers *w)

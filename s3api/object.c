@@ -184,11 +184,20 @@ static void reply_text(struct s3_op *op, const char *name, struct str value)
         s3_reply_header(op, name, value);
 }
 
+static struct str quoted(struct s3_op *op, struct str etag)
+{
+    struct buf text = buf_over(arena_alloc(op->arena, etag.len + 3), etag.len + 3);
+    buf_addc(&text, '"');
+    buf_add(&text, etag);
+    buf_addc(&text, '"');
+    return buf_str(&text);
+}
+
 void s3_object_reply_headers(struct s3_op *op, const struct s3_object *o, bool with_checksum)
 {
     const struct s3_objmeta *m = &o->meta;
     char date[CLOCK_TEXT_MAX];
-    s3_reply_headerf(op, "ETag", "\"%.*s\"", STR_ARG(m->etag));
+    s3_reply_header(op, "ETag", quoted(op, m->etag));
     s3_reply_header(op, "Last-Modified", clock_format_http(s3_object_modified_s(o), date));
     s3_reply_header(op, "Accept-Ranges", STR("bytes"));
     reply_text(op, "Content-Type", m->content_type);

@@ -121,6 +121,20 @@ static void take_moved_headers(struct s3_request *r, struct arena *arena)
     }
 }
 
+/* "/bucket/key", "/bucket" or "/". */
+static struct str resource_of(const struct s3_request *r, struct arena *arena)
+{
+    size_t size = r->bucket.len + r->key.len + 3;
+    struct buf text = buf_over(arena_alloc(arena, size), size);
+    buf_addc(&text, '/');
+    buf_add(&text, r->bucket);
+    if (r->key.len > 0) {
+        buf_addc(&text, '/');
+        buf_add(&text, r->key);
+    }
+    return buf_str(&text);
+}
+
 enum s3_error s3_request_parse(struct s3_request *r, const struct http_head *head, struct str domain,
                                struct arena *arena)
 {
@@ -137,10 +151,7 @@ enum s3_error s3_request_parse(struct s3_request *r, const struct http_head *hea
     if (!split_path(r, path, arena) || !parse_params(r, query, arena))
         return S3_INVALID_URI;
     take_moved_headers(r, arena);
-    if (r->key.len > 0)
-        r->resource = arena_printf(arena, "/%.*s/%.*s", STR_ARG(r->bucket), STR_ARG(r->key));
-    else
-        r->resource = arena_printf(arena, "/%.*s", STR_ARG(r->bucket));
+    r->resource = resource_of(r, arena);
     return S3_OK;
 }
 

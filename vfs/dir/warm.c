@@ -6,8 +6,8 @@
 #include "base/check.h"
 #include "base/clock.h"
 
-/* 2 MiB of them: more files than are hot at a time, before the rest is better left to workers. */
-#define SLOTS ((size_t)1 << 18)
+/* 1 MiB of them: more files than are hot at a time, before the rest is better left to workers. */
+#define SLOTS ((size_t)1 << 17)
 /* The kernel keeps what was used for longer than this, unless memory is very short. */
 #define WARM_S 60
 /* A slot is the upper bits of the hash and the second of the note. */
