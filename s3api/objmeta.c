@@ -1,5 +1,6 @@
 #include "s3api/objmeta.h"
 
+#include <endian.h>
 #include <errno.h>
 
 #include "base/check.h"
@@ -69,7 +70,11 @@ struct str s3_etag_derive(const struct vfs_attr *attr, struct arena *arena)
 {
     uint64_t high = mix(mix(attr->ino) ^ (uint64_t)attr->mtime_ns);
     uint64_t low = mix(mix(attr->size) ^ high);
-    return arena_printf(arena, "%016llx%016llx-1", (unsigned long long)high, (unsigned long long)low);
+    uint64_t both[] = {htobe64(high), htobe64(low)};
+    char *text = arena_alloc(arena, MD5_HEX + sizeof("-1"));
+    hex_encode(both, sizeof(both), text);
+    memcpy(text + MD5_HEX, "-1", sizeof("-1"));
+    return str_of(text, MD5_HEX + 2);
 }
 
 /* Reading -------------------------------------------------------------------------------------------------------- */

@@ -52,7 +52,7 @@ struct dir_volume {
     struct identity self;
     uint32_t umask;
     dev_t private_dev; /* the root's filesystem when only this kernel changes it, and its clock gives the times; else 0 */
-    atomic_bool no_tmpfile, no_reflink, no_copy_range;
+    atomic_bool no_tmpfile, no_reflink, no_copy_range, no_getxattrat;
     struct syncer *syncer;
     struct fresh *fresh;       /* NULL with VFS_SYNC_NONE: then nothing is ever synced */
     struct intents *intents;   /* NULL when the root cannot be written */
@@ -169,6 +169,9 @@ MUST_USE int attr_at(int dir_fd, const char *name, struct vfs_attr *out);
 
 /* Extended attributes, wherever the volume keeps them (xattr.c). fd may not be O_PATH. */
 MUST_USE int xattr_read(struct dir_volume *v, int fd, const char *name, struct buf *out);
+/* Of a file that need not be opened for it; -EAGAIN when that cannot be: no such system call, the value is elsewhere, an error
+ * that is better met in opening it. */
+MUST_USE int xattr_read_at(struct dir_volume *v, int dir_fd, const char *file, const char *name, struct buf *out);
 MUST_USE int xattr_write(struct dir_volume *v, int fd, const struct vfs_cred *cred, const char *name, struct str value);
 MUST_USE int xattr_erase(struct dir_volume *v, int fd, const struct vfs_cred *cred, const char *name);
 MUST_USE bool xattr_supported(int root_fd);

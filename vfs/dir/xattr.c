@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -150,6 +151,31 @@ int xattr_read(struct dir_volume *v, int fd, const char *name, struct buf *out)
         return r;
     buf_truncate(out, before);
     return side_read(v, fd, name, out);
+}
+
+/* Linux 6.13; glibc has no wrapper yet. */
+#ifndef SYS_getxattrat
+#define SYS_getxattrat 464
+#endif
+struct xattr_request {
+    uint64_t value; /* a pointer */
+    uint32_t size, flags;
+};
+
+int xattr_read_at(struct dir_volume *v, int dir_fd, const char *file, const char *name, struct buf *out)
+{
+    char value[VALUE_GUESS];
+    struct xattr_request request = {.value = (uintptr_t)value, .size = sizeof(value)};
+    if (v->sidecar_only || atomic_load_explicit(&v->no_getxattrat, memory_order_relaxed))
+        return -EAGAIN;
+    long size = syscall(SYS_getxattrat, dir_fd, file, AT_SYMLINK_NOFOLLOW, name, &request, sizeof(request));
+    if (size < 0 && errno == ENODATA)
+        return -ENODATA;
+    if (size < 0 && errno == ENOSYS)
+        atomic_store(&v->no_getxattrat, true);
+    if (size < 0 || str_eq(str_of(value, (size_t)size), ELSEWHERE))
+        return -EAGAIN;
+    return add_value(out, value, size);
 }
 
 static int fs_write(struct dir_volume *v, int fd, const struct vfs_cred *cred, const char *name, struct str value, int flags)
