@@ -219,7 +219,8 @@ class Bench:
         source = self.objects(name, cell.size).replace("{n}", "00000000")
         words = ["--method", "PUT", "--target", f"/bench/copy-{self.fresh(server, 1)}", "--requests", 1]
         sample = self.timed(server, *words, "--header-name", "x-amz-copy-source", "--header-value", source)
-        sample.bytes_per_s = sample.rate * SIZES[cell.size]
+        size = SIZES[cell.size]
+        sample.bytes_per_s, sample.cpu_per_gib_s = sample.rate * size, sample.cpu_per_unit_us / 1e6 / size * GIB
         return sample
 
     def delete(self, cell, name):
@@ -234,6 +235,7 @@ class Bench:
     def listing(self, cell, name, query=""):
         server, bucket = self.server(name), self.tree(name, cell.kind, cell.entries)
         sample = self.timed(server, "--target", f"/{bucket}?list-type=2{query}", "--walk", "--time", "600s", unit="listed")
+        sample.cpu_per_gib_s = 0  # the answers' bytes are not what it is about
         return sample
 
     def list_flat(self, cell, name):
