@@ -111,8 +111,10 @@ struct str s3_acl_pack(const struct s3_acl *acl, struct arena *arena)
 {
     CLEANUP(buf_done) struct buf b = buf_make(LIMIT_ACL_BYTES);
     buf_addc(&b, '1');
-    for (size_t i = 0; i < acl->count; i++)
-        buf_addf(&b, "\n%x%c%.*s", acl->items[i].permit, packed_kind(acl->items[i].grantee), STR_ARG(acl->items[i].id));
+    for (size_t i = 0; i < acl->count; i++) {
+        buf_addf(&b, "\n%x%c", acl->items[i].permit, packed_kind(acl->items[i].grantee));
+        buf_add(&b, acl->items[i].id);
+    }
     CHECK(!b.failed); /* ids are limited, and so are grants */
     return s3_acl_is_private(acl) ? STR_EMPTY : arena_dup(arena, buf_str(&b));
 }
