@@ -129,11 +129,12 @@ static enum s3_error check_before_body(struct s3_op *op, const struct s3_access 
     return is_hopeless ? S3_ACCESS_DENIED : S3_OK;
 }
 
-/* The list of an object to be is its writer's to choose; nobody in particular owns nothing. */
+/* The list of an object to be is its writer's to choose. Nobody in particular owns nothing, and chooses where a list lets him write. */
 static enum s3_error check_list_of_new(struct s3_op *op, const struct s3_access *a)
 {
     enum auth_verdict verdict = policies_say_all(op, a, "s3:PutObjectAcl");
-    bool is_allowed = verdict == AUTH_ALLOW || (verdict == AUTH_NO_OPINION && op->auth.user);
+    bool may_choose = op->auth.user || s3_owned_ask(op, a, "s3:PutObject").is_granted;
+    bool is_allowed = verdict == AUTH_ALLOW || (verdict == AUTH_NO_OPINION && may_choose);
     return is_allowed ? S3_OK : S3_ACCESS_DENIED;
 }
 
