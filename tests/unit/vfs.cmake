@@ -18,5 +18,6 @@ add_unit_test(vfs_meta_data LIB test_meta_rig)
 add_unit_test(vfs_meta_lock LIB test_meta_rig)
 add_unit_test(vfs_meta_volume LIB test_meta_rig)
 # data of JuiceFS-format volumes
+add_unit_test(vfs_codec LIB vfs)
 add_unit_test(vfs_data LIB vfs)
 target_link_libraries(vfs_data_test PRIVATE test_store_rig test_fake_meta)
