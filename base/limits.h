@@ -184,7 +184,7 @@
 /* A block that is not there is looked for again, with doubling pauses from 100 ms: the list of slices was old, or another
  * client has committed before its upload (its writeback mode). */
 #define LIMIT_DATA_READ_ATTEMPTS 5
-#define LIMIT_DATA_READ_PAUSE_MS 100
+#define LIMIT_DATA_READ_PAUSE_MS 100ull
 /* A slice is closed and committed when it is so old, as in the official client: others see the data, and uploaded blocks are
  * far from the hour after which `juicefs gc` takes uncommitted ones for leaked. */
 #define LIMIT_DATA_SLICE_AGE_MS (5 * 1000)
