@@ -40,11 +40,13 @@ static const struct store_ops *const drivers[] = {&store_file_ops, &store_s3_ops
 
 int store_fail(struct buf *why, int error, const char *format, ...)
 {
+    char text[ERROR_TEXT_MAX]; /* long keys and messages are cut, not dropped */
     va_list args;
-    buf_reset(why);
     va_start(args, format);
-    buf_addv(why, format, args);
+    (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    buf_reset(why);
+    buf_add(why, str_first(str_z(text), why->max));
     return error;
 }
 

@@ -49,7 +49,7 @@ struct store_ops {
 
 extern const struct store_ops store_file_ops, store_s3_ops;
 
-/* Puts a sentence and returns error: return store_fail(why, -EIO, "…"). */
+/* Puts a sentence, cut to what fits, and returns error: return store_fail(why, -EIO, "…"). */
 int store_fail(struct buf *why, int error, const char *format, ...) PRINTF(3, 4);
 /* Which of `count` shards has the key: FNV-1a of 32 bits, §2.5. */
 uint32_t store_shard_of(struct str key, uint32_t count);
