@@ -45,6 +45,9 @@ int meta_node_open(struct meta *m, const struct meta_ctx *ctx, meta_ino ino, uns
         meta_node_close(m, ino);
         return rc;
     }
+    /* Unlinked while open, and kept by the session that we go on with. */
+    if (o.attr.nlink == 0)
+        (void)meta_opened_set_fate(m, ino, META_SUSTAINED, 0); /* open it is */
     if (out)
         *out = o.attr;
     return 0;

@@ -39,6 +39,7 @@ struct meta {
     struct meta_features features;
     struct meta_settings *settings;
     _Atomic uint64_t sid; /* 0: no session */
+    bool leaving;         /* the session outlives us: somebody goes on with it */
     struct meta_ids inode_ids, slice_ids;
     struct {
         meta_ino ino; /* 0: none yet */

@@ -26,6 +26,7 @@ struct meta_options {
     bool no_background; /* none of the duties of §7.24 (tests, short commands); sessions are kept all the same */
     uint32_t skip_dir_mtime_ms; /* parents' times are left alone when newer than this; official clients: 100 */
     const char *mount_point;    /* told in the session's record; NULL: "" */
+    uint64_t resume_session;    /* goes on with a session whose process ended without closing it; 0: a new one */
 };
 
 /* Opens the volume behind a metadata URL, checks its setting record (versions, features that we honour), and unless
@@ -34,6 +35,12 @@ struct meta_options {
 MUST_USE int meta_open(struct str url, const struct meta_options *options, struct meta **out, const char **out_error);
 /* Ends the session, flushes what is accumulated, frees. All files must be closed. NULL is fine. */
 void meta_close(struct meta *m);
+/* Ends the background duties, and with them calls of the data layer; before the data layer goes. NULL is fine. */
+void meta_stop(struct meta *m);
+/* As meta_close, but the session stays, with its locks and unlinked open files, for who resumes it before it expires. */
+void meta_leave(struct meta *m);
+/* The session's number; 0: none. */
+uint64_t meta_session_id(const struct meta *m);
 /* Makes a new volume: tables, setting, root and trash, counters (§1.5). -EEXIST: there is a volume; force: only the
  * setting record is replaced then. */
 MUST_USE int meta_format(struct str url, const struct meta_settings *settings, bool force, const char **out_error);

@@ -49,10 +49,14 @@ struct begin_call {
     int64_t sid;
 };
 
+/* A session to go on with is brought back when somebody has removed it meanwhile. */
 static int begin_txn(struct meta *m, struct meta_txn *t, void *arg)
 {
-    (void)m;
     struct begin_call *b = arg;
+    if (m->options.resume_session != 0) {
+        b->sid = (int64_t)m->options.resume_session;
+        return META_DO(t, session_refresh, m->options.resume_session, clock_wall_s() + EXPIRE_S, b->info);
+    }
     int rc = META_DO(t, counter_add, "nextSession", 1, &b->sid);
     return rc == 0 ? META_DO(t, session_insert, (uint64_t)b->sid, clock_wall_s() + EXPIRE_S, b->info) : rc;
 }
@@ -288,7 +292,7 @@ void meta_session_stop(struct meta *m)
     if (m->sid == 0)
         return;
     /* What does not work here, others do when the session expires. */
-    int rc = meta_session_clean(m, m->sid);
+    int rc = m->leaving ? 0 : meta_session_clean(m, m->sid);
     if (rc < 0)
         log_debug("meta_session_end", "sid=%llu rc=%d", (unsigned long long)m->sid, rc);
     meta_usage_flush_volume(m);

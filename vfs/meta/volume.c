@@ -140,6 +140,23 @@ void meta_close(struct meta *m)
     meta_free(m);
 }
 
+void meta_stop(struct meta *m)
+{
+    if (m)
+        meta_duties_stop(m);
+}
+
+void meta_leave(struct meta *m)
+{
+    m->leaving = true;
+    meta_close(m);
+}
+
+uint64_t meta_session_id(const struct meta *m)
+{
+    return m->sid;
+}
+
 /* Formatting */
 
 struct format_call {
