@@ -191,6 +191,29 @@
 /* Slices of one file that are not committed yet; writers wait beyond it. */
 #define LIMIT_DATA_SLICES 1000
 
+/* The mount. Requests are bound by the object store's latency more than by cores, and a thread costs little. */
+#define LIMIT_FUSE_THREADS 32
+/* Requests without a waiting caller (read-ahead, asynchronous I/O) that the kernel keeps going; as official clients. */
+#define LIMIT_FUSE_BACKGROUND 50
+/* The most that the kernel sends in one request (256 pages). */
+#define LIMIT_FUSE_IO_BYTES (1024 * 1024)
+/* Entries of a directory that are read and kept at a time: a few answers' worth, 150 KiB. */
+#define LIMIT_FUSE_DIR_PAGE 512
+/* Files whose state at the last open is remembered, to tell at the next whether the kernel's pages are still right. */
+#define LIMIT_FUSE_SEEN 65536
+/* Files with bytes that are not committed, of which a process that takes over must know: 512 KiB of shared memory. */
+#define LIMIT_FUSE_UNSAVED 65536
+/* Lines that a reader of .accesslog may be behind. */
+#define LIMIT_FUSE_LOG_BYTES (1024 * 1024)
+#define LIMIT_FUSE_VIRTUAL_BYTES (1024 * 1024)
+/* One copy_file_range: the answer has 32 bits, and a transaction should stay short. */
+#define LIMIT_FUSE_COPY_BYTES (1024ull * 1024 * 1024)
+/* How often a lock that another client holds is looked at. */
+#define LIMIT_FUSE_LOCK_POLL_MIN_MS 5
+#define LIMIT_FUSE_LOCK_POLL_MAX_MS 100
+/* Times of a directory that changes all the time are not written each time (official clients: --skip-dir-mtime). */
+#define LIMIT_SKIP_DIR_MTIME_MS 100
+
 /* Request-level work on a worker that is sure to stay short. */
 #define LIMIT_LISTING_SORT_ENTRIES 2000000
 

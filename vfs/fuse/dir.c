@@ -1,0 +1,269 @@
+/* Reading directories. The listing is a sequence of positions: ".", "..", at the root the virtual files, then the entries in
+ * byte order in pages of LIMIT_FUSE_DIR_PAGE. The kernel's offset of an entry is the position behind it. One page is kept, and
+ * of every page before it the name that it follows, so that seeking back reads one page again, and memory does not grow with
+ * the entries. An answer never crosses a page: what the kernel asks for again is in the page that is kept.
+ *
+ * A process that takes over knows no names: it walks from the start to the position it is asked for. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/check.h"
+#include "vfs/fuse/fuse_internal.h"
+
+struct entry {
+    size_t name_at; /* in the page's names, NUL-terminated */
+    meta_ino ino;
+    uint8_t type;
+    bool has_attr;
+    struct meta_attr attr;
+};
+
+struct vfuse_dir {
+    struct mutex lock;
+    /* The name that each page follows; known for the pages up to `page` + 1. */
+    char **after;
+    size_t after_count;
+    bool loaded, has_attrs;
+    size_t page; /* which one is kept */
+    struct entry *entries;
+    size_t count;
+    struct buf names;
+};
+
+struct vfuse_dir *vfuse_dir_new(void)
+{
+    struct vfuse_dir *d = calloc(1, sizeof(*d));
+    CHECK(d != NULL); /* out of memory */
+    mutex_init(&d->lock);
+    d->names = buf_make(LIMIT_FUSE_DIR_PAGE * (META_NAME_MAX + 1));
+    return d;
+}
+
+static void forget(struct vfuse_dir *d)
+{
+    for (size_t i = 0; i < d->after_count; i++)
+        free(d->after[i]);
+    free(d->after);
+    d->after = NULL;
+    d->after_count = 0;
+    d->loaded = false;
+}
+
+void vfuse_dir_free(struct vfuse_dir *d)
+{
+    if (!d)
+        return;
+    forget(d);
+    free(d->entries);
+    buf_done(&d->names);
+    mutex_done(&d->lock);
+    free(d);
+}
+
+/* Pages */
+
+static void push_after(struct vfuse_dir *d, const char *name)
+{
+    d->after = realloc(d->after, (d->after_count + 1) * sizeof(*d->after));
+    CHECK(d->after != NULL); /* out of memory */
+    d->after[d->after_count] = strdup(name);
+    CHECK(d->after[d->after_count] != NULL); /* out of memory */
+    d->after_count++;
+}
+
+static int take_entry(void *arg, const struct meta_entry *entry)
+{
+    struct vfuse_dir *d = arg;
+    CHECK(d->count < LIMIT_FUSE_DIR_PAGE);
+    struct entry *e = &d->entries[d->count++];
+    *e = (struct entry){.name_at = d->names.len, .ino = entry->ino, .type = entry->type, .has_attr = entry->attr != NULL};
+    if (entry->attr)
+        e->attr = *entry->attr;
+    buf_add(&d->names, entry->name);
+    buf_addc(&d->names, '\0');
+    return 0;
+}
+
+static const char *name_of(const struct vfuse_dir *d, const struct entry *e)
+{
+    return d->names.ptr + e->name_at;
+}
+
+static int read_page(struct vfuse *v, const struct meta_ctx *ctx, meta_ino ino, struct vfuse_dir *d, size_t page, bool attrs)
+{
+    CHECK(page < d->after_count);
+    if (!d->entries)
+        d->entries = calloc(LIMIT_FUSE_DIR_PAGE, sizeof(*d->entries));
+    CHECK(d->entries != NULL); /* out of memory */
+    d->loaded = false;
+    d->count = 0;
+    buf_reset(&d->names);
+    const struct meta_edge_scan scan = {
+        .parent = ino,
+        .after = str_z(d->after[page]),
+        .want = attrs ? META_EDGE_ATTR : 0,
+        .limit = LIMIT_FUSE_DIR_PAGE,
+    };
+    int r = meta_readdir(v->meta, ctx, &scan, take_entry, d);
+    if (r < 0)
+        return r;
+    CHECK(!d->names.failed);
+    d->loaded = true;
+    d->has_attrs = attrs;
+    d->page = page;
+    if (d->count == LIMIT_FUSE_DIR_PAGE && page + 1 == d->after_count)
+        push_after(d, name_of(d, &d->entries[d->count - 1]));
+    return 0;
+}
+
+/* Makes the page that holds the entry with this number the one that is kept. 0: it is; 1: the directory ends before. */
+static int find_page(struct vfuse *v, const struct meta_ctx *ctx, meta_ino ino, struct vfuse_dir *d, uint64_t number, bool attrs)
+{
+    size_t page = (size_t)(number / LIMIT_FUSE_DIR_PAGE);
+    if (d->after_count == 0)
+        push_after(d, "");
+    while (!d->loaded || d->page != page || (attrs && !d->has_attrs)) {
+        if (page >= d->after_count && d->loaded && d->count < LIMIT_FUSE_DIR_PAGE && d->page + 1 == d->after_count)
+            return 1;
+        int r = read_page(v, ctx, ino, d, page < d->after_count ? page : d->after_count - 1, attrs);
+        if (r < 0)
+            return r;
+    }
+    return number % LIMIT_FUSE_DIR_PAGE < d->count ? 0 : 1;
+}
+
+/* Answers */
+
+struct answer {
+    const struct vfuse_call *call;
+    char *bytes;
+    size_t size, used;
+    bool plus;
+};
+
+/* false: no room. ino 0 in the entry: the kernel shall remember nothing. */
+static bool add(struct answer *a, const char *name, const struct fuse_entry_param *entry, uint64_t next)
+{
+    size_t room = a->size - a->used;
+    size_t n = a->plus ? fuse_add_direntry_plus(a->call->request, a->bytes + a->used, room, name, entry, (off_t)next)
+                       : fuse_add_direntry(a->call->request, a->bytes + a->used, room, name, &entry->attr, (off_t)next);
+    if (n > room)
+        return false;
+    a->used += n;
+    return true;
+}
+
+static bool add_plain(struct answer *a, const char *name, meta_ino ino, uint8_t type, uint64_t next)
+{
+    const struct fuse_entry_param entry = {.attr = {.st_ino = ino, .st_mode = vfuse_type_bits(type)}};
+    return add(a, name, &entry, next);
+}
+
+static bool add_entry(struct answer *a, const char *name, struct entry *e, uint64_t next)
+{
+    if (!a->plus || !e->has_attr)
+        return add_plain(a, name, e->ino, e->type, next);
+    struct fuse_entry_param entry;
+    struct meta_attr attr = e->attr;
+    vfuse_fill_entry(a->call->v, e->ino, &attr, &entry);
+    return add(a, name, &entry, next);
+}
+
+/* ".", "..", and the virtual files. */
+static uint64_t head_count(const struct vfuse *v, meta_ino ino)
+{
+    return ino == META_ROOT && !v->options.hide_internal ? 2 + VFUSE_VIRTUAL_COUNT + 1 : 2;
+}
+
+static bool add_head(struct answer *a, meta_ino ino, uint64_t position)
+{
+    if (position < 2)
+        return add_plain(a, position == 0 ? "." : "..", ino, META_DIRECTORY, position + 1);
+    if (position == 2 + VFUSE_VIRTUAL_COUNT)
+        return add_plain(a, META_TRASH_NAME, META_TRASH, META_DIRECTORY, position + 1);
+    const struct vfuse_virtual *f = &vfuse_virtuals[position - 2];
+    return add_plain(a, f->name, f->ino, META_FILE, position + 1);
+}
+
+static int fill(struct answer *a, struct vfuse_dir *d, meta_ino ino, uint64_t position)
+{
+    struct vfuse *v = a->call->v;
+    uint64_t head = head_count(v, ino);
+    while (position < head) {
+        if (!add_head(a, ino, position))
+            return 0;
+        position++;
+    }
+    int r = find_page(v, &a->call->ctx, ino, d, position - head, a->plus);
+    if (r != 0)
+        return r < 0 && a->used == 0 ? r : 0;
+    for (size_t i = (size_t)((position - head) % LIMIT_FUSE_DIR_PAGE); i < d->count; i++) {
+        if (!add_entry(a, name_of(d, &d->entries[i]), &d->entries[i], ++position))
+            break;
+    }
+    return 0;
+}
+
+static void read_directory(fuse_req_t request, meta_ino ino, size_t size, uint64_t position, struct fuse_file_info *fi,
+                           bool plus)
+{
+    struct vfuse_call c = vfuse_begin(request, VFUSE_READDIR);
+    struct answer a = {.call = &c, .size = size, .plus = plus};
+    struct vfuse_handle *h = NULL;
+    int r = vfuse_handle_get(c.v, fi, VFUSE_DIR_HANDLE, ino, &h);
+    if (r == 0) {
+        a.bytes = malloc(size);
+        CHECK(a.bytes != NULL); /* out of memory; the kernel bounds the size */
+        mutex_lock(&h->dir->lock);
+        if (position == 0)
+            forget(h->dir);
+        r = fill(&a, h->dir, ino, position);
+        mutex_unlock(&h->dir->lock);
+    }
+    if (r < 0)
+        vfuse_answer(&c, r);
+    else
+        (void)fuse_reply_buf(request, a.bytes, a.used); /* interrupted or not */
+    vfuse_end(&c, r, "(%llu,%zu,%llu): (%zu)", (unsigned long long)ino, size, (unsigned long long)position, a.used);
+    free(a.bytes);
+    vfuse_handle_put(c.v, h);
+}
+
+void vfuse_op_readdir(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+    read_directory(request, ino, size, (uint64_t)offset, fi, false);
+}
+
+void vfuse_op_readdirplus(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+    read_directory(request, ino, size, (uint64_t)offset, fi, true);
+}
+
+void vfuse_op_opendir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct vfuse_call c = vfuse_begin(request, VFUSE_OPENDIR);
+    struct vfuse_handle *h = vfuse_handle_new(c.v, VFUSE_DIR_HANDLE, ino);
+    uint64_t number = h->number;
+    fi->fh = number;
+    if (fuse_reply_open(request, fi) < 0)
+        vfuse_handle_release(c.v, number); /* interrupted: the kernel knows of none */
+    vfuse_end(&c, 0, "(%llu) [fh:%llu]", (unsigned long long)ino, (unsigned long long)number);
+}
+
+void vfuse_op_releasedir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct vfuse_call c = vfuse_begin(request, VFUSE_RELEASEDIR);
+    vfuse_handle_release(c.v, fi->fh);
+    vfuse_answer(&c, 0);
+    vfuse_end(&c, 0, "(%llu)", (unsigned long long)ino);
+}
+
+/* Names are durable when the operation that made them returns. */
+void vfuse_op_fsyncdir(fuse_req_t request, fuse_ino_t ino, int only_data, struct fuse_file_info *fi)
+{
+    (void)fi;
+    struct vfuse_call c = vfuse_begin(request, VFUSE_FSYNC);
+    vfuse_answer(&c, 0);
+    vfuse_end(&c, 0, "(%llu,%d)", (unsigned long long)ino, only_data);
+}

@@ -1,0 +1,125 @@
+/* .accesslog, .stats and .config at the root of the mount (format §10.3). .trash is the volume's own. */
+#include <errno.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/encode.h"
+#include "base/metrics.h"
+#include "vfs/fuse/fuse_internal.h"
+
+#define VIRTUAL_INO 0x7FFFFFFF00000000ull /* §6.5 */
+
+enum { ACCESS_LOG, STATS, CONFIG };
+const struct vfuse_virtual vfuse_virtuals[VFUSE_VIRTUAL_COUNT] = {
+    [ACCESS_LOG] = {VIRTUAL_INO + 1, ".accesslog", 0400},
+    [STATS] = {VIRTUAL_INO + 3, ".stats", 0444},
+    [CONFIG] = {VIRTUAL_INO + 4, ".config", 0400},
+};
+
+const struct vfuse_virtual *vfuse_virtual_by_name(meta_ino parent, struct str name)
+{
+    for (size_t i = 0; parent == META_ROOT && i < VFUSE_VIRTUAL_COUNT; i++) {
+        if (str_is(name, vfuse_virtuals[i].name))
+            return &vfuse_virtuals[i];
+    }
+    return NULL;
+}
+
+const struct vfuse_virtual *vfuse_virtual_by_ino(meta_ino ino)
+{
+    for (size_t i = 0; i < VFUSE_VIRTUAL_COUNT; i++) {
+        if (ino == vfuse_virtuals[i].ino)
+            return &vfuse_virtuals[i];
+    }
+    return NULL;
+}
+
+bool vfuse_is_reserved(meta_ino parent, const char *name)
+{
+    return parent == META_ROOT &&
+           (vfuse_virtual_by_name(parent, str_z(name)) || str_is(str_z(name), META_TRASH_NAME));
+}
+
+void vfuse_virtual_attr(const struct vfuse *v, const struct vfuse_virtual *f, struct meta_attr *out)
+{
+    (void)v;
+    struct timespec now = {.tv_sec = (time_t)clock_wall_s()};
+    *out = (struct meta_attr){
+        .type = META_FILE,
+        .mode = f->mode,
+        .uid = geteuid(),
+        .gid = getegid(),
+        .nlink = 1,
+        .parent = META_ROOT,
+        .atime = now,
+        .mtime = now,
+        .ctime = now,
+    };
+}
+
+/* Our metrics by JuiceFS's form: `name_label value`. */
+static void add_metric_line(struct buf *out, struct str line)
+{
+    if (line.len == 0 || line.ptr[0] == '#')
+        return;
+    bool in_value = false;
+    for (size_t i = 0; i < line.len; i++) {
+        char c = line.ptr[i];
+        if (c == '{' || c == ',' || c == '}') {
+            in_value = false;
+            if (c != '}')
+                buf_addc(out, '_');
+        } else if (c == '"') {
+            in_value = !in_value;
+        } else if (in_value || c != '=') {
+            buf_addc(out, c);
+        } else {
+            buf_addc(out, '_');
+        }
+    }
+    buf_addc(out, '\n');
+}
+
+static void add_stats(struct vfuse *v, struct buf *out)
+{
+    struct rusage used;
+    if (getrusage(RUSAGE_SELF, &used) == 0)
+        buf_addf(out, "juicefs_cpu_usage %.6f\n",
+                 (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+                     (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6);
+    buf_addf(out, "juicefs_uptime %.6f\n", (double)(clock_mono_ns() - v->started_ns) / 1e9);
+    CLEANUP(buf_done) struct buf text = buf_make(LIMIT_FUSE_VIRTUAL_BYTES);
+    metrics_write(&text);
+    struct str rest = buf_str(&text), line;
+    while (str_split(&rest, '\n', &line))
+        add_metric_line(out, line);
+}
+
+static void add_config(struct vfuse *v, struct buf *out)
+{
+    const struct vfuse_options *o = &v->options;
+    CLEANUP(meta_settings_freep) struct meta_settings *settings = meta_settings_copy(v->meta);
+    buf_addz(out, "{\n \"Meta\": {\n  \"MountPoint\": ");
+    buf_add_json(out, str_z(o->mount_point));
+    buf_addf(out, ",\n  \"ReadOnly\": %s,\n  \"NoBGJob\": %s,\n  \"Sid\": %llu\n },\n \"Format\": ", o->read_only ? "true" : "false",
+             o->no_background ? "true" : "false", (unsigned long long)meta_session_id(v->meta));
+    meta_settings_show(settings, out);
+    buf_addz(out, ",\n \"Version\": ");
+    buf_add_json(out, STR(META_CLIENT_VERSION));
+    buf_addf(out, ",\n \"AttrTimeout\": %.0f,\n \"EntryTimeout\": %.0f,\n \"DirEntryTimeout\": %.0f,\n \"NegEntryTimeout\": %.0f",
+             o->attr_cache_s * 1e9, o->entry_cache_s * 1e9, o->dir_entry_cache_s * 1e9, o->negative_cache_s * 1e9);
+    buf_addf(out, ",\n \"HideInternal\": %s,\n \"Pid\": %d,\n \"PPid\": %d\n}\n", o->hide_internal ? "true" : "false", (int)getpid(),
+             (int)getppid());
+}
+
+void vfuse_virtual_open(struct vfuse *v, const struct vfuse_virtual *f, struct vfuse_handle *h)
+{
+    if (f == &vfuse_virtuals[ACCESS_LOG])
+        h->reader = vfuse_log_open(v->log);
+    else if (f == &vfuse_virtuals[STATS])
+        add_stats(v, &h->text);
+    else
+        add_config(v, &h->text);
+}

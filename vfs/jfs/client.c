@@ -1,0 +1,70 @@
+#include "vfs/jfs/client.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "vfs/meta/settings.h"
+
+#define PREFIX_MAX 256
+
+int jfs_store_open(const struct meta_settings *settings, bool no_sync, struct store **out, const char **out_error)
+{
+    static _Thread_local char text[512];
+    char prefix[PREFIX_MAX];
+    int len = snprintf(prefix, sizeof(prefix), "%.*s/", STR_ARG(settings->name));
+    if (len < 0 || (size_t)len >= sizeof(prefix))
+        return -EINVAL;
+    const struct store_config config = {
+        .storage = settings->storage,
+        .bucket = settings->bucket,
+        .access_key = settings->access_key,
+        .secret_key = settings->secret_key,
+        .session_token = settings->session_token,
+        .storage_class = settings->storage_class,
+        .prefix = str_z(prefix),
+        .shards = settings->shards,
+        .no_sync = no_sync,
+    };
+    CLEANUP(buf_done) struct buf why = buf_make(sizeof(text));
+    int r = store_open(&config, out, &why);
+    if (r < 0) {
+        (void)snprintf(text, sizeof(text), "%.*s", STR_ARG(buf_str(&why)));
+        *out_error = text;
+    }
+    return r;
+}
+
+int jfs_client_open(struct str url, const struct jfs_client_options *options, struct jfs_client *out, const char **out_error)
+{
+    *out = (struct jfs_client){0};
+    int r = meta_open(url, &options->meta, &out->meta, out_error);
+    if (r < 0)
+        return r;
+    CLEANUP(meta_settings_freep) struct meta_settings *settings = meta_settings_copy(out->meta);
+    r = jfs_store_open(settings, options->no_sync, &out->store, out_error);
+    if (r == 0)
+        r = data_open(out->store, out->meta, settings, &options->data, &out->data, out_error);
+    if (r < 0)
+        jfs_client_close(out);
+    return r;
+}
+
+/* The metadata's duties use the data layer, which uses the metadata: duties end first (meta_stop), the metadata last. */
+static void close_by(struct jfs_client *c, void (*close_meta)(struct meta *m))
+{
+    meta_stop(c->meta);
+    data_close(c->data);
+    close_meta(c->meta);
+    store_close(c->store);
+    *c = (struct jfs_client){0};
+}
+
+void jfs_client_close(struct jfs_client *c)
+{
+    close_by(c, meta_close);
+}
+
+void jfs_client_leave(struct jfs_client *c)
+{
+    close_by(c, meta_leave);
+}
