@@ -37,3 +37,12 @@ const char *gw_args_value(struct gw_args *a)
         return NULL;
     return a->words[a->next++];
 }
+
+bool gw_args_want_help(int count, char **words)
+{
+    for (int i = 0; i < count && !str_is(str_z(words[i]), "--"); i++) {
+        if (str_is(str_z(words[i]), "--help") || str_is(str_z(words[i]), "-h"))
+            return true;
+    }
+    return false;
+}

@@ -22,5 +22,7 @@ struct gw_args gw_args_make(int count, char **words);
 enum gw_arg_kind gw_args_next(struct gw_args *a, struct str *out);
 /* The value of the option just returned: behind '=' or the next word; NULL when there is none. */
 const char *gw_args_value(struct gw_args *a);
+/* -h or --help anywhere before `--`. */
+bool gw_args_want_help(int count, char **words);
 
 #endif

@@ -9,16 +9,6 @@
 
 #define HELP_BYTES_MAX (64 * 1024)
 
-/* -h or --help anywhere before `--`. */
-static bool wants_help(int argc, char **argv)
-{
-    for (int i = 0; i < argc && !str_is(str_z(argv[i]), "--"); i++) {
-        if (str_is(str_z(argv[i]), "--help") || str_is(str_z(argv[i]), "-h"))
-            return true;
-    }
-    return false;
-}
-
 static int parse_or_explain(int argc, char **argv, struct gw_config *config)
 {
     struct buf error = buf_make(HELP_BYTES_MAX);
@@ -31,7 +21,7 @@ static int parse_or_explain(int argc, char **argv, struct gw_config *config)
 
 int gw_cmd_serve(int argc, char **argv)
 {
-    if (wants_help(argc, argv)) {
+    if (gw_args_want_help(argc, argv)) {
         struct buf help = buf_make(HELP_BYTES_MAX);
         gw_config_help(&help);
         fputs(buf_z(&help), stdout);
@@ -54,8 +44,8 @@ int gw_cmd_config(int argc, char **argv)
         fputs("usage: sluice config dump|check [the options of serve]\n"
               "  dump   prints the effective configuration, secrets left out, in the form of a config file\n"
               "  check  says what is wrong with it, or nothing\n",
-              wants_help(argc, argv) ? stdout : stderr);
-        return wants_help(argc, argv) ? 0 : 2;
+              gw_args_want_help(argc, argv) ? stdout : stderr);
+        return gw_args_want_help(argc, argv) ? 0 : 2;
     }
     struct gw_config config;
     if (parse_or_explain(argc - 1, argv + 1, &config) < 0)

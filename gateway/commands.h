@@ -7,6 +7,8 @@ int gw_cmd_serve(int argc, char **argv);
 int gw_cmd_user(int argc, char **argv);
 int gw_cmd_group(int argc, char **argv);
 int gw_cmd_policy(int argc, char **argv);
+int gw_cmd_mount(int argc, char **argv);
+int gw_cmd_umount(int argc, char **argv);
 int gw_cmd_config(int argc, char **argv);
 int gw_cmd_health(int argc, char **argv);
 int gw_cmd_version(int argc, char **argv);

@@ -1,0 +1,88 @@
+/* `sluice mount`: two processes. The keeper mounts, holds the descriptors of /dev/fuse, and starts the server, which does all
+ * the rest; when the server dies, the keeper starts another one, which goes on where the first left off, while programs that
+ * use the mount wait. The keeper knows nothing of the volume and stays a few megabytes small.
+ *
+ *   keeper --START---------> server    what the server before had told, and the memory of files with unsaved bytes
+ *   server --OPENED--------> keeper    the volume is open: its name, the metadata session
+ *   keeper --DEVICES-------> server    descriptors; the first time the keeper mounts before
+ *   server --INIT----------> keeper    the kernel's first request, once in the mount's life: from now on it works
+ *
+ * Thread: main, unless said otherwise. */
+#ifndef GATEWAY_MOUNT_H
+#define GATEWAY_MOUNT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/compiler.h"
+#include "base/limits.h"
+#include "base/log.h"
+
+#define GW_MOUNT_LISTS_MAX 16
+
+struct gw_mount_options {
+    const char *url;
+    char *mount_point; /* absolute; owned */
+    struct buf passed;       /* of -o, for mount(8) and FUSE */
+    bool background, read_only, no_sync, no_background_jobs, hide_internal;
+    double attr_cache_s, entry_cache_s, dir_entry_cache_s, negative_cache_s;
+    uint64_t memory, io_size_max;
+    const char *metrics; /* NULL or "off": none */
+    const char *log_file;
+    enum log_level log_level;
+    char *lists[GW_MOUNT_LISTS_MAX]; /* owned: the values of -o, which options point into */
+    size_t list_count;
+    int keeper; /* descriptor of the keeper's channel: this is the server; -1: this is the keeper */
+};
+
+/* -EINVAL with lines in error. Release with gw_mount_options_done. */
+MUST_USE int gw_mount_options_parse(int argc, char **argv, struct gw_mount_options *out, struct buf *error);
+void gw_mount_options_done(struct gw_mount_options *o);
+void gw_mount_options_help(struct buf *out);
+
+/* The channel (mount_channel.c) --------------------------------------------------------------------------------------- */
+
+/* The most that INIT has had in any kernel is 104 bytes. */
+#define GW_MOUNT_INIT_MAX 512
+#define GW_MOUNT_NAME_MAX 64
+
+enum gw_mount_verb { GW_MOUNT_START = 1, GW_MOUNT_OPENED, GW_MOUNT_DEVICES, GW_MOUNT_INIT };
+struct gw_mount_message {
+    uint32_t verb;
+    uint32_t generation;
+    uint64_t session;
+    uint32_t can_resend;
+    uint32_t init_size;
+    char init[GW_MOUNT_INIT_MAX];
+    char name[GW_MOUNT_NAME_MAX]; /* NUL-terminated */
+};
+/* The mount's device, and clones of it. */
+#define GW_MOUNT_DEVICES_MAX (1 + LIMIT_FUSE_THREADS)
+struct gw_mount_devices {
+    int fds[GW_MOUNT_DEVICES_MAX];
+    size_t count;
+};
+
+/* devices may be NULL. -EPIPE: the other side has gone. */
+MUST_USE int gw_mount_send(int channel, const struct gw_mount_message *m, const struct gw_mount_devices *devices);
+/* The next message; devices (may be NULL) gets what came with it. -EPIPE, -EPROTO. */
+MUST_USE int gw_mount_receive(int channel, struct gw_mount_message *out, struct gw_mount_devices *devices);
+void gw_mount_close_devices(struct gw_mount_devices *d);
+
+/* How a server ends that another one shall follow, as after kill -9, but on purpose. */
+#define GW_MOUNT_EXIT_AGAIN 75
+
+/* Returns the exit code. args: the command line behind "mount", for the servers. ready (-1: nobody) gets a byte when the mount
+ * works, and is closed. */
+int gw_mount_keep(const struct gw_mount_options *o, int argc, char **argv, int ready);
+/* Returns the exit code. */
+int gw_mount_serve(const struct gw_mount_options *o);
+
+/* The process's metrics over HTTP, at /metrics (mount_metrics.c). NULL when the address cannot be bound: said in the log. */
+struct gw_mount_metrics;
+struct gw_mount_metrics *gw_mount_metrics_start(const char *address);
+void gw_mount_metrics_stop(struct gw_mount_metrics *m);
+
+#endif
