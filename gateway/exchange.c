@@ -104,6 +104,9 @@ void gw_exchange_end(struct gw_exchange *x, const struct gw_outcome *o)
     mutex_lock(&x->lock);
     CHECK(!x->closed);
     x->closed = true;
+    mutex_unlock(&x->lock);
+    gw_exchange_end_quick(x);
+    mutex_lock(&x->lock);
     gw_exchange_schedule(x);
     mutex_unlock(&x->lock);
     free_if_over(x);

@@ -81,6 +81,8 @@ void gw_exchange_step(struct gw_job *job, uint64_t waited_ns);
 /* Does all of the request that can be done without waiting: true when the reply is there, false when a step has to begin.
  * Thread: loop, before the first step. */
 bool gw_exchange_try_quick(struct gw_exchange *x);
+/* Ends the op here if that needs no waiting and no step is under way; else a step will. Thread: loop, when it is closed. */
+void gw_exchange_end_quick(struct gw_exchange *x);
 
 /* exchange_reply.c; on a worker, from a step, or on the loop by gw_exchange_try_quick */
 

@@ -286,6 +286,15 @@ bool gw_exchange_try_quick(struct gw_exchange *x)
     return true;
 }
 
+void gw_exchange_end_quick(struct gw_exchange *x)
+{
+    mutex_lock(&x->lock);
+    bool is_idle = !x->scheduled && !x->ended;
+    mutex_unlock(&x->lock);
+    if (is_idle && x->op && s3_may_end_quick(x->op))
+        do_end(x);
+}
+
 void gw_exchange_step(struct gw_job *job, uint64_t waited_ns)
 {
     struct gw_exchange *x = container_of(job, struct gw_exchange, job);

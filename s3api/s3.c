@@ -210,6 +210,14 @@ void s3_end(struct s3_op *op)
     op->identities = NULL;
 }
 
+bool s3_may_end_quick(const struct s3_op *op)
+{
+    struct vfs_attr attr;
+    if (!op->quick)
+        return false;
+    return op->reply.body != S3_REPLY_FILE || (vfs_fstat(op->reply.file, &attr) == 0 && attr.nlink > 0);
+}
+
 /* Early answers */
 
 #define XML_DECLARATION "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"

@@ -115,6 +115,9 @@ struct str s3_late_bytes(struct s3_op *op);
 /* > 0 bytes, 0 at the end, negative errno: the connection can only be cut. */
 MUST_USE ssize_t s3_produce(struct s3_op *op, char *out, size_t size);
 void s3_end(struct s3_op *op);
+/* May s3_end be called on a thread that may not wait? An op of s3_begin_quick, unless its file has lost its name meanwhile: then
+ * letting go of it is what frees its blocks. */
+bool s3_may_end_quick(const struct s3_op *op);
 
 /* For logs and metrics; valid from s3_begin to s3_end. */
 struct s3_op_info {

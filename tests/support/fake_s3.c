@@ -218,6 +218,11 @@ struct s3_op *s3_begin(struct s3_service *s, const struct s3_incoming *in, struc
     return op;
 }
 
+bool s3_may_end_quick(const struct s3_op *op)
+{
+    return str_find(op->query, STR("quick=1")) >= 0;
+}
+
 struct s3_op *s3_begin_quick(struct s3_service *s, const struct s3_incoming *in, struct arena *arena)
 {
     return str_find(in->head->target, STR("quick=1")) < 0 ? NULL : s3_begin(s, in, arena);

@@ -13,6 +13,7 @@
 #include "vfs/dir/dir_internal.h"
 #include "vfs/dir/fresh.h"
 #include "vfs/dir/intents.h"
+#include "vfs/dir/kept.h"
 #include "vfs/dir/leaving.h"
 #include "vfs/dir/sidecar.h"
 #include "vfs/dir/sync.h"
@@ -69,12 +70,20 @@ static int dir_handle_open_nowait(struct vfs_dir *parent, struct str path, struc
     const struct dir_volume *v = dir_volume_of(parent->volume);
     if (v->private_dev == 0 || v->sidecar_only)
         return -EAGAIN;
+    bool is_name = path.len > 0 && str_find_char(path, '/') < 0 && dir_handle_of(parent) == &v->root;
+    struct dir_handle *kept = is_name ? kept_get(v->kept, &v->root, path) : NULL;
+    if (kept) {
+        *out = &kept->base;
+        return 0;
+    }
     struct dir_handle looker = {.fd = dir_handle_of(parent)->fd, .nowait = true};
     int fd = resolve(&looker, path, O_PATH | O_DIRECTORY);
     if (fd < 0)
         return fd;
     struct dir_handle *h = dir_handle_new(dir_handle_of(parent), path, fd);
     h->nowait = true;
+    if (is_name)
+        kept_put(v->kept, path, h);
     *out = &h->base;
     return 0;
 }
@@ -103,6 +112,7 @@ static int dir_space(struct vfs *v, struct vfs_space *out)
 static void dir_volume_close(struct vfs *base)
 {
     struct dir_volume *v = dir_volume_of(base);
+    kept_free(v->kept);
     CHECK(v->root.fd < 0 || atomic_load(&v->root.refs) == 1);
     view_cache_free(v->views);
     graves_free(v->graves);
@@ -175,6 +185,7 @@ static struct dir_volume *volume_new(const struct vfs_options *options)
         v->options.dir_mode = DEFAULT_DIR_MODE;
     v->graves = graves_new();
     v->warm = warm_new();
+    v->kept = kept_new();
     mutex_init(&v->sidecar_lock);
     identity_read(&v->self);
     for (size_t i = 0; i < DIR_STRIPES; i++)

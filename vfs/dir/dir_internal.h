@@ -34,6 +34,7 @@ struct intents;
 struct sidecar;
 struct view_cache;
 struct graves;
+struct kept;
 struct warm;
 
 struct dir_handle {
@@ -62,6 +63,7 @@ struct dir_volume {
     struct view_cache *views;
     struct graves *graves;
     struct warm *warm;
+    struct kept *kept;
     atomic_llong temp_swept_s; /* when leftovers in .sluice/tmp were last looked for, monotonic */
     struct mutex stripes[DIR_STRIPES];
 };
