@@ -87,6 +87,8 @@
 #define LIMIT_PRESIGN_EXPIRES_S (7 * 24 * 3600)
 #define LIMIT_ACCESS_KEY_BYTES 128
 #define LIMIT_SECRET_KEY_BYTES 128
+/* Callers whose requests are counted at a time (--user-requests, --user-rate); more of them share the rest. */
+#define LIMIT_CALLERS (64 * 1024)
 /* Sessions (AWS: AssumeRole): how long they last, what a session policy may have, how large a web identity's token may be. */
 #define LIMIT_SESSION_S_MIN 900
 #define LIMIT_SESSION_S_DEFAULT 3600

@@ -70,6 +70,8 @@ static const struct option options[] = {
     {"tls-key", OPT_TEXT, AT(tls_key), NULL, 0, 0, NULL, false, NULL, "FILE", "PEM private key of --tls-cert"},
     {"trusted-proxies", OPT_TEXT, AT(trusted_proxies), NULL, 0, 0, NULL, false, NULL, "CIDR,…",
      "take the client's address from X-Forwarded-For when the peer is one of these"},
+    {"proxies-only", OPT_SWITCH, AT(proxies_only), "off", 0, 0, NULL, false, NULL, "on|off",
+     "refuse requests that do not come from one of --trusted-proxies"},
     {"head-timeout", OPT_MS, AT(head_timeout_ms), "15s", 100, 3600000, NULL, false, NULL, "TIME",
      "for a whole request head"},
     {"idle-timeout", OPT_MS, AT(idle_timeout_ms), "75s", 100, 3600000, NULL, false, NULL, "TIME",
@@ -104,6 +106,10 @@ static const struct option options[] = {
      "connections at a time; more wait in the kernel"},
     {"memory", OPT_SIZE, AT(memory), "48M", 4ull << 20, 1ull << 40, NULL, false, NULL, "SIZE",
      "for object bytes in flight"},
+    {"user-requests", OPT_COUNT, AT(user_requests), "0", 0, 1000000, NULL, false, NULL, "N",
+     "requests of one user at a time, or, without a signature, of one address; more get 503 SlowDown; 0: no limit"},
+    {"user-rate", OPT_COUNT, AT(user_rate), "0", 0, 1000000, NULL, false, NULL, "N",
+     "requests of one user, or address, a second, with bursts of a second's worth; 0: no limit"},
     {"drain-delay", OPT_MS, AT(drain_delay_ms), "0s", 0, 600000, NULL, false, NULL, "TIME",
      "after SIGTERM: not ready, but still accepting, until load balancers have noticed"},
     {"drain-timeout", OPT_MS, AT(drain_timeout_ms), "60s", 0, 3600000, NULL, false, NULL, "TIME",
@@ -444,6 +450,8 @@ static int check_whole(const struct gw_config *c, struct buf *error)
         buf_addf(error, "sluice: --region: 1 to %d characters\n", AUTH_REGION_SIZE_MAX);
     if (!c->tls_cert != !c->tls_key)
         buf_addz(error, "sluice: --tls-cert and --tls-key go together\n");
+    if (c->proxies_only && !c->trusted_proxies)
+        buf_addz(error, "sluice: --proxies-only on needs --trusted-proxies\n");
     if (!c->root_access_key != !c->root_secret_key)
         buf_addz(error, "sluice: SLUICE_ROOT_ACCESS_KEY and SLUICE_ROOT_SECRET_KEY go together\n");
     /* A guessable root secret is worse than none: the store then makes a strong one. */

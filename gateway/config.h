@@ -29,6 +29,8 @@ struct gw_config {
     enum vfs_sync_mode sync;
     enum vfs_xattr_mode xattr;
     const char *root_access_key, *root_secret_key; /* NULL: none given */
+    uint32_t user_requests, user_rate; /* 0: no limit */
+    bool proxies_only;
     const char *roles; /* NULL: none */
     bool sigv2;
     uint32_t anonymous_uid, anonymous_gid; /* of requests without a signature, when the process is root */

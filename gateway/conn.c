@@ -222,6 +222,12 @@ void gw_conn_start_request(struct gw_conn *c)
     c->start_ns = clock_mono_ns();
     c->times = GW_TIMES_NOTHING; /* what ran was for the head */
 
+    if (o->proxies_only && !gw_proxies_has(o->proxies, c->peer)) {
+        gw_inbuf_consume(&c->in, p->size);
+        gw_stats_foreign(o->bridge->stats);
+        gw_conn_fault(c, GW_FAULT_FOREIGN);
+        return;
+    }
     struct gw_answer own;
     struct gw_inbuf head_bytes;
     if (o->answer && o->answer(o->data, &p->head, &own)) {

@@ -34,6 +34,7 @@ struct gw_conn_options {
     void *data;
     bool answers_all;                 /* answer never returns false */
     const struct gw_proxies *proxies; /* NULL: none are trusted */
+    bool proxies_only;                /* others than those are refused */
     struct gw_tls *tls;               /* NULL: plain */
     uint64_t head_timeout_ms, idle_timeout_ms, body_timeout_ms;
     _Atomic uint32_t *count;          /* connections of all loops */

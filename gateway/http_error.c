@@ -24,6 +24,7 @@ static const struct gw_fault_row rows[GW_FAULT_COUNT] = {
     [GW_FAULT_TIMEOUT] = {400, "RequestTimeout",
                           "Your socket connection to the server was not read from or written to within the timeout "
                           "period. Idle connections will be closed."},
+    [GW_FAULT_FOREIGN] = {403, "AccessDenied", "This server takes requests through its proxies only."},
     [GW_FAULT_BUSY] = {503, "SlowDown", "Please reduce your request rate."},
 };
 

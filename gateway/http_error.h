@@ -24,6 +24,7 @@ enum gw_fault {
     GW_FAULT_INCOMPLETE,
     GW_FAULT_TIMEOUT,
     GW_FAULT_BUSY,
+    GW_FAULT_FOREIGN, /* not from a trusted proxy, though only those may ask */
     GW_FAULT_COUNT
 };
 

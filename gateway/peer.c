@@ -108,7 +108,7 @@ void gw_proxies_free(struct gw_proxies *p)
     free(p);
 }
 
-static bool is_trusted(const struct gw_proxies *p, struct str address)
+bool gw_proxies_has(const struct gw_proxies *p, struct str address)
 {
     struct in6_addr a;
     unsigned width;
@@ -134,7 +134,7 @@ static struct str take_last(struct str *list)
 
 struct str gw_proxies_client(const struct gw_proxies *p, struct str peer, const struct http_head *head)
 {
-    if (p->count == 0 || !is_trusted(p, peer))
+    if (p->count == 0 || !gw_proxies_has(p, peer))
         return peer;
     struct str client = peer;
     /* Headers and their items were added from the client outwards: walk them from the end. */
@@ -150,7 +150,7 @@ struct str gw_proxies_client(const struct gw_proxies *p, struct str peer, const 
             if (!parse_address(address, &ignored, &width))
                 return client;
             client = address;
-            if (!is_trusted(p, client))
+            if (!gw_proxies_has(p, client))
                 return client;
         }
     }

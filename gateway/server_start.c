@@ -236,6 +236,8 @@ static bool open_engine(struct gw_server *s)
         .sigv2 = c->sigv2,
         .ownership = c->ownership,
         .read_only = c->read_only,
+        .user_requests = c->user_requests,
+        .user_rate = c->user_rate,
         .fetch = gw_fetch,
         .upload_expiry_s = c->upload_expiry_s,
     };
@@ -286,6 +288,7 @@ static void set_options(struct gw_server *s)
         .answer = gw_admin_answer_minio,
         .data = s->health,
         .proxies = s->proxies,
+        .proxies_only = c->proxies_only,
         .tls = s->tls,
         .head_timeout_ms = c->head_timeout_ms,
         .idle_timeout_ms = c->idle_timeout_ms,
@@ -296,6 +299,7 @@ static void set_options(struct gw_server *s)
     s->admin_options.answer = gw_admin_answer;
     s->admin_options.answers_all = true;
     s->admin_options.tls = NULL;
+    s->admin_options.proxies_only = false;
     s->admin_options.count = &s->admin_connections;
 }
 

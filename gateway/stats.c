@@ -29,7 +29,7 @@ struct gw_stats {
     struct operation *operations;
     struct map *by_name; /* read-only after start */
     struct operation *unknown;
-    struct metric *received, *sent, *rejected;
+    struct metric *received, *sent, *rejected, *foreign;
 };
 
 struct gw_stats *gw_stats_new(const char *const *operations)
@@ -55,6 +55,8 @@ struct gw_stats *gw_stats_new(const char *const *operations)
     s->sent = metric_get(METRIC_COUNTER, "sluice_sent_bytes_total", "", "Bytes of response bodies.");
     s->rejected = metric_get(METRIC_COUNTER, "sluice_requests_rejected_total", "",
                              "Requests answered 503 SlowDown because all workers were taken.");
+    s->foreign = metric_get(METRIC_COUNTER, "sluice_requests_foreign_total", "",
+                            "Requests refused because they did not come from a trusted proxy.");
     return s;
 }
 
@@ -125,6 +127,11 @@ void gw_stats_add(struct gw_stats *s, const struct gw_stats_request *r)
         (void)snprintf(labels, sizeof(labels), "code=\"%s\"", r->error_code);
         metric_add(metric_get(METRIC_COUNTER, "sluice_errors_total", labels, "Error answers by S3 code."), 1);
     }
+}
+
+void gw_stats_foreign(struct gw_stats *s)
+{
+    metric_add(s->foreign, 1);
 }
 
 void gw_stats_rejected(struct gw_stats *s)

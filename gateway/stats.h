@@ -21,5 +21,6 @@ struct gw_stats_request {
 };
 void gw_stats_add(struct gw_stats *s, const struct gw_stats_request *r);
 void gw_stats_rejected(struct gw_stats *s);
+void gw_stats_foreign(struct gw_stats *s);
 
 #endif

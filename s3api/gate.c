@@ -9,6 +9,7 @@
 #include "s3api/access.h"
 #include "s3api/bucket.h"
 #include "s3api/key.h"
+#include "s3api/limits.h"
 #include "s3api/ownership.h"
 #include "s3api/plain.h"
 #include "s3api/route.h"
@@ -286,6 +287,12 @@ enum s3_error s3_gate(struct s3_op *op)
         return op->auth.user ? fail_route(op, verdict, &route) : S3_ACCESS_DENIED;
     if (op->row->flags & S3_OP_FORM)
         return op->service->read_only ? S3_READ_ONLY : S3_OK;
+    /* Who is counted is counted once: not here and then again on a worker. */
+    if (op->quick && s3_limits_are_on(op->service->limits))
+        return S3_AGAIN;
+    error = s3_limits_admit(op);
+    if (error != S3_OK)
+        return error;
     take_posix_identity(op);
     if (op->quick && op->cred)
         return S3_AGAIN;
@@ -305,7 +312,9 @@ enum s3_error s3_gate_sts(struct s3_op *op)
     enum auth_error error = auth_verify(&rules, op->identities, op->in.head, op->arena, &op->auth);
     if (error != AUTH_OK)
         return fail_auth(op, error);
-    return op->auth.user ? S3_OK : s3_fail(op, S3_ACCESS_DENIED, "Request is missing Authentication Token");
+    if (!op->auth.user)
+        return s3_fail(op, S3_ACCESS_DENIED, "Request is missing Authentication Token");
+    return s3_limits_admit(op);
 }
 
 enum s3_error s3_gate_form(struct s3_op *op, const struct auth_query *fields)
@@ -314,6 +323,9 @@ enum s3_error s3_gate_form(struct s3_op *op, const struct auth_query *fields)
     enum auth_error error = auth_verify_form(&rules, op->identities, fields, op->arena, &op->auth);
     if (error != AUTH_OK)
         return fail_auth(op, error);
+    enum s3_error admitted = s3_limits_admit(op);
+    if (admitted != S3_OK)
+        return admitted;
     take_posix_identity(op);
     return pass_bucket(op);
 }

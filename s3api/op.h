@@ -13,6 +13,7 @@
 #include "vfs/vfs.h"
 
 struct s3_body;
+struct s3_caller;
 struct s3_pairs;
 
 enum s3_level { S3_LEVEL_SERVICE, S3_LEVEL_BUCKET, S3_LEVEL_OBJECT };
@@ -118,6 +119,7 @@ struct s3_op {
     struct s3_body *body;
     struct buf body_bytes;  /* S3_BODY_KIND_SMALL */
 
+    struct s3_caller *caller; /* whom the request counts for (limits.h), or NULL */
     struct s3_reply reply;
     struct http_header *reply_headers; /* what reply.headers points to, grown by s3_reply_header */
     size_t reply_headers_max;

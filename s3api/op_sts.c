@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "s3api/access.h"
 #include "s3api/gate.h"
+#include "s3api/limits.h"
 #include "s3api/oidc.h"
 #include "s3api/service.h"
 #include "s3api/xml.h"
@@ -253,7 +254,7 @@ enum s3_error s3_sts_finish(struct s3_op *op)
         if (!str_is(param(&s, "Action"), actions[i].name))
             continue;
         s.action = actions[i].name;
-        enum s3_error e = actions[i].is_signed ? s3_gate_sts(op) : S3_OK;
+        enum s3_error e = actions[i].is_signed ? s3_gate_sts(op) : s3_limits_admit(op);
         return e == S3_OK ? actions[i].run(op, &s) : e;
     }
     return S3_INVALID_ACTION;

@@ -11,6 +11,7 @@
 #include "s3api/bucket.h"
 #include "s3api/cors.h"
 #include "s3api/gate.h"
+#include "s3api/limits.h"
 #include "s3api/multipart.h"
 #include "s3api/oidc.h"
 #include "s3api/op.h"
@@ -42,6 +43,7 @@ int s3_service_new(const struct s3_service_options *options, struct s3_service *
     s->ownership = options->ownership;
     s->upload_expiry_s = options->upload_expiry_s;
     s->policies = s3_policy_cache_new();
+    s->limits = s3_limits_new(options->user_requests, options->user_rate);
     s->oidc = s3_oidc_new(options->fetch, options->fetch_data);
     s->plain = s3_plain_cache_new();
     *out = s;
@@ -55,6 +57,7 @@ void s3_service_free(struct s3_service *s)
     s3_policy_cache_free(s->policies);
     s3_oidc_free(s->oidc);
     s3_plain_cache_free(s->plain);
+    s3_limits_free(s->limits);
     arena_free(s->texts);
     free(s);
 }
@@ -201,6 +204,7 @@ void s3_end(struct s3_op *op)
     if (op->begun && op->row->end)
         op->row->end(op);
     s3_body_close(op);
+    s3_limits_leave(op);
     vfs_dir_closep(&op->bucket);
     s3_policy_done(&op->policy);
     buf_done(&op->out);

@@ -53,6 +53,8 @@ struct s3_service_options {
     bool sigv2;                   /* presigned SigV2 queries accepted */
     enum s3_ownership ownership;  /* of buckets that have no controls of their own */
     bool read_only;               /* every writing operation is refused */
+    uint32_t user_requests;       /* of one caller, at a time; 0: any number */
+    uint32_t user_rate;           /* of one caller, in a second; 0: any number */
     s3_fetch_fn fetch;            /* keys of web identities; NULL: none are accepted */
     void *fetch_data;
     bool block_public_access;     /* for buckets that have no PublicAccessBlock of their own */

@@ -17,6 +17,7 @@ struct s3_sweep {
     bool is_removing; /* that one, step by step */
 };
 
+struct s3_limits;
 struct s3_oidc;
 struct s3_plain_cache;
 struct s3_policy_cache;
@@ -34,6 +35,7 @@ struct s3_service {
     struct s3_policy_cache *policies;
     struct s3_oidc *oidc;
     struct s3_plain_cache *plain;
+    struct s3_limits *limits;
     struct s3_sweep sweep;
 };
 

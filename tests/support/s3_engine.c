@@ -64,6 +64,8 @@ struct s3_engine *s3_engine_new(const struct s3_engine_options *options)
         .block_public_access = o->block_public_access,
         .read_only = o->read_only,
         .upload_expiry_s = o->upload_expiry_s,
+        .user_requests = o->user_requests,
+        .user_rate = o->user_rate,
     };
     CHECK(s3_service_new(&service_options, &e->service) == 0);
     return e;

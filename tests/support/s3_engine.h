@@ -19,6 +19,7 @@ struct s3_engine_options {
     bool sigv2, read_only, block_public_access;
     enum s3_ownership ownership;
     uint64_t upload_expiry_s;
+    uint32_t user_requests, user_rate;
     bool sidecar; /* records in the sidecar instead of xattrs */
 };
 
