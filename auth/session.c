@@ -124,7 +124,7 @@ static enum auth_error read_session(const struct auth_snapshot *s, struct str pl
         .expires_s = (int64_t)expires_s,
     };
     arena_on_free(arena, forget, session);
-    bool is_good = session->key.user && is_parent_good(s, text_of(root, "parent")) &&
+    bool is_good = session->key.user && session->key.access_key.len > 0 && session->key.secret.len > 0 && is_parent_good(s, text_of(root, "parent")) &&
                    take_policies(s, text_of(root, "policy"), session);
     if (!is_good)
         return AUTH_TOKEN_INVALID;

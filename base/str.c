@@ -76,7 +76,8 @@ bool str_eq_secret(struct str a, struct str b)
 
 void secure_zero(void *memory, size_t size)
 {
-    explicit_bzero(memory, size);
+    if (size > 0)
+        explicit_bzero(memory, size);
 }
 
 /* Parts. Arithmetic on a NULL ptr is undefined even by zero, hence the early returns. */
