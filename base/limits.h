@@ -53,10 +53,9 @@
  * 10,000 parts all differ in size and carry a SHA-256 each (41 bytes a part), beside a request head's worth of metadata.
  * Where a filesystem's xattrs are too small for it (64 KiB at most in Linux), the volume keeps it in its sidecar. */
 #define LIMIT_OBJECT_RECORD_BYTES (512 * 1024)
-/* AWS: 100 grants. Users' ids have at most 128 bytes; what a record says of an owner may have been written by hand. */
+/* AWS: 100 grants; a canonical id has at most 128 bytes here. */
 #define LIMIT_ACL_GRANTS 100
-#define LIMIT_OWNER_ID_BYTES 256
-#define LIMIT_ACL_BYTES (LIMIT_ACL_GRANTS * (LIMIT_OWNER_ID_BYTES + 8))
+#define LIMIT_ACL_BYTES (16 * 1024)
 /* A bucket's rules for other origins (AWS: PutBucketCors): 64 KB in at most 100 rules. */
 #define LIMIT_CORS_BYTES (64 * 1024)
 #define LIMIT_CORS_RULES 100

@@ -9,7 +9,7 @@
 
 #define RECORD_XATTR "user.sluice.bucket"
 #define RECORD_VERSION "1"
-#define RECORD_BYTES_MAX LIMIT_OWNER_ID_BYTES
+#define RECORD_BYTES_MAX 256
 #define CONFIG_DIR S3_RESERVED_DIR "/config"
 
 /* Directories */

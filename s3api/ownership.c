@@ -159,8 +159,7 @@ static bool is_caller(const struct s3_op *op, struct str id)
 
 static struct str owner_of(const struct s3_owned *owned, const struct s3_objmeta *meta)
 {
-    bool is_own = meta->owner_id.len > 0 && meta->owner_id.len <= LIMIT_OWNER_ID_BYTES;
-    return is_own ? meta->owner_id : owned->owner_id;
+    return meta->owner_id.len > 0 ? meta->owner_id : owned->owner_id;
 }
 
 /* What is found wrong here is told where the operation looks again. */

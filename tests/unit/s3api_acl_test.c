@@ -2,12 +2,9 @@
 #include "tests/support/unit.h"
 
 #include <stdio.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/digest.h"
 #include "base/encode.h"
-#include "base/random.h"
 #include "s3api/acl.h"
 
 /* Access control lists where they count: the bucket is alice's, bob and nobody need grants. */
@@ -318,43 +315,6 @@ static void test_preferred_bucket_owner(void **state UNUSED)
     assert_true(str_eq(s3_answer_element(call("bob", "GET", "/bkt/kept?acl", NULL, NULL), "ID"), bob_id));
 }
 
-/* What closes while it is being read */
-
-#define ROUNDS 300
-
-/* Another gateway that puts a closed object in an open one's place, and back. */
-static int flip(void)
-{
-    for (int i = 0; i < ROUNDS; i++) {
-        if (call("alice", "PUT", "/bkt/flip", "x-amz-acl: public-read", "open")->status != 200)
-            return 1;
-        if (call("alice", "PUT", "/bkt/flip", NULL, "secret")->status != 200)
-            return 2;
-    }
-    return 0;
-}
-
-static void test_closed_object_in_place_of_an_open_one(void **state UNUSED)
-{
-    int ended = 0, result = -1, read = 0;
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        char drop[256];
-        random_bytes(drop, sizeof(drop)); /* the parent's stock of them, which both would share */
-        _exit(flip());
-    }
-    while (!ended) {
-        ended = waitpid(child, &result, WNOHANG) == child;
-        const struct s3_answer *a = call(NULL, "GET", "/bkt/flip", NULL, NULL);
-        read += a->status == 200;
-        if (a->status == 200 && !str_is(a->body, "open"))
-            fail_msg("read: %.*s", STR_ARG(a->body));
-    }
-    assert_int_equal(result, 0);
-    assert_true(read > 0);
-}
-
 /* With all the others */
 
 static void test_limits_of_grants(void **state UNUSED)
@@ -540,7 +500,6 @@ int main(void)
         WITH_ENGINE(test_writers_own_their_objects),
         WITH_ENGINE(test_uploads_in_parts),
         cmocka_unit_test_setup_teardown(test_preferred_bucket_owner, set_up_preferred, tear_down),
-        WITH_ENGINE(test_closed_object_in_place_of_an_open_one),
         WITH_ENGINE(test_limits_of_grants),
         WITH_ENGINE(test_whose_buckets_are_listed),
         WITH_ENGINE(test_copy_sources),

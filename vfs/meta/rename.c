@@ -20,6 +20,7 @@ struct rename {
 /* One end of the move, while it is worked out. */
 struct place {
     struct meta_parent parent;
+    bool taken; /* the name is somebody's */
     struct meta_edge edge;
     struct meta_attr attr;
 };
@@ -132,20 +133,12 @@ static int replace(struct meta *m, struct meta_txn *t, struct rename *r, const s
 
 static int put_in_place(struct meta *m, struct meta_txn *t, struct rename *r, struct place *src, struct place *dst)
 {
-    int rc = META_DO(t, edge_get, r->dst_parent, r->dst_name, true, &dst->edge);
-    if (rc == -ENOENT && !exchanges(r)) {
-        rc = META_DO(t, edge_delete, r->src_parent, r->src_name);
-        return rc < 0 ? rc : META_DO(t, edge_insert, r->dst_parent, r->dst_name, src->edge);
-    }
-    if (rc < 0)
-        return rc;
-    if (r->flags & META_RENAME_NOREPLACE)
-        return -EEXIST;
-    if (src->edge.ino == dst->edge.ino) {
-        r->nothing = true;
-        return 0;
-    }
-    return exchanges(r) ? exchange(t, r, src, dst) : replace(m, t, r, src, dst);
+    if (exchanges(r))
+        return exchange(t, r, src, dst);
+    if (dst->taken)
+        return replace(m, t, r, src, dst);
+    int rc = META_DO(t, edge_delete, r->src_parent, r->src_name);
+    return rc < 0 ? rc : META_DO(t, edge_insert, r->dst_parent, r->dst_name, src->edge);
 }
 
 static void count_moved(struct rename *r)
@@ -176,30 +169,43 @@ static int parents_changed(struct meta *m, struct meta_txn *t, const struct rena
     return rc < 0 ? rc : meta_parent_changed(m, t, second, now);
 }
 
+/* In the order in which a kernel finds what is wrong. */
+static int look(struct meta_txn *t, struct rename *r, struct place *src, struct place *dst)
+{
+    int rc = parents_get(t, r, src, dst);
+    if (rc >= 0)
+        rc = META_DO(t, edge_get, r->src_parent, r->src_name, true, &src->edge);
+    if (rc >= 0)
+        rc = META_DO(t, node_get, src->edge.ino, true, &src->attr);
+    if (rc < 0)
+        return rc;
+    rc = META_DO(t, edge_get, r->dst_parent, r->dst_name, true, &dst->edge);
+    if (rc == -ENOENT && !exchanges(r))
+        return 0;
+    if (rc < 0)
+        return rc;
+    dst->taken = true;
+    return r->flags & META_RENAME_NOREPLACE ? -EEXIST : 0;
+}
+
 static int rename_txn(struct meta *m, struct meta_txn *t, void *arg)
 {
     struct rename *r = arg;
-    struct place src, dst;
+    struct place src = {0}, dst = {0};
     r->usage = (struct meta_usage){0};
     r->drop = (struct meta_drop){.trash = r->drop.trash};
-    r->nothing = false;
-    int rc = parents_get(t, r, &src, &dst);
-    if (rc >= 0)
-        rc = META_DO(t, edge_get, r->src_parent, r->src_name, true, &src.edge);
-    if (rc >= 0)
-        rc = META_DO(t, node_get, src.edge.ino, true, &src.attr);
+    int rc = look(t, r, &src, &dst);
     if (rc < 0)
         return rc;
     r->ino = src.edge.ino;
     r->attr = src.attr;
-    if (!across(r) && str_eq(r->src_name, r->dst_name)) {
-        r->nothing = true;
+    r->nothing = dst.taken && src.edge.ino == dst.edge.ino;
+    if (r->nothing)
         return 0;
-    }
     rc = check_moved(t, r, &src, r->dst_parent);
     if (rc >= 0)
         rc = put_in_place(m, t, r, &src, &dst);
-    if (rc < 0 || r->nothing)
+    if (rc < 0)
         return rc;
     const struct timespec now = meta_now();
     if (across(r)) {
