@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "base/check.h"
+#include "base/fault.h"
 #include "tests/support/meta_rig.h"
 #include "tests/support/unit.h"
 
@@ -525,6 +526,75 @@ static void test_writers_exclude_each_other(void **state)
     assert_int_equal(meta_rig_number(&rig, "SELECT value FROM jfs_counter WHERE name = 'sum'"), WRITERS * ROUNDS);
 }
 
+static void *insert_rounds(void *arg)
+{
+    struct meta_engine *e = arg;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct meta_txn *mine;
+        CHECK(e->ops->begin(e, META_TXN_WRITE, &mine) == 0);
+        mine->lazy = i % 2 == 0;
+        CHECK(META_DO(mine, counter_add, "sum", 1, NULL) == 0);
+        CHECK(mine->ops->commit(mine) == 0);
+    }
+    return NULL;
+}
+
+static void open_durable(void)
+{
+    meta_engine_close(rig.engine);
+    const char *error = NULL;
+    if (meta_engine_open(str_z(rig.url), &(struct meta_engine_options){0}, &rig.engine, &error) < 0)
+        fail_msg("%s", error);
+}
+
+static void test_durable_commits_go_together(void **state)
+{
+    (void)state;
+    open_durable();
+    pthread_t threads[WRITERS];
+    for (int i = 0; i < WRITERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, insert_rounds, rig.engine), 0);
+    for (int i = 0; i < WRITERS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(meta_rig_number(&rig, "SELECT value FROM jfs_counter WHERE name = 'sum'"), WRITERS * ROUNDS);
+}
+
+#ifdef SLUICE_FAULTS
+
+/* After one sync that failed, no other says that all is well. */
+static void test_a_failed_sync_is_remembered(void **state)
+{
+    (void)state;
+    open_durable();
+    fault_set_for_test("meta.sync:2:EIO");
+    for (int i = 0; i < 4; i++) {
+        begin(META_TXN_WRITE);
+        assert_int_equal(META_DO(t, counter_add, "sum", 1, NULL), 0);
+        assert_int_equal(t->ops->commit(t), i == 0 ? 0 : -EIO);
+    }
+    begin(META_TXN_WRITE);
+    t->lazy = true;
+    assert_int_equal(META_DO(t, counter_add, "sum", 1, NULL), 0);
+    commit();
+    fault_set_for_test(NULL);
+}
+
+#endif
+
+static void test_a_database_of_something_else(void **state)
+{
+    (void)state;
+    assert_int_equal(rig.engine->ops->wipe(rig.engine), 0);
+    struct buf value = buf_make(64);
+    begin(META_TXN_READ);
+    assert_int_equal(META_DO(t, setting_get, "format", &value), -ENOENT);
+    commit();
+    reopen("", true);
+    begin(META_TXN_READ);
+    assert_int_equal(META_DO(t, setting_get, "format", &value), -ENOENT);
+    commit();
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -546,6 +616,11 @@ int main(void)
         TEST(test_prefix),
         TEST(test_refused_urls),
         TEST(test_writers_exclude_each_other),
+        TEST(test_durable_commits_go_together),
+#ifdef SLUICE_FAULTS
+        TEST(test_a_failed_sync_is_remembered),
+#endif
+        TEST(test_a_database_of_something_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,8 @@ int meta_file_get(struct meta_txn *t, meta_ino ino, unsigned forbidden_flags, st
     int rc = META_DO(t, node_get, ino, true, out);
     if (rc == 0 && (out->type != META_FILE || (out->flags & forbidden_flags)))
         rc = -EPERM;
+    if (rc == 0)
+        meta_lazy_when_nameless(t, out);
     return rc;
 }
 

@@ -101,6 +101,7 @@ static int read_nodes(struct meta_txn *t, struct copy *c)
         return rc;
     if (c->src_attr.type != META_FILE || c->dst_attr.type != META_FILE)
         return -EINVAL;
+    meta_lazy_when_nameless(t, &c->dst_attr);
     return c->dst_attr.flags & (META_FLAG_IMMUTABLE | META_FLAG_APPEND) ? -EPERM : 0;
 }
 

@@ -30,6 +30,8 @@ struct meta_engine_ops;
 /* Engines embed this as their first member. */
 struct meta_txn {
     const struct meta_engine_ops *ops;
+    /* Set by who writes: this commit need not survive a loss of power before a later one does that is not lazy. */
+    bool lazy;
 };
 
 enum meta_txn_mode { META_TXN_READ, META_TXN_WRITE };

@@ -81,6 +81,7 @@ static int sustained_txn(struct meta *m, struct meta_txn *t, void *arg)
     (void)m;
     struct sustained *s = arg;
     s->gone = false;
+    t->lazy = true; /* who cleans up after us does it again */
     int rc = META_DO(t, node_get, s->ino, true, &s->attr);
     if (rc < 0 && rc != -ENOENT)
         return rc;

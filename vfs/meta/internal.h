@@ -73,6 +73,12 @@ MUST_USE int meta_transact(struct meta *m, enum meta_txn_mode mode, meta_txn_fn 
 /* Engine-independent calls: t->ops->node_get(t, …) by a shorter name. */
 #define META_DO(t, operation, ...) ((t)->ops->operation((t), __VA_ARGS__))
 
+/* What is written to a node without a name (staged, or unlinked while open) may be lost with the power: the node would be. */
+static inline void meta_lazy_when_nameless(struct meta_txn *t, const struct meta_attr *attr)
+{
+    t->lazy = attr->nlink == 0;
+}
+
 /* Numbers from the shared counters, taken in the batches of official clients (§3.5), which cost them a transaction each. */
 #define META_INODE_BATCH 1024
 #define META_SLICE_BATCH 4096

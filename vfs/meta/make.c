@@ -67,6 +67,7 @@ static int make_txn(struct meta *m, struct meta_txn *t, void *arg)
         return rc < 0 ? rc : found(t, k, edge);
     const struct timespec now = meta_now();
     describe(k, &now, &k->attr);
+    meta_lazy_when_nameless(t, &k->attr);
     rc = meta_inherit(t, k->ctx, &p.attr, k->what->mode, k->what->umask, &k->attr);
     if (rc >= 0)
         rc = insert_node(t, k, ino, &k->attr);

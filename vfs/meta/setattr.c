@@ -133,6 +133,7 @@ static int setattr_txn(struct meta *m, struct meta_txn *t, void *arg)
         return rc;
     if (meta_in_trash(&cur))
         return -EPERM;
+    meta_lazy_when_nameless(t, &cur);
     rc = merge(t, s, &cur, &s->attr);
     if (rc < 0 || same(&cur, &s->attr))
         return rc;

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/mutex.h"
 #include "vfs/meta/sqlite_internal.h"
+#include "vfs/meta/sqlite_sync.h"
 
 #define BUSY_TIMEOUT_MS 5000 /* official clients' */
 #define READERS_MAX 16       /* connections; more than workers that read at once is no use, and each has a page cache */
@@ -18,6 +19,7 @@ struct sq_engine {
     struct meta_engine base;
     struct sq_config config;
     char path[PATH_SIZE], prefix[PREFIX_SIZE];
+    struct sq_sync *sync;  /* NULL: commits are durable by themselves, or need not be */
     struct mutex writing;  /* held by the write transaction; first */
     struct sq_txn writer;
     struct mutex lock;     /* of what follows; leaf */
@@ -109,6 +111,7 @@ static void engine_close(struct meta_engine *base)
         sq_close(e->readers[i].conn);
     }
     sq_close(e->writer.conn);
+    sq_sync_free(e->sync);
     cond_done(&e->returned);
     mutex_done(&e->lock);
     mutex_done(&e->writing);
@@ -125,7 +128,6 @@ static int engine_open(struct str url, const struct meta_engine_options *options
                                    .prefix = e->prefix,
                                    .read_only = options->read_only,
                                    .create = options->create,
-                                   .no_sync = options->no_sync,
                                    .busy_ms = BUSY_TIMEOUT_MS};
     CHECK(parse_prefix(e, STR_EMPTY));
     mutex_init(&e->writing);
@@ -139,6 +141,8 @@ static int engine_open(struct str url, const struct meta_engine_options *options
         return rc;
     }
     e->config.create = false;
+    if (!options->no_sync && sq_has_log(e->writer.conn))
+        e->sync = sq_sync_new(e->path);
     *out = &e->base;
     return 0;
 }
@@ -219,6 +223,7 @@ static int begin_write(struct sq_engine *e, struct meta_txn **out)
         mutex_unlock(&e->writing);
         return rc;
     }
+    e->writer.base.lazy = false;
     *out = &e->writer.base;
     return 0;
 }
@@ -244,16 +249,18 @@ static void txn_abort(struct meta_txn *base)
     leave(t);
 }
 
+/* The disk is waited for without the writing connection. */
 static int txn_commit(struct meta_txn *base)
 {
     struct sq_txn *t = container_of(base, struct sq_txn, base);
+    struct sq_sync *sync = t->mode == META_TXN_WRITE && !base->lazy ? t->engine->sync : NULL;
     int rc = sq_run(t->conn, "COMMIT", SQ_NONE);
     if (rc < 0) {
         txn_abort(base);
         return rc;
     }
     leave(t);
-    return 0;
+    return sync ? sq_sync_wait(sync) : 0;
 }
 
 /* Helpers of the operations */

@@ -23,6 +23,7 @@
 struct sq_conn {
     sqlite3 *db;
     struct sq_config config;
+    bool log;
     struct map *statements; /* address of the SQL literal -> sqlite3_stmt */
 };
 
@@ -90,14 +91,32 @@ static int enable_wal(struct sq_conn *c)
     return rc;
 }
 
+static int find_mode(struct sq_conn *c)
+{
+    struct sq_rows row;
+    int rc = sq_row(c, "PRAGMA journal_mode", SQ_NONE, &row);
+    if (rc < 0)
+        return rc;
+    c->log = str_is(sq_column_bytes(&row, 0), "wal");
+    sq_done(&row);
+    return 0;
+}
+
 static int set_up(struct sq_conn *c)
 {
     int rc = open_handle(c);
     if (rc >= 0 && !c->config.read_only)
         rc = enable_wal(c);
     if (rc >= 0)
-        rc = sq_exec(c, c->config.no_sync ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL");
+        rc = find_mode(c);
+    if (rc >= 0)
+        rc = sq_exec(c, c->log ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL");
     return rc < 0 ? rc : sq_exec(c, "PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY");
+}
+
+bool sq_has_log(const struct sq_conn *c)
+{
+    return c->log;
 }
 
 int sq_open(const struct sq_config *config, struct sq_conn **out, const char **out_error)

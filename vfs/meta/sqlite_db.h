@@ -15,11 +15,13 @@ struct sq_conn;
 struct sq_config {
     const char *path;
     const char *prefix; /* "jfs_" */
-    bool read_only, create, no_sync;
+    bool read_only, create;
     uint32_t busy_ms;
 };
-/* Sets the journal mode, too. *out_error: thread-local text. config's strings must outlive the connection. */
+/* Sets the journal mode, too: a write-ahead log, whose commits wait for no disk (sqlite_sync.h). *out_error: thread-local text. config's strings must outlive the connection. */
 MUST_USE int sq_open(const struct sq_config *config, struct sq_conn **out, const char **out_error);
+/* false: the file system has no write-ahead logs; every commit waits for the disk then. */
+bool sq_has_log(const struct sq_conn *c);
 /* No statement may be in use. NULL is fine. */
 void sq_close(struct sq_conn *c);
 

@@ -46,6 +46,8 @@ MUST_USE int sq_value_get(struct meta_txn *t, const char *sql, struct sq_args ar
 MUST_USE int sq_schema_prepare(struct sq_conn *c);
 MUST_USE int sq_schema_pretend(struct sq_conn *c);
 MUST_USE int sq_schema_wipe(struct sq_conn *c);
+/* Is there a table of this name (without prefix) in the database? 1 or 0. */
+MUST_USE int sq_schema_has(struct sq_conn *c, const char *name);
 
 /* sqlite_node.c: node columns, in one order everywhere */
 #define SQ_NODE_COLUMNS                                                                                                  \

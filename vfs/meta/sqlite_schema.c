@@ -91,7 +91,7 @@ static int execute(struct sq_conn *c, const char *format, ...)
     return sq_exec(c, sql.ptr);
 }
 
-static int table_exists(struct sq_conn *c, const char *name)
+int sq_schema_has(struct sq_conn *c, const char *name)
 {
     char memory[STATEMENT_MAX];
     struct buf full = buf_over(memory, sizeof(memory));
@@ -163,7 +163,7 @@ int sq_schema_prepare(struct sq_conn *c)
 
 static int pretend_table(struct sq_conn *c, const char *name, const char *columns)
 {
-    int rc = table_exists(c, name);
+    int rc = sq_schema_has(c, name);
     return rc != 0 ? rc : execute(c, "CREATE TEMP TABLE `%s%s` (%s)", sq_prefix(c), name, columns);
 }
 

@@ -3,6 +3,10 @@
 
 int sq_setting_get(struct meta_txn *t, const char *name, struct buf *out)
 {
+    /* Any database may be asked whether it is a volume. */
+    int rc = sq_schema_has(sq_conn_of(t), "setting");
+    if (rc <= 0)
+        return rc < 0 ? rc : -ENOENT;
     return sq_value_get(t, "SELECT value FROM jfs_setting WHERE name = ?1", SQ_ARGS(sq_text(str_z(name))), out);
 }
 

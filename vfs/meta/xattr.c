@@ -63,6 +63,7 @@ static int set_txn(struct meta *m, struct meta_txn *t, void *arg)
     int rc = META_DO(t, node_get, x->ino, false, &attr);
     if (rc < 0)
         return rc;
+    meta_lazy_when_nameless(t, &attr);
     rc = META_DO(t, xattr_get, x->ino, x->name, true, &x->found);
     if (rc < 0 && rc != -ENOENT)
         return rc;
