@@ -91,7 +91,7 @@ static int parse_url(struct sq_engine *e, struct str url, const char **out_error
 
 static int connect_as(struct sq_engine *e, enum meta_txn_mode mode, struct sq_txn *t, const char **out_error)
 {
-    *t = (struct sq_txn){.base = {&meta_sqlite}, .engine = e, .mode = mode};
+    *t = (struct sq_txn){.base = {.ops = &meta_sqlite}, .engine = e, .mode = mode};
     int rc = sq_open(&e->config, &t->conn, out_error);
     if (rc < 0 || !e->config.read_only)
         return rc;
