@@ -139,6 +139,8 @@
 /* JuiceFS-format volumes. The setting record holds a PEM key of up to 16 KiB in base64, at worst twice; two levels deep. */
 #define LIMIT_SETTINGS_BYTES (128 * 1024)
 #define LIMIT_SETTINGS_DEPTH 16
+/* What `sluice status` and `sluice info` may print: a file of terabytes in small slices. */
+#define LIMIT_REPORT_BYTES (256 * 1024 * 1024)
 
 /* Object stores (vfs/store). Ten attempts with doubling pauses bridge half a minute: a restart of the store, not an outage.
  * The retry tokens are those of AWS's SDKs: when most requests fail, asking each of them again only adds load. */
