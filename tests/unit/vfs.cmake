@@ -17,6 +17,9 @@ add_unit_test(vfs_ranges LIB vfs)
 add_unit_test(vfs_meta_data LIB test_meta_rig)
 add_unit_test(vfs_meta_lock LIB test_meta_rig)
 add_unit_test(vfs_meta_volume LIB test_meta_rig)
+# The official client, where tests/juicefs-client put it; SLUICE_JUICEFS names another.
+add_unit_test(vfs_meta_official LIB vfs)
+target_compile_definitions(vfs_meta_official_test PRIVATE TEST_JUICEFS="${PROJECT_SOURCE_DIR}/build/juicefs/juicefs")
 # data of JuiceFS-format volumes
 add_unit_test(vfs_codec LIB vfs)
 add_unit_test(vfs_data LIB vfs)

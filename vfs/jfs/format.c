@@ -176,16 +176,19 @@ static int prepare_store(struct store *store, const struct meta_settings *s, str
 
 /* Both together */
 
-/* 1: a volume is there; 0: not. */
-static int volume_exists(struct str url)
+/* 1: a volume is there; 0: not, as far as can be told (meta_format decides). -ENOTSUP: there is no such engine, or the volume
+ * is one that we must not touch. */
+static int volume_exists(struct str url, struct buf *error)
 {
     const struct meta_options options = {.read_only = true, .no_background = true};
     struct meta *m = NULL;
-    const char *why;
+    const char *why = "";
     int rc = meta_open(url, &options, &m, &why);
     if (rc == 0)
         meta_close(m);
-    return rc == 0 || rc == -ENOTSUP;
+    if (rc == -ENOTSUP)
+        buf_addz(error, why);
+    return rc == 0 ? 1 : rc == -ENOTSUP ? rc : 0;
 }
 
 static int make(const struct jfs_format *f, const struct meta_settings *s, bool exists, struct buf *error)
@@ -208,9 +211,9 @@ static int make(const struct jfs_format *f, const struct meta_settings *s, bool 
 int jfs_format(const struct jfs_format *f, struct buf *out, struct buf *error)
 {
     CLEANUP(meta_settings_freep) struct meta_settings *s = meta_settings_new();
-    bool exists = volume_exists(f->url);
-    if (exists && f->no_update)
-        return 0;
+    int exists = volume_exists(f->url, error);
+    if (exists < 0 || (exists && f->no_update))
+        return exists < 0 ? exists : 0;
     if (exists && !f->force) {
         buf_addz(error, "the database holds a volume already; --force replaces its settings, --no-update leaves it");
         return -EEXIST;
