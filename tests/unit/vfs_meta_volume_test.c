@@ -232,6 +232,57 @@ static void test_dir_quota(void **state)
     meta_close(m);
 }
 
+/* Users and groups: counted when the setting says so, limited when they have a limit. */
+static void test_owner_quota(void **state)
+{
+    (void)state;
+    const struct meta_ctx user = {.uid = 7, .gid = 8};
+    struct meta_attr attr;
+    meta_ino f;
+    format_volume(0);
+    free(meta_rig_sql(&rig, "update jfs_setting set value=json_set(value,'$.UserGroupQuota',json('true'))"));
+    struct meta *m = open_volume();
+    assert_int_equal(meta_create(m, &user, META_ROOT, STR("f"), 0644, 0, true, &f, &attr), 0);
+    assert_int_equal(meta_truncate(m, &user, f, 10000, true, NULL), 0);
+    meta_usage_flush_quotas(m);
+    assert_int_equal(number("select used_space from jfs_user_group_quota where qtype=1 and qkey=7"), 12288);
+    assert_int_equal(number("select used_inodes from jfs_user_group_quota where qtype=2 and qkey=8"), 1);
+    assert_int_equal(number("select max_space from jfs_user_group_quota where qtype=1 and qkey=7"), -1);
+    free(meta_rig_sql(&rig, "update jfs_user_group_quota set max_space=20480 where qtype=2 and qkey=8"));
+    meta_session_beat(m);
+    assert_int_equal(meta_truncate(m, &user, f, 20480, true, NULL), 0);
+    assert_int_equal(meta_truncate(m, &user, f, 20481, true, NULL), -EDQUOT);
+    assert_int_equal(meta_truncate(m, &user, f, 0, true, NULL), 0);
+    meta_usage_flush_quotas(m);
+    assert_int_equal(number("select used_space from jfs_user_group_quota where qtype=2 and qkey=8"), 4096);
+    meta_node_close(m, f);
+    meta_close(m);
+}
+
+/* A quota that others removed or changed counts as they left it; what we owe it is not lost meanwhile. */
+static void test_quota_reload(void **state)
+{
+    (void)state;
+    struct meta_quota q;
+    format_volume(0);
+    struct meta *m = open_volume();
+    assert_int_equal(meta_quota_set(m, META_ROOT, 1 << 20, -1), 0);
+    meta_node_close(m, make_file(m, "f", 5000));
+    free(meta_rig_sql(&rig, "update jfs_dir_quota set max_space=4096, used_space=100"));
+    meta_session_beat(m);
+    assert_true(meta_quota_cached(m, META_ROOT, &q));
+    assert_true(q.max_space == 4096 && q.used_space == 100 + 8192);
+    assert_int_equal(meta_quota_get(m, META_ROOT, &q), 0);
+    assert_true(q.used_space == 100 + 8192 && q.used_inodes == 1);
+    free(meta_rig_sql(&rig, "delete from jfs_dir_quota"));
+    meta_session_beat(m);
+    assert_false(meta_quota_cached(m, META_ROOT, &q));
+    meta_node_close(m, make_file(m, "g", 5000));
+    assert_int_equal(meta_quota_set(m, META_ROOT, -1, -1), 0); /* none to remove: fine */
+    meta_close(m);
+    assert_int_equal(number("select count(*) from jfs_dir_quota"), 0);
+}
+
 /* What was deleted stays for its days, then goes with its hour. */
 static void test_trash_expires(void **state)
 {
@@ -327,6 +378,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_stale_session, begin, end),
         cmocka_unit_test_setup_teardown(test_usage_is_written, begin, end),
         cmocka_unit_test_setup_teardown(test_dir_quota, begin, end),
+        cmocka_unit_test_setup_teardown(test_owner_quota, begin, end),
+        cmocka_unit_test_setup_teardown(test_quota_reload, begin, end),
         cmocka_unit_test_setup_teardown(test_trash_expires, begin, end),
         cmocka_unit_test_setup_teardown(test_leases, begin, end),
         cmocka_unit_test_setup_teardown(test_background, begin, end),
