@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "base/fault.h"
 #include "tests/support/meta_rig.h"
 #include "vfs/meta/upkeep.h"
 
@@ -362,6 +363,99 @@ static void test_compaction_races(void **state)
     compact_with_interference(false);
 }
 
+#ifdef SLUICE_FAULTS
+/* Everything that changes chunks, whatever fails of it. */
+static void careless_work(void)
+{
+    const meta_ino a = FIRST_INO, b = FIRST_INO + 1;
+    uint64_t copied;
+    int failed = 0;
+    for (uint64_t i = 0; i < 4; i++) {
+        struct meta_slice s = {.size = 4 * CELL, .len = 4 * CELL};
+        if (meta_new_slice(rig.m, &s.id) < 0)
+            continue;
+        store[s.id] = (struct stored){.exists = true, .size = s.size};
+        failed += meta_write_slice(rig.m, a, 0, (uint32_t)i * CELL, &s, NULL) < 0;
+    }
+    failed += meta_copy_range(rig.m, a, 0, b, CELL, 3 * CELL, &copied) < 0;
+    failed += meta_truncate(rig.m, NULL, a, 2 * CELL, true, NULL) < 0;
+    failed += meta_fallocate(rig.m, b, META_FALLOC_ZERO_RANGE, 0, CELL) < 0;
+    failed += meta_compact_chunk(rig.m, a, 0) < 0;
+    failed += meta_compact_chunk(rig.m, b, 0) < 0;
+    failed += meta_transact(rig.m, META_TXN_WRITE, drop_file, &(meta_ino){a}) < 0;
+    meta_delete_file_data(rig.m, a, 2 * CELL);
+    assert_true(failed <= 1);
+}
+
+/* What is mentioned is there, and counted as often as it is mentioned. */
+static void assert_sound(void)
+{
+    int64_t *counts = calloc(SLICES_MAX, sizeof(*counts));
+    assert_int_equal(meta_transact(rig.m, META_TXN_READ, count_txn, counts), 0);
+    for (uint64_t id = 1; id < SLICES_MAX; id++) {
+        struct ref r = {.id = id, .size = store[id].size};
+        if (counts[id] == 0)
+            continue;
+        assert_true(store[id].exists);
+        assert_int_equal(meta_transact(rig.m, META_TXN_READ, ref_txn, &r), 0);
+        assert_int_equal(r.refs, counts[id]);
+    }
+    free(counts);
+}
+
+/* A slice whose record could not be removed is deleted once more. */
+static int delete_again(void *arg, uint64_t id, uint32_t size)
+{
+    (void)arg;
+    (void)size;
+    store[id].exists = false;
+    return 0;
+}
+
+/* The n-th commit fails; the duties clear up what was left. */
+static void test_failing_commits(void **state)
+{
+    (void)state;
+    for (int n = 1; n <= 40; n++) {
+        char fault[40];
+        begin(0);
+        make(0);
+        make(1);
+        meta_set_data_callbacks(rig.m, delete_again, compact_slice, NULL);
+        (void)snprintf(fault, sizeof(fault), "meta.commit:%d:EIO", n);
+        fault_set_for_test(fault);
+        careless_work();
+        fault_set_for_test(NULL);
+        assert_sound();
+        if (meta_rig_number(&rig, "select count(*) from jfs_node where inode=100") == 0) {
+            meta_reclaim_deleted_files(rig.m, INT64_MAX);
+            assert_int_equal(meta_rig_number(&rig, "select count(*) from jfs_delfile"), 0);
+            assert_int_equal(meta_rig_number(&rig, "select count(*) from jfs_chunk where inode=100"), 0);
+        }
+        meta_reclaim_garbage(rig.m);
+        assert_int_equal(meta_rig_number(&rig, "select count(*) from jfs_chunk_ref where refs<=0"), 0);
+        assert_sound();
+        end();
+    }
+}
+
+/* Usage that cannot be written now is written the next time. */
+static void test_usage_survives_failure(void **state)
+{
+    (void)state;
+    begin(0);
+    make(0);
+    assert_int_equal(meta_truncate(rig.m, NULL, FIRST_INO, 10000, false, NULL), 0);
+    fault_set_for_test("meta.commit:1:EIO");
+    meta_usage_flush_volume(rig.m);
+    fault_set_for_test(NULL);
+    assert_true(meta_rig_number(&rig, "select coalesce(sum(value),0) from jfs_counter where name='usedSpace'") == 0);
+    meta_usage_flush_volume(rig.m);
+    assert_int_equal(meta_rig_number(&rig, "select value from jfs_counter where name='usedSpace'"), 12288 - 4096);
+    end();
+}
+#endif
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -414,6 +508,10 @@ int main(void)
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_random_delayed),
         cmocka_unit_test(test_compaction_races),
+#ifdef SLUICE_FAULTS
+        cmocka_unit_test(test_failing_commits),
+        cmocka_unit_test(test_usage_survives_failure),
+#endif
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_usage),
     };
