@@ -6,12 +6,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "gateway/args.h"
 #include "gateway/commands.h"
 #include "gateway/mount.h"
 
 #define TEXT_BYTES_MAX (64 * 1024)
 #define BACKGROUND_LOG "/var/log/sluice-mount.log"
+
+/* What the mount has said since `from`, for who started it. */
+static void show_log(int log, off_t from)
+{
+    char bytes[4096];
+    for (ssize_t n; (n = pread(log, bytes, sizeof(bytes), from)) > 0; from += n)
+        (void)fwrite(bytes, 1, (size_t)n, stderr);
+}
 
 /* Waits until the keeper in the background says that the mount works, or has gone. */
 static int wait_for_ready(int ready, pid_t keeper)
@@ -29,23 +38,32 @@ static int wait_for_ready(int ready, pid_t keeper)
     return 1;
 }
 
-/* In the background, errors go where the command was given until the mount works, and to the log from the beginning. */
-static int keep_in_background(const struct gw_mount_options *o, int argc, char **argv)
+/* Whoever waits for the end of our output must not wait for the mount's. */
+static bool leave_terminal(int log)
 {
+    CLEANUP(fd_closep) int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return nothing >= 0 && dup2(nothing, STDIN_FILENO) >= 0 && dup2(log, STDOUT_FILENO) >= 0 &&
+           dup2(log, STDERR_FILENO) >= 0 && setsid() >= 0;
+}
+
+static int keep_in_background(const struct gw_mount_options *o, const char *log_file, int argc, char **argv)
+{
+    CLEANUP(fd_closep) int log = open(log_file, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    off_t from = log < 0 ? -1 : lseek(log, 0, SEEK_END);
     int ready[2];
-    if (pipe2(ready, O_CLOEXEC) < 0)
+    if (from < 0 || pipe2(ready, O_CLOEXEC) < 0) {
+        fprintf(stderr, "sluice: cannot go to the background: %s\n", strerror(errno));
         return 1;
-    pid_t child = fork();
-    if (child < 0)
-        return 1;
-    if (child > 0) {
-        close(ready[1]);
-        return wait_for_ready(ready[0], child);
     }
-    close(ready[0]);
-    if (setsid() < 0 || chdir("/") < 0)
-        return 1;
-    return gw_mount_keep(o, argc, argv, ready[1]);
+    CLEANUP(fd_closep) int wait_end = ready[0];
+    pid_t child = fork();
+    if (child == 0)
+        return leave_terminal(log) ? gw_mount_keep(o, argc, argv, ready[1]) : 1;
+    close(ready[1]);
+    int code = child < 0 ? 1 : wait_for_ready(wait_end, child);
+    if (code != 0)
+        show_log(log, from);
+    return code;
 }
 
 static int run(const struct gw_mount_options *o, int argc, char **argv)
@@ -58,7 +76,7 @@ static int run(const struct gw_mount_options *o, int argc, char **argv)
     }
     if (o->keeper >= 0)
         return gw_mount_serve(o);
-    return o->background ? keep_in_background(o, argc, argv) : gw_mount_keep(o, argc, argv, -1);
+    return o->background ? keep_in_background(o, log, argc, argv) : gw_mount_keep(o, argc, argv, -1);
 }
 
 int gw_cmd_mount(int argc, char **argv)

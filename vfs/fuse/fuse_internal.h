@@ -122,7 +122,9 @@ size_t vfuse_log_read(struct vfuse_log *l, struct vfuse_log_reader *r, char *out
 struct vfuse_node {
     meta_ino ino;
     struct vfuse *v;
-    uint64_t refs;     /* guarded by the table's lock */
+    uint64_t refs;     /* guarded by the table's lock, as the next two */
+    uint64_t seen_length; /* of the metadata, */
+    struct timespec seen_mtime; /* when last looked at */
     struct mutex lock; /* guards the rest; held while written bytes are committed */
     _Atomic(struct data_writer *) writer; /* made by the first write, stays */
     bool dirty;        /* something was written that no flush has covered */

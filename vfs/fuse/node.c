@@ -164,6 +164,19 @@ int vfuse_flush_ino(struct vfuse *v, meta_ino ino)
 
 /* Attributes */
 
+/* Has the file changed since it was last looked at? By whom, is not known; ourselves, too. */
+static bool has_changed(struct vfuse_node *n, const struct meta_attr *attr)
+{
+    struct vfuse_nodes *t = n->v->nodes;
+    mutex_lock(&t->lock);
+    bool changed = n->seen_length != attr->length || n->seen_mtime.tv_sec != attr->mtime.tv_sec ||
+                   n->seen_mtime.tv_nsec != attr->mtime.tv_nsec;
+    n->seen_length = attr->length;
+    n->seen_mtime = attr->mtime;
+    mutex_unlock(&t->lock);
+    return changed;
+}
+
 void vfuse_node_adjust(struct vfuse *v, meta_ino ino, struct meta_attr *attr)
 {
     if (attr->type != META_FILE)
@@ -171,6 +184,8 @@ void vfuse_node_adjust(struct vfuse *v, meta_ino ino, struct meta_attr *attr)
     struct vfuse_node *n = vfuse_node_find(v, ino);
     if (!n)
         return;
+    if (has_changed(n, attr))
+        data_forget(v->data, ino);
     struct data_writer *w = atomic_load(&n->writer);
     if (w)
         attr->length = data_writer_length(w, attr->length);
