@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What can be said of the image and the unit without a container engine: the build stage installs what tools/install-deps does,
 # the run-time stage has the package of every library that the binary names, the unit is one that systemd accepts, and
-# docs/cli.md knows every option of `sluice serve`.
+# docs/cli.md knows every option of `sluice serve` and `sluice mount`.
 #   tests/packaging.sh PATH-TO-SLUICE
 set -u
 sluice=$(realpath "$1")
@@ -27,15 +27,17 @@ for library in $(readelf -d "$sluice" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p');
 done
 
 if command -v systemd-analyze >/dev/null; then
-    unit=$(mktemp -d)/sluice.service
-    # The binary and the user are there only where it is installed.
-    sed -e "s|/usr/bin/sluice|$sluice|" -e 's/^User=.*/User=root/' -e 's/^Group=.*/Group=root/' docker/sluice.service >"$unit"
-    said=$(systemd-analyze verify --man=no "$unit" 2>&1 | grep -F sluice.service)
-    [ -z "$said" ] || complain "docker/sluice.service: $said"
-    rm -r "$(dirname "$unit")"
+    units=$(mktemp -d)
+    for name in sluice.service sluice-mount@.service; do
+        # The binary and the user are there only where it is installed.
+        sed -e "s|/usr/bin/sluice|$sluice|" -e 's/^User=.*/User=root/' -e 's/^Group=.*/Group=root/' "docker/$name" >"$units/${name/@/@srv-test}"
+        said=$(systemd-analyze verify --man=no "$units/${name/@/@srv-test}" 2>&1 | grep -F "${name%%[@.]*}")
+        [ -z "$said" ] || complain "docker/$name: $said"
+    done
+    rm -r "$units"
 fi
 
-for option in $("$sluice" serve --help | grep -oE '^  --[a-z0-9-]+' | tr -d ' '); do
+for option in $({ "$sluice" serve --help; "$sluice" mount --help; } | grep -oE '^  --[a-z0-9-]+' | tr -d ' '); do
     grep -qF -- "\`$option" docs/cli.md || grep -qF -- "$option FILE" docs/cli.md || complain "docs/cli.md: $option is missing"
 done
 

@@ -1,0 +1,219 @@
+"""Several mounts of one volume, and mounts whose process dies."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from mounts import Mounts, wait_until
+
+
+@pytest.fixture
+def mounts(binary, tmp_path):
+    made = Mounts(binary, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def pair(mounts):
+    url = mounts.volume()
+    return mounts.mount(url, "a").path, mounts.mount(url, "b").path
+
+
+def test_close_to_open(pair):
+    a, b = pair
+    for i in range(20):
+        (a / "f").write_text(f"{i} " * 1000 * i)
+        assert (b / "f").read_text() == f"{i} " * 1000 * i
+        with open(b / "f", "a") as f:
+            f.write("more")
+        assert (a / "f").read_text().endswith("more")
+
+
+def test_a_file_held_open_is_seen_to_grow(pair):
+    a, b = pair
+    (a / "f").write_text("one")
+    with open(b / "f", "rb", buffering=0) as early:
+        assert early.read() == b"one"
+        with open(a / "f", "a") as f:
+            f.write("two")
+        wait_until(lambda: os.pread(early.fileno(), 100, 0) == b"onetwo")
+
+
+# In a process of its own: record locks belong to processes.
+HOLDER = """
+import fcntl, sys
+f = open(sys.argv[1], "r+")
+getattr(fcntl, sys.argv[2])(f, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.readline()
+"""
+
+
+class Holder:
+    def __init__(self, path, kind):
+        self.process = subprocess.Popen([sys.executable, "-c", HOLDER, path, kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        assert self.process.stdout.readline() == "held\n"
+        return self
+
+    def __exit__(self, *_):
+        self.process.communicate("\n", timeout=60)
+
+
+def is_free(path, kind):
+    with open(path, "r+") as f:
+        try:
+            getattr(fcntl, kind)(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+@pytest.mark.parametrize("kind", ["flock", "lockf"])
+def test_locks_between_mounts(pair, kind):
+    a, b = pair
+    (a / "f").write_text("x")
+    with Holder(a / "f", kind):
+        assert not is_free(b / "f", kind)
+        waiting = threading.Thread(target=lambda: Holder(b / "f", kind).__enter__().__exit__())
+        waiting.start()
+        waiting.join(0.5)
+        assert waiting.is_alive()
+    waiting.join(60)
+    assert not waiting.is_alive() and is_free(b / "f", kind)
+
+
+def test_waiting_for_a_lock_can_be_interrupted(pair):
+    a, b = pair
+    (a / "f").write_text("x")
+    with Holder(a / "f", "flock"):
+        waiting = subprocess.Popen([sys.executable, "-c", HOLDER, b / "f", "flock"], stdin=subprocess.PIPE)
+        time.sleep(0.5)
+        waiting.send_signal(signal.SIGTERM)
+        assert waiting.wait(60) == -signal.SIGTERM
+
+
+class Load:
+    """Threads that write, sync, read, rename and remove. A file that was synced must read back; what a dead server had only
+    accepted may be lost, but never silently: then fsync says so."""
+
+    def __init__(self, path, threads=4):
+        self.path, self.stopping, self.errors, self.done, self.lost = path, False, [], 0, 0
+        self.threads = [threading.Thread(target=self.run, args=(i,)) for i in range(threads)]
+
+    def run(self, index):
+        turn = 0
+        while not self.stopping:
+            turn += 1
+            try:
+                self.turn(self.path / f"{index}-{turn % 20}", os.urandom(5000))
+                self.done += 1
+            except Exception as e:
+                self.errors.append(f"{index} {turn} {e!r}")
+
+    def turn(self, name, data):
+        with open(name, "wb", buffering=0) as f:
+            f.write(data)
+            try:
+                os.fsync(f.fileno())
+            except OSError:
+                self.lost += 1
+                return self.forgive(f)
+        assert name.read_bytes() == data, "synced data is lost"
+        moved = name.with_suffix(".moved")
+        os.rename(name, moved)
+        os.unlink(moved)
+
+    def forgive(self, f):
+        try:
+            f.close()
+        except OSError:
+            pass
+
+    def __enter__(self):
+        for t in self.threads:
+            t.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping = True
+        for t in self.threads:
+            t.join(120)
+        assert self.errors == []
+
+
+def replace_server(mount, how, load):
+    before, server = load.done, mount.server()
+    if how == signal.SIGKILL:
+        os.kill(server, how)
+    else:
+        mount.process.send_signal(how)
+    wait_until(lambda: mount.server() != server and load.done > before + 4)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGHUP])
+def test_another_server_takes_over(mounts, how):
+    """kill -9 of the server, and an upgrade: programs stall, open files, locks and unlinked files stay."""
+    mount = mounts.mount(mounts.volume(), "mnt")
+    path = mount.path
+    (path / "locked").write_text("x")
+    held = open(path / "held", "w+b", buffering=0)
+    held.write(b"committed")
+    os.fsync(held.fileno())
+    gone = open(path / "gone", "w+b", buffering=0)
+    gone.write(b"unlinked")
+    os.fsync(gone.fileno())
+    os.unlink(path / "gone")
+    listing = os.scandir(path)
+    names = {next(listing).name}
+    with Holder(path / "locked", "flock"), Load(path) as load:
+        for _ in range(3):
+            replace_server(mount, how, load)
+        assert not is_free(path / "locked", "flock")
+    assert load.lost == 0 or how == signal.SIGKILL
+    assert is_free(path / "locked", "flock")
+    assert os.pread(held.fileno(), 100, 0) == b"committed"
+    held.write(b", and more")
+    os.fsync(held.fileno())
+    assert (path / "held").read_bytes() == b"committed, and more"
+    assert os.pread(gone.fileno(), 100, 0) == b"unlinked"
+    more = {entry.name for entry in listing}
+    assert "held" in names | more
+    gone.close()
+    held.close()
+
+
+def test_lost_bytes_are_told(mounts):
+    """What was written and not synced goes with the server; the program hears of it."""
+    mount = mounts.mount(mounts.volume(), "mnt")
+    f = open(mount.path / "f", "wb", buffering=0)
+    f.write(b"never synced")
+    mount.kill()
+    with pytest.raises(OSError):
+        os.fsync(f.fileno())
+    with pytest.raises(OSError):
+        f.close()
+    (mount.path / "f").write_bytes(b"again")
+    assert (mount.path / "f").read_bytes() == b"again"
+
+
+def test_stop_in_use(mounts):
+    """SIGTERM of a mount in use: what was written is committed, and the process ends."""
+    url = mounts.volume()
+    mount = mounts.mount(url, "mnt")
+    f = open(mount.path / "f", "wb", buffering=0)
+    f.write(b"written before the end")
+    assert mount.stop() == 0
+    with pytest.raises(OSError):
+        f.write(b"too late")
+    with pytest.raises(OSError):
+        f.close()
+    again = mounts.mount(url, "again")
+    assert (again.path / "f").read_bytes() == b"written before the end"
