@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -166,4 +167,18 @@ int fd_write_file_atomic(int dirfd, const char *path, struct str bytes, unsigned
         return result;
     }
     return sync_folder(dirfd, folder_of(path));
+}
+
+uint32_t fd_umask(void)
+{
+    CLEANUP(buf_done) struct buf status = buf_make(16 * 1024);
+    uint64_t mask = 022;
+    if (fd_read_file(AT_FDCWD, "/proc/self/status", &status) < 0)
+        return (uint32_t)mask;
+    struct str rest = buf_str(&status), line;
+    while (str_split(&rest, '\n', &line)) {
+        if (str_starts(line, STR("Umask:\t")))
+            mask = strtoul(line.ptr + sizeof("Umask:\t") - 1, NULL, 8);
+    }
+    return (uint32_t)mask & 0777;
 }

@@ -22,5 +22,7 @@ MUST_USE int fd_write_all(int fd, const void *bytes, size_t size);
 MUST_USE int fd_read_file(int dirfd, const char *path, struct buf *out);
 /* Writes a file so that it appears whole or not at all, synced: temporary name, fsync, rename, fsync of the folder. */
 MUST_USE int fd_write_file_atomic(int dirfd, const char *path, struct str bytes, unsigned mode);
+/* The process's umask, without changing it as umask(2) would for a moment and all threads. */
+uint32_t fd_umask(void);
 
 #endif

@@ -193,21 +193,6 @@ static struct dir_volume *volume_new(const struct vfs_options *options)
     return v;
 }
 
-/* Without changing it, as umask(2) would for a moment and all threads. */
-static uint32_t read_umask(void)
-{
-    CLEANUP(buf_done) struct buf status = buf_make(16 * 1024);
-    uint64_t mask = 022;
-    if (fd_read_file(AT_FDCWD, "/proc/self/status", &status) < 0)
-        return (uint32_t)mask;
-    struct str rest = buf_str(&status), line;
-    while (str_split(&rest, '\n', &line)) {
-        if (str_starts(line, STR("Umask:\t")))
-            mask = strtoul(line.ptr + sizeof("Umask:\t") - 1, NULL, 8);
-    }
-    return (uint32_t)mask & 0777;
-}
-
 /* The filesystem, if it is one that only this kernel writes to. */
 static dev_t private_dev(int root_fd)
 {
@@ -254,7 +239,7 @@ static int volume_start(struct dir_volume *v, const char *path, const char **out
         *out_error = "/proc is not mounted";
         return -errno;
     }
-    v->umask = read_umask();
+    v->umask = fd_umask();
     v->private_dev = private_dev(v->root.fd);
     v->syncer = syncer_new(v->root.fd);
     if (v->options.sync == VFS_SYNC_ALWAYS)
