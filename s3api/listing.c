@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "s3api/juicefs_records.h"
 #include "s3api/object.h"
 #include "s3api/walk.h"
 
@@ -105,7 +106,13 @@ static bool is_out_of_reach(int error)
 static int read_node(struct s3_list *l, struct vfs_attr *out)
 {
     buf_reset(&l->record);
-    return s3_walk_stat(&l->walk, out, S3_OBJMETA_XATTR, &l->record);
+    int result = s3_walk_stat(&l->walk, out, S3_OBJMETA_XATTR, &l->record);
+    if (result == 0 && l->record.len == 0 && vfs_dir_has_juicefs_records(l->walk.bucket)) {
+        CLEANUP(buf_done) struct buf etag = buf_make(S3_JUICEFS_ETAG_BYTES);
+        result = s3_walk_stat(&l->walk, out, S3_JUICEFS_ETAG, &etag);
+        s3_juicefs_record_of_etag(buf_str(&etag), out, &l->record);
+    }
+    return result;
 }
 
 static int visit_file(struct s3_list *l, struct str key)

@@ -147,9 +147,7 @@ enum s3_error s3_object_store(struct s3_op *op, struct s3_object *o)
         m.etag = STR_EMPTY;
     if (m.posix.set)
         m.posix = (struct s3_posix_note){true, o->attr.mode, o->attr.uid, o->attr.gid};
-    CLEANUP(buf_done) struct buf record = buf_make(LIMIT_OBJECT_RECORD_BYTES);
-    s3_objmeta_encode(&m, &o->attr, &record);
-    int rc = record.failed ? -E2BIG : vfs_xattr_set(o->file, op->cred, S3_OBJMETA_XATTR, buf_str(&record));
+    int rc = s3_objmeta_write(o->file, op->cred, &m, &o->attr);
     if (rc == 0)
         rc = vfs_sync(o->file);
     return rc < 0 ? s3_fail_errno(op, rc, S3_FOR_WRITE) : S3_OK;

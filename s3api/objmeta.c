@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/encode.h"
 #include "base/limits.h"
+#include "s3api/juicefs_records.h"
 
 /* The record: a version byte, then fields: tag byte, length (LEB128), value. Integers inside values are LEB128 too, times 8
  * bytes little-endian. What listings need comes first. A small object's record stays near 60 bytes, so that ext4 keeps it inside
@@ -556,19 +557,25 @@ int s3_objmeta_load(struct vfs_file *f, const struct vfs_attr *attr, struct str 
 {
     CLEANUP(buf_done) struct buf record = buf_make(LIMIT_OBJECT_RECORD_BYTES);
     int rc = vfs_xattr_get(f, S3_OBJMETA_XATTR, &record);
+    if (rc == -ENODATA && vfs_has_juicefs_records(f))
+        rc = s3_juicefs_record(f, attr, arena, &record);
     if (rc < 0 && rc != -ENODATA)
         return rc;
     s3_objmeta_decode(buf_str(&record), attr, key, arena, out);
     return 0;
 }
 
+int s3_objmeta_write(struct vfs_file *f, const struct vfs_cred *cred, const struct s3_objmeta *m, const struct vfs_attr *attr)
+{
+    CLEANUP(buf_done) struct buf record = buf_make(LIMIT_OBJECT_RECORD_BYTES);
+    s3_objmeta_encode(m, attr, &record);
+    int rc = record.failed ? -E2BIG : vfs_xattr_set(f, cred, S3_OBJMETA_XATTR, buf_str(&record));
+    return rc == 0 && vfs_has_juicefs_records(f) ? s3_juicefs_store(f, cred, m) : rc;
+}
+
 int s3_objmeta_store(struct vfs_file *f, const struct vfs_cred *cred, const struct s3_objmeta *m)
 {
     struct vfs_attr attr;
     int rc = vfs_fstat(f, &attr);
-    if (rc < 0)
-        return rc;
-    CLEANUP(buf_done) struct buf record = buf_make(LIMIT_OBJECT_RECORD_BYTES);
-    s3_objmeta_encode(m, &attr, &record);
-    return record.failed ? -E2BIG : vfs_xattr_set(f, cred, S3_OBJMETA_XATTR, buf_str(&record));
+    return rc < 0 ? rc : s3_objmeta_write(f, cred, m, &attr);
 }

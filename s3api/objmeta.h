@@ -66,6 +66,8 @@ int s3_objmeta_load(struct vfs_file *f, const struct vfs_attr *attr, struct str 
                     struct s3_objmeta *out);
 /* Onto a file whose data are complete: reads its attributes for the validator. */
 int s3_objmeta_store(struct vfs_file *f, const struct vfs_cred *cred, const struct s3_objmeta *m);
+/* As s3_objmeta_store, for a validator of these attributes. */
+int s3_objmeta_write(struct vfs_file *f, const struct vfs_cred *cred, const struct s3_objmeta *m, const struct vfs_attr *attr);
 /* The derived ETag. */
 struct str s3_etag_derive(const struct vfs_attr *attr, struct arena *arena);
 /* What listings show of an object; decodes only as much as that takes. */

@@ -1,5 +1,6 @@
 #include "s3api/tags.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/encode.h"
@@ -58,24 +59,46 @@ static bool decode_into(struct arena *arena, struct str encoded, struct str *out
     return true;
 }
 
-enum s3_error s3_tags_parse_query(struct s3_op *op, struct str text, size_t tags_max, struct s3_pairs *out)
+int s3_tags_split_query(struct str text, size_t tags_max, struct arena *arena, struct s3_pairs *out)
 {
-    struct s3_pairs tags = {.items = arena_array_of(op->arena, struct s3_pair, tags_max)};
+    struct s3_pairs tags = {.items = arena_array_of(arena, struct s3_pair, tags_max)};
     struct str token;
     while (str_split(&text, '&', &token)) {
         if (token.len == 0)
             continue;
         if (tags.count == tags_max)
-            return s3_fail(op, S3_INVALID_TAG, "A tag set cannot have more than %zu tags", tags_max);
+            return -E2BIG;
         struct s3_pair *t = &tags.items[tags.count++];
         ptrdiff_t equals = str_find_char(token, '=');
         struct str name = equals < 0 ? token : str_first(token, (size_t)equals);
         struct str value = equals < 0 ? STR("") : str_from(token, (size_t)equals + 1);
-        if (!decode_into(op->arena, name, &t->name) || !decode_into(op->arena, value, &t->value))
-            return s3_fail(op, S3_INVALID_ARGUMENT,
-                           "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters "
-                           "without tag name duplicates.");
+        if (!decode_into(arena, name, &t->name) || !decode_into(arena, value, &t->value))
+            return -EINVAL;
     }
+    *out = tags;
+    return 0;
+}
+
+void s3_tags_write_query(const struct s3_pairs *tags, struct buf *out)
+{
+    for (size_t i = 0; i < tags->count; i++) {
+        buf_addz(out, i > 0 ? "&" : "");
+        buf_add_uri(out, tags->items[i].name, false);
+        buf_addc(out, '=');
+        buf_add_uri(out, tags->items[i].value, false);
+    }
+}
+
+enum s3_error s3_tags_parse_query(struct s3_op *op, struct str text, size_t tags_max, struct s3_pairs *out)
+{
+    struct s3_pairs tags;
+    int rc = s3_tags_split_query(text, tags_max, op->arena, &tags);
+    if (rc == -E2BIG)
+        return s3_fail(op, S3_INVALID_TAG, "A tag set cannot have more than %zu tags", tags_max);
+    if (rc < 0)
+        return s3_fail(op, S3_INVALID_ARGUMENT,
+                       "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters "
+                       "without tag name duplicates.");
     enum s3_error e = check_tags(op, &tags, tags_max);
     if (e == S3_OK)
         *out = tags;

@@ -6,7 +6,10 @@
 #include "s3api/objmeta.h"
 #include "s3api/op.h"
 
-/* x-amz-tagging's "k=v&k2=v2", checked. */
+/* "k=v&k2=v2" taken apart, and put together. -EINVAL: a bad escape; -E2BIG: more tags than tags_max. */
+MUST_USE int s3_tags_split_query(struct str text, size_t tags_max, struct arena *arena, struct s3_pairs *out);
+void s3_tags_write_query(const struct s3_pairs *tags, struct buf *out);
+/* x-amz-tagging's, checked. */
 enum s3_error s3_tags_parse_query(struct s3_op *op, struct str text, size_t tags_max, struct s3_pairs *out);
 /* <Tagging><TagSet><Tag><Key/><Value/></Tag>…, checked. */
 enum s3_error s3_tags_parse_xml(struct s3_op *op, struct str document, size_t tags_max, struct s3_pairs *out);
