@@ -134,8 +134,13 @@
 #define LIMIT_META_WALK_DIRS (64ull * 1024 * 1024)
 /* A file's locks: ranges of one owner (24 bytes each). */
 #define LIMIT_META_LOCK_BYTES (1024 * 1024)
-/* Files whose data waits to be deleted, chunks that wait to be rewritten; the hourly duty finds what does not fit. */
-#define LIMIT_META_QUEUE 1024
+/* Chunks that wait to be rewritten; reading finds what does not fit once more. */
+#define LIMIT_META_COMPACTIONS 1024
+/* Files whose data waits to be deleted; the hourly duty finds what does not fit. 24 bytes each. */
+#define LIMIT_META_DELETIONS 65536
+/* The data of a file that was replaced or deleted stays this long for who has it open through another gateway; only our own session
+ * knows what is open here. Longer than nearly all downloads of one object take. */
+#define LIMIT_META_RECLAIM_DELAY_MS 60000
 /* JuiceFS-format volumes. The setting record holds a PEM key of up to 16 KiB in base64, at worst twice; two levels deep. */
 #define LIMIT_SETTINGS_BYTES (128 * 1024)
 #define LIMIT_SETTINGS_DEPTH 16

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "vfs/dir/dir.h"
+#include "vfs/jfs/jfs.h"
 #include "vfs/path.h"
 #include "vfs/vfs_ops.h"
 
@@ -21,10 +22,8 @@ int vfs_open_volume(const char *url, const struct vfs_options *options, struct v
     struct str location = str_z(url);
     if (str_starts(location, STR("file://")))
         location = str_from(location, sizeof("file://") - 1);
-    else if (str_find(location, STR("://")) >= 0) {
-        *out_error = "this kind of volume is not supported";
-        return -ENOTSUP;
-    }
+    else if (str_find(location, STR("://")) >= 0)
+        return jfs_volume_open(url, options, out, out_error);
     if (location.len == 0) {
         *out_error = "the volume's path is empty";
         return -EINVAL;
@@ -247,6 +246,16 @@ int vfs_xattr_set(struct vfs_file *f, const struct vfs_cred *cred, const char *n
 int vfs_xattr_remove(struct vfs_file *f, const struct vfs_cred *cred, const char *name)
 {
     return f->volume->ops->xattr_remove(f, cred, name);
+}
+
+bool vfs_has_juicefs_records(const struct vfs_file *f)
+{
+    return f->volume->ops->juicefs_records;
+}
+
+bool vfs_dir_has_juicefs_records(const struct vfs_dir *d)
+{
+    return d->volume->ops->juicefs_records;
 }
 
 /* Staging and publishing */

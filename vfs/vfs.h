@@ -1,7 +1,7 @@
 /* Volumes: a filesystem-shaped interface that S3 semantics (s3api) and FUSE stand on. It knows nodes, handles, ordered
  * directory reads, extended attributes, unnamed staging files, atomic publishing and range clones, and nothing of S3.
  *
- * Kinds: a directory of a mounted filesystem (vfs/dir); a JuiceFS-format volume (vfs/jfs, to come). `struct vfs_ops` at the
+ * Kinds: a directory of a mounted filesystem (vfs/dir); a JuiceFS-format volume (vfs/jfs). `struct vfs_ops` at the
  * end is the contract that a kind implements; tests/contract/volume_contract.c is that contract as a test.
  *
  * Paths are relative to a directory handle, segments separated by single '/', no leading or trailing '/', no empty, "."
@@ -77,11 +77,12 @@ struct vfs_options {
     enum vfs_sync_mode sync;
     enum vfs_xattr_mode xattr;
     uint32_t file_mode, dir_mode; /* for new files and directories, before umask; 0: 0666 and 0777 */
+    uint64_t memory; /* bytes for buffers and cached blocks of volumes that need them; 0: the default */
 };
 
 /* Volume ------------------------------------------------------------------------------------------------------------ */
 
-/* url: a path, or file://PATH. *out_error is a static or volume-owned line of text on failure. */
+/* url: a path, file://PATH, or the URL of a JuiceFS-format volume's metadata (sqlite3://PATH). *out_error is a static or volume-owned line of text on failure. */
 MUST_USE int vfs_open_volume(const char *url, const struct vfs_options *options, struct vfs **out, const char **out_error);
 /* All handles must be closed. */
 void vfs_close_volume(struct vfs *v);
@@ -184,6 +185,11 @@ MUST_USE int vfs_xattr_set(struct vfs_file *f, const struct vfs_cred *cred, cons
 /* Absent is fine. */
 MUST_USE int vfs_xattr_remove(struct vfs_file *f, const struct vfs_cred *cred, const char *name);
 
+/* Does JuiceFS's own S3 gateway serve the volume too, so that its records (the attributes s3-etag, s3-meta, s3-tags) are to be
+ * kept beside ours? */
+bool vfs_has_juicefs_records(const struct vfs_file *f);
+bool vfs_dir_has_juicefs_records(const struct vfs_dir *d);
+
 /* Staging and publishing -------------------------------------------------------------------------------------------- */
 
 /* A file that has no name yet, made so that it will carry what the target's directory passes on (set-gid group, default
@@ -204,8 +210,8 @@ struct vfs_publish {
 };
 /* Makes the file visible under `path` in one step: readers see the old file or the new one, whole. f is a staging file, or
  * a named file of the same volume (a multipart upload's data), which then takes on the mode, group and ACL of a new file in
- * the target's directory and the identity's ownership, except for what vfs_setattr set through this handle before, and keeps
- * its old name too, for the caller to unlink. Data and xattrs set before are durable
+ * the target's directory and the identity's ownership, except for what vfs_setattr set through this handle before, and may
+ * keep its old name too, for the caller to unlink. Data and xattrs set before are durable
  * before the name is, and both when the call returns (sync mode). Missing parents are made again if they vanished.
  * -EISDIR: a directory has the name. out_attr (may be NULL): the published state. */
 MUST_USE int vfs_publish(struct vfs_file *f, struct vfs_dir *d, struct str path, const struct vfs_cred *cred,

@@ -21,6 +21,8 @@ struct vfs_scan {
 };
 
 struct vfs_ops {
+    bool juicefs_records;
+
     void (*close_volume)(struct vfs *v);
     int (*space)(struct vfs *v, struct vfs_space *out);
 

@@ -1,5 +1,5 @@
 /* The thread that works in the background: data of deleted files, long chunks, and once an hour what the whole cluster
- * shares (hourly.c). Its queue is bounded: what does not fit is in the database anyway. */
+ * shares (hourly.c). Its queues are bounded: what does not fit is in the database anyway. */
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -12,9 +12,15 @@
 #define HOUR_MS (3600ull * 1000)
 
 struct duty {
-    bool compact; /* else: delete a file's data */
     meta_ino ino;
-    uint64_t value; /* chunk index; the file's length */
+    uint64_t value;  /* chunk index; the file's length */
+    uint64_t due_ms; /* monotonic */
+};
+
+/* A ring; what is in it is due in this order. */
+struct duties {
+    struct duty *items;
+    size_t capacity, first, count;
 };
 
 struct meta_duties {
@@ -24,43 +30,73 @@ struct meta_duties {
     struct mutex lock; /* of what follows; leaf */
     struct cond more;
     _Atomic bool stop;
-    struct duty queue[LIMIT_META_QUEUE]; /* a ring */
-    size_t first, count;
+    struct duties compactions, deletions;
 };
 
-static bool is_queued(const struct meta_duties *d, const struct duty *wanted)
+static struct duties duties_make(size_t capacity)
 {
-    for (size_t i = 0; i < d->count; i++) {
-        const struct duty *q = &d->queue[(d->first + i) % LIMIT_META_QUEUE];
-        if (q->compact == wanted->compact && q->ino == wanted->ino && q->value == wanted->value)
+    struct duties q = {.items = calloc(capacity, sizeof(*q.items)), .capacity = capacity};
+    CHECK(q.items != NULL); /* out of memory */
+    return q;
+}
+
+static bool put(struct duties *q, const struct duty *duty)
+{
+    if (q->count == q->capacity)
+        return false;
+    q->items[(q->first + q->count++) % q->capacity] = *duty;
+    return true;
+}
+
+/* The first, if it is due; else *until_ms becomes its time when that is earlier. */
+static bool take(struct duties *q, uint64_t now_ms, uint64_t *until_ms, struct duty *out)
+{
+    if (q->count == 0)
+        return false;
+    const struct duty *first = &q->items[q->first];
+    if (first->due_ms > now_ms) {
+        *until_ms = first->due_ms < *until_ms ? first->due_ms : *until_ms;
+        return false;
+    }
+    *out = *first;
+    q->first = (q->first + 1) % q->capacity;
+    q->count--;
+    return true;
+}
+
+static bool is_queued(const struct duties *q, meta_ino ino, uint64_t value)
+{
+    for (size_t i = 0; i < q->count; i++) {
+        const struct duty *d = &q->items[(q->first + i) % q->capacity];
+        if (d->ino == ino && d->value == value)
             return true;
     }
     return false;
 }
 
-static bool enqueue(struct meta_duties *d, const struct duty *wanted)
+bool meta_duties_delete_file(struct meta *m, meta_ino ino, uint64_t length)
 {
+    struct meta_duties *d = m->duties;
     if (!d)
         return false;
     mutex_lock(&d->lock);
-    bool queued = is_queued(d, wanted);
-    if (!queued && d->count < LIMIT_META_QUEUE) {
-        d->queue[(d->first + d->count++) % LIMIT_META_QUEUE] = *wanted;
-        cond_signal(&d->more);
-        queued = true;
-    }
+    bool queued = put(&d->deletions, &(struct duty){ino, length, clock_mono_ms() + m->options.reclaim_delay_ms});
+    cond_signal(&d->more);
     mutex_unlock(&d->lock);
     return queued;
 }
 
-bool meta_duties_delete_file(struct meta *m, meta_ino ino, uint64_t length)
-{
-    return enqueue(m->duties, &(struct duty){false, ino, length});
-}
-
+/* Readers ask for the same chunk again until it is done. */
 bool meta_duties_compact(struct meta *m, meta_ino ino, uint32_t indx)
 {
-    return m->compact_slice && enqueue(m->duties, &(struct duty){true, ino, indx});
+    struct meta_duties *d = m->duties;
+    if (!d || !m->compact_slice)
+        return false;
+    mutex_lock(&d->lock);
+    bool queued = is_queued(&d->compactions, ino, indx) || put(&d->compactions, &(struct duty){ino, indx, 0});
+    cond_signal(&d->more);
+    mutex_unlock(&d->lock);
+    return queued;
 }
 
 bool meta_duties_stopping(struct meta *m)
@@ -68,29 +104,31 @@ bool meta_duties_stopping(struct meta *m)
     return m->duties && m->duties->stop;
 }
 
-/* Waits for work until the time; false: it came, or it is time to end. */
-static bool dequeue(struct meta_duties *d, uint64_t until_ms, struct duty *out)
+enum found { FOUND_NOTHING, FOUND_COMPACTION, FOUND_DELETION };
+
+/* Waits for work until the time. Nothing: it came, or it is time to end. */
+static enum found dequeue(struct meta_duties *d, uint64_t until_ms, struct duty *out)
 {
-    uint64_t now_ms = clock_mono_ms();
+    enum found found = FOUND_NOTHING;
     mutex_lock(&d->lock);
-    while (d->count == 0 && !d->stop && now_ms < until_ms) {
-        (void)cond_wait_ms(&d->more, &d->lock, until_ms - now_ms); /* the conditions are looked at again */
-        now_ms = clock_mono_ms();
-    }
-    bool found = d->count > 0 && !d->stop;
-    if (found) {
-        *out = d->queue[d->first];
-        d->first = (d->first + 1) % LIMIT_META_QUEUE;
-        d->count--;
+    while (!d->stop) {
+        uint64_t now_ms = clock_mono_ms(), wake_ms = until_ms;
+        if (take(&d->compactions, now_ms, &wake_ms, out))
+            found = FOUND_COMPACTION;
+        else if (take(&d->deletions, now_ms, &wake_ms, out))
+            found = FOUND_DELETION;
+        if (found != FOUND_NOTHING || now_ms >= until_ms)
+            break;
+        (void)cond_wait_ms(&d->more, &d->lock, wake_ms - now_ms); /* the conditions are looked at again */
     }
     mutex_unlock(&d->lock);
     return found;
 }
 
-static void work(struct meta *m, const struct duty *duty)
+static void work(struct meta *m, enum found found, const struct duty *duty)
 {
-    int rc = duty->compact ? meta_compact_chunk(m, duty->ino, (uint32_t)duty->value)
-                           : meta_reclaim_file(m, duty->ino, duty->value);
+    int rc = found == FOUND_COMPACTION ? meta_compact_chunk(m, duty->ino, (uint32_t)duty->value)
+                                       : meta_reclaim_file(m, duty->ino, duty->value);
     if (rc < 0)
         log_debug("meta_duty", "ino=%llu rc=%d", (unsigned long long)duty->ino, rc);
 }
@@ -107,8 +145,9 @@ static void *run(void *arg)
     uint64_t hour_ms = next_hour_ms();
     while (!d->stop) {
         struct duty duty;
-        if (dequeue(d, hour_ms, &duty))
-            work(d->m, &duty);
+        enum found found = dequeue(d, hour_ms, &duty);
+        if (found != FOUND_NOTHING)
+            work(d->m, found, &duty);
         if (!d->stop && clock_mono_ms() >= hour_ms) {
             d->hourly(d->m);
             hour_ms = next_hour_ms();
@@ -123,6 +162,8 @@ void meta_duties_start(struct meta *m, void (*hourly)(struct meta *m))
     CHECK(d != NULL); /* out of memory */
     d->m = m;
     d->hourly = hourly;
+    d->compactions = duties_make(LIMIT_META_COMPACTIONS);
+    d->deletions = duties_make(LIMIT_META_DELETIONS);
     mutex_init(&d->lock);
     cond_init(&d->more);
     m->duties = d;
@@ -142,5 +183,7 @@ void meta_duties_stop(struct meta *m)
     m->duties = NULL;
     cond_done(&d->more);
     mutex_done(&d->lock);
+    free(d->compactions.items);
+    free(d->deletions.items);
     free(d);
 }

@@ -24,6 +24,7 @@ struct meta_options {
     bool read_only;     /* no session, nothing written */
     bool no_sync;       /* a change need not survive a loss of power */
     bool no_background; /* none of the duties of §7.24 (tests, short commands); sessions are kept all the same */
+    uint32_t reclaim_delay_ms;  /* a deleted file's data stays so long, for who reads it through another client */
     uint32_t skip_dir_mtime_ms; /* parents' times are left alone when newer than this; official clients: 100 */
     const char *mount_point;    /* told in the session's record; NULL: "" */
     uint64_t resume_session;    /* goes on with a session whose process ended without closing it; 0: a new one */
@@ -33,6 +34,9 @@ struct meta_options {
  * read-only starts a session with its heartbeat and the background duties. *out_error: a line of text that names what is
  * the matter, static or thread-local. */
 MUST_USE int meta_open(struct str url, const struct meta_options *options, struct meta **out, const char **out_error);
+/* Ends duties and session, so that the data callbacks are not called any more; meta_close does it otherwise. All files must be
+ * closed. NULL is fine. */
+void meta_stop(struct meta *m);
 /* Ends the session, flushes what is accumulated, frees. All files must be closed. NULL is fine. */
 void meta_close(struct meta *m);
 /* Ends the background duties, and with them calls of the data layer; before the data layer goes. NULL is fine. */

@@ -28,10 +28,10 @@ static int take_name(struct meta *m, struct meta_txn *t, struct publish *p, cons
         return META_DO(t, edge_insert, p->parent, p->name, mine);
     if (rc < 0)
         return rc;
-    if (p->how->mode == META_PUBLISH_CREATE)
-        return -EEXIST;
     if (edge.type == META_DIRECTORY)
         return -EISDIR;
+    if (p->how->mode == META_PUBLISH_CREATE)
+        return -EEXIST;
     if (edge.ino == p->ino)
         return -EEXIST; /* a file cannot replace itself */
     p->drop.expected = p->how->mode == META_PUBLISH_IF_VERSION ? &p->how->version : NULL;

@@ -38,6 +38,8 @@ static int fail_errno(struct buf *why, const char *what, struct str key)
     int rc = error == ENOENT || error == EACCES || error == EPERM ? -error : -EIO;
     if (error == ENOTDIR || error == EISDIR)
         rc = -ENOENT;
+    if (error == ENOSPC || error == EDQUOT)
+        rc = -ENOSPC;
     return store_fail(why, rc == -EPERM ? -EACCES : rc, "%s %.*s: %s", what, STR_ARG(key), strerror(error));
 }
 

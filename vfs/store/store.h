@@ -12,7 +12,7 @@
  * again with growing, random pauses, as long as the store as a whole mostly works (the retry budget).
  *
  * Errors: negative errno. -ENOENT no such object, -EACCES refused credentials or rights, -EINVAL a key that no store takes,
- * -ENXIO no such bucket, -EFBIG more bytes than there is room for, -EBADMSG bytes that do not fit their checksum, -EIO
+ * -ENXIO no such bucket, -ENOSPC a full disk, -EFBIG more bytes than there is room for, -EBADMSG bytes that do not fit their checksum, -EIO
  * anything else, also what stayed transient. store_error says more. Thread: any; all calls may block. */
 #ifndef VFS_STORE_STORE_H
 #define VFS_STORE_STORE_H

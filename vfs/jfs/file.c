@@ -1,0 +1,336 @@
+/* Open files. What was written is with the data layer until a flush commits it; whoever asks about the file flushes first. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/fault.h"
+#include "base/limits.h"
+#include "base/mutex.h"
+#include "vfs/jfs/jfs_internal.h"
+#include "vfs/path.h"
+
+/* By reference, at most this much in one transaction: 16 chunks. */
+#define CLONE_BYTES_MAX (1024ull * 1024 * 1024)
+
+struct jfs_file *jfs_file_new(struct jfs_volume *v, meta_ino ino, const struct meta_attr *attr)
+{
+    struct jfs_file *f = calloc(1, sizeof(*f));
+    CHECK(f != NULL); /* out of memory */
+    f->base.volume = &v->base;
+    f->ino = ino;
+    f->is_directory = attr->type == META_DIRECTORY;
+    atomic_init(&f->length, attr->length);
+    mutex_init(&f->lock);
+    return f;
+}
+
+void jfs_file_place(struct jfs_file *f, meta_ino parent, struct str name)
+{
+    char *copy = malloc(name.len + 1);
+    CHECK(copy != NULL); /* out of memory */
+    memcpy(copy, name.ptr, name.len);
+    free((char *)(uintptr_t)f->name.ptr);
+    f->parent = parent;
+    f->name = str_of(copy, name.len);
+}
+
+/* Opening */
+
+/* The file is made if it may be; official clients see an empty file for a moment, as with open(2). */
+static int open_node(struct jfs_volume *v, const struct meta_ctx *ctx, meta_ino parent, struct str name, unsigned flags,
+                     struct jfs_node *node)
+{
+    if (!(flags & VFS_OPEN_CREATE))
+        return meta_lookup(v->meta, ctx, parent, name, &node->ino, &node->attr);
+    bool is_private = flags & VFS_OPEN_PRIVATE;
+    int r = meta_create(v->meta, ctx, parent, name, is_private ? 0600 : (uint16_t)v->options.file_mode,
+                        is_private ? 0 : v->umask, flags & VFS_OPEN_EXCLUSIVE, &node->ino, &node->attr);
+    if (r == 0)
+        meta_node_close(v->meta, node->ino); /* opened once more below, like any other */
+    return r;
+}
+
+static int find(struct jfs_volume *v, const struct meta_ctx *ctx, struct vfs_dir *d, struct str path, unsigned flags,
+                meta_ino *out_parent, struct jfs_node *out)
+{
+    meta_ino dir = jfs_dir_of(d)->ino;
+    *out_parent = dir;
+    if (path.len == 0)
+        return jfs_resolve(v, ctx, dir, path, out);
+    int r = jfs_resolve_dir(v, ctx, dir, vfs_path_parent(path), out_parent);
+    if (r == 0)
+        r = open_node(v, ctx, *out_parent, vfs_path_leaf(path), flags, out);
+    return r == 0 && out->attr.type == META_SYMLINK ? jfs_resolve(v, ctx, dir, path, out) : r;
+}
+
+static int refuse_type(const struct meta_attr *attr, unsigned flags)
+{
+    if (attr->type == META_FILE || (attr->type == META_DIRECTORY && flags & VFS_OPEN_DIRECTORY))
+        return 0;
+    return attr->type == META_DIRECTORY ? -EISDIR : -ENXIO;
+}
+
+/* -EAGAIN: the file was replaced after its name was looked up. */
+static int open_once(struct jfs_volume *v, const struct meta_ctx *ctx, struct vfs_dir *d, struct str path, unsigned flags,
+                     meta_ino *out_parent, struct jfs_node *node, bool *out_can_write)
+{
+    int r = find(v, ctx, d, path, flags, out_parent, node);
+    if (r == 0)
+        r = refuse_type(&node->attr, flags);
+    if (r < 0)
+        return r;
+    *out_can_write = flags & VFS_OPEN_WRITE && node->attr.type == META_FILE;
+    r = meta_node_open(v->meta, ctx, node->ino, *out_can_write ? META_OPEN_WRITE : META_OPEN_READ, &node->attr);
+    return r == -ENOENT ? -EAGAIN : r;
+}
+
+int jfs_file_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, unsigned flags, struct vfs_file **out,
+                  struct vfs_attr *out_attr)
+{
+    struct jfs_volume *v = jfs_volume_of(d->volume);
+    struct meta_ctx scratch;
+    const struct meta_ctx *ctx = jfs_ctx(v, cred, &scratch);
+    struct jfs_node node;
+    meta_ino parent;
+    bool can_write;
+    int r = open_once(v, ctx, d, path, flags, &parent, &node, &can_write);
+    for (int turn = 0; r == -EAGAIN && turn < JFS_RACE_TURNS; turn++)
+        r = open_once(v, ctx, d, path, flags, &parent, &node, &can_write);
+    if (r < 0)
+        return r == -EAGAIN ? -EBUSY : r;
+    struct jfs_file *f = jfs_file_new(v, node.ino, &node.attr);
+    f->can_write = can_write;
+    jfs_file_place(f, parent, vfs_path_leaf(path));
+    if (out_attr)
+        jfs_attr(node.ino, &node.attr, out_attr);
+    *out = &f->base;
+    return 0;
+}
+
+void jfs_file_close(struct vfs_file *base)
+{
+    struct jfs_file *f = jfs_file_of(base);
+    struct jfs_volume *v = jfs_volume_of(base->volume);
+    if (f->writer)
+        data_writer_close(f->writer); /* who wants to know how it went has synced */
+    if (f->is_locked && meta_flock(v->meta, f->ino, f->owner, 'U') < 0)
+        (void)0; /* goes with the session */
+    meta_node_close(v->meta, f->ino);
+    if (f->is_staged)
+        jfs_staging_abandon(f);
+    free((char *)(uintptr_t)f->name.ptr);
+    mutex_done(&f->lock);
+    free(f);
+}
+
+/* Bytes */
+
+int jfs_flush(struct jfs_file *f)
+{
+    return f->writer ? data_writer_flush(f->writer) : 0;
+}
+
+static int get_writer(struct jfs_file *f, struct data_writer **out)
+{
+    struct jfs_volume *v = jfs_volume_of(f->base.volume);
+    mutex_lock(&f->lock);
+    int r = f->writer ? 0 : data_writer_open(v->data, f->ino, &f->writer);
+    *out = f->writer;
+    mutex_unlock(&f->lock);
+    return r;
+}
+
+int jfs_file_fstat(struct vfs_file *base, struct vfs_attr *out)
+{
+    struct jfs_file *f = jfs_file_of(base);
+    struct meta_attr attr;
+    int r = jfs_flush(f);
+    if (r == 0)
+        r = meta_getattr(jfs_volume_of(base->volume)->meta, f->ino, &attr);
+    if (r < 0)
+        return r;
+    atomic_store(&f->length, attr.length);
+    jfs_attr(f->ino, &attr, out);
+    return 0;
+}
+
+/* Past the end as last seen, the file may have grown; one that another client has removed meanwhile has not. */
+static int see_length(struct jfs_file *f, uint64_t wanted, uint64_t *out)
+{
+    *out = atomic_load(&f->length);
+    if (wanted <= *out)
+        return 0;
+    struct vfs_attr attr;
+    int r = jfs_file_fstat(&f->base, &attr);
+    if (r == 0)
+        *out = attr.size;
+    return r == -ENOENT ? 0 : r;
+}
+
+ssize_t jfs_file_read(struct vfs_file *base, void *out, size_t size, uint64_t offset)
+{
+    struct jfs_file *f = jfs_file_of(base);
+    uint64_t length;
+    if (f->is_directory)
+        return -EISDIR;
+    int r = fault_point("vfs.read");
+    if (r == 0)
+        r = jfs_flush(f);
+    if (r == 0)
+        r = see_length(f, offset + size, &length);
+    if (r < 0 || offset >= length)
+        return r;
+    if (size > length - offset)
+        size = (size_t)(length - offset);
+    return data_read(jfs_volume_of(base->volume)->data, f->ino, offset, out, size);
+}
+
+int jfs_file_write(struct vfs_file *base, struct str bytes, uint64_t offset)
+{
+    struct jfs_file *f = jfs_file_of(base);
+    struct data_writer *w;
+    if (!f->can_write)
+        return -EBADF;
+    int r = fault_point("vfs.write");
+    if (r == 0)
+        r = get_writer(f, &w);
+    if (r == 0)
+        r = data_writer_write(w, bytes, offset);
+    if (r < 0)
+        return r;
+    uint64_t end = offset + bytes.len, length = atomic_load(&f->length);
+    while (end > length && !atomic_compare_exchange_weak(&f->length, &length, end))
+        continue;
+    return 0;
+}
+
+int jfs_file_truncate(struct vfs_file *base, uint64_t size)
+{
+    struct jfs_file *f = jfs_file_of(base);
+    struct jfs_volume *v = jfs_volume_of(base->volume);
+    struct meta_attr attr;
+    if (!f->can_write)
+        return -EBADF;
+    int r = jfs_flush(f);
+    if (r == 0)
+        r = meta_truncate(v->meta, NULL, f->ino, size, true, &attr);
+    if (r < 0)
+        return r;
+    data_forget(v->data, f->ino);
+    atomic_store(&f->length, size);
+    return 0;
+}
+
+int jfs_file_fd(struct vfs_file *f)
+{
+    (void)f;
+    return -ENOTSUP;
+}
+
+int jfs_file_sync(struct vfs_file *f)
+{
+    int r = fault_point("vfs.sync");
+    return r < 0 ? r : jfs_flush(jfs_file_of(f));
+}
+
+int jfs_file_clone_range(struct vfs_file *dst_base, uint64_t dst_offset, struct vfs_file *src_base, uint64_t src_offset,
+                         uint64_t size, uint64_t *out_done)
+{
+    struct jfs_file *dst = jfs_file_of(dst_base), *src = jfs_file_of(src_base);
+    struct jfs_volume *v = jfs_volume_of(dst_base->volume);
+    uint64_t part = size < CLONE_BYTES_MAX ? size : CLONE_BYTES_MAX, done = 0;
+    int r = jfs_flush(src);
+    if (r == 0)
+        r = jfs_flush(dst);
+    if (r == 0 && size > 0)
+        r = meta_copy_range(v->meta, src->ino, src_offset, dst->ino, dst_offset, part, &done);
+    if (r < 0)
+        return r;
+    data_forget(v->data, dst->ino);
+    uint64_t length = atomic_load(&dst->length);
+    while (dst_offset + done > length && !atomic_compare_exchange_weak(&dst->length, &length, dst_offset + done))
+        continue;
+    *out_done = done;
+    return 0;
+}
+
+int jfs_file_lock(struct vfs_file *base, bool exclusive)
+{
+    struct jfs_file *f = jfs_file_of(base);
+    struct jfs_volume *v = jfs_volume_of(base->volume);
+    if (f->owner == 0)
+        f->owner = jfs_new_owner(v);
+    int r = meta_flock(v->meta, f->ino, f->owner, exclusive ? 'W' : 'R');
+    f->is_locked = f->is_locked || r == 0;
+    return r;
+}
+
+/* Attributes */
+
+static struct timespec time_of(int64_t ns)
+{
+    struct meta_version v = jfs_version(&(struct vfs_version){.mtime_ns = ns});
+    return v.mtime;
+}
+
+int jfs_file_setattr(struct vfs_file *base, const struct vfs_cred *cred, const struct vfs_set *set)
+{
+    static const struct {
+        unsigned vfs, meta;
+    } bits[] = {
+        {VFS_SET_MODE, META_SET_MODE},
+        {VFS_SET_OWNER, META_SET_UID | META_SET_GID},
+        {VFS_SET_MTIME, META_SET_MTIME},
+        {VFS_SET_ATIME, META_SET_ATIME},
+    };
+    struct jfs_file *f = jfs_file_of(base);
+    struct jfs_volume *v = jfs_volume_of(base->volume);
+    struct meta_ctx scratch;
+    struct meta_attr in = {
+        .mode = (uint16_t)set->mode,
+        .uid = set->uid,
+        .gid = set->gid,
+        .mtime = time_of(set->mtime_ns),
+        .atime = time_of(set->atime_ns),
+    };
+    unsigned which = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(bits); i++)
+        which |= set->which & bits[i].vfs ? bits[i].meta : 0;
+    int r = jfs_flush(f);
+    if (r == 0)
+        r = meta_setattr(v->meta, jfs_ctx(v, cred, &scratch), f->ino, which, &in, NULL);
+    if (r < 0)
+        return r;
+    f->set |= set->which;
+    return 0;
+}
+
+int jfs_xattr_get(struct vfs_file *f, const char *name, struct buf *out)
+{
+    int r = meta_xattr_get(jfs_volume_of(f->volume)->meta, jfs_file_of(f)->ino, str_z(name), out);
+    return r == 0 && out->failed ? -EFBIG : r;
+}
+
+static int may_write(struct jfs_volume *v, const struct jfs_file *f, const struct vfs_cred *cred)
+{
+    struct meta_ctx scratch;
+    return cred ? meta_access(v->meta, jfs_ctx(v, cred, &scratch), f->ino, META_ACCESS_W, NULL) : 0;
+}
+
+int jfs_xattr_set(struct vfs_file *f, const struct vfs_cred *cred, const char *name, struct str value)
+{
+    struct jfs_volume *v = jfs_volume_of(f->volume);
+    int r = value.len > LIMIT_OBJECT_RECORD_BYTES ? -E2BIG : fault_point("vfs.xattr");
+    if (r == 0)
+        r = may_write(v, jfs_file_of(f), cred);
+    return r < 0 ? r : meta_xattr_set(v->meta, jfs_file_of(f)->ino, str_z(name), value, 0);
+}
+
+int jfs_xattr_remove(struct vfs_file *f, const struct vfs_cred *cred, const char *name)
+{
+    struct jfs_volume *v = jfs_volume_of(f->volume);
+    int r = may_write(v, jfs_file_of(f), cred);
+    if (r == 0)
+        r = meta_xattr_remove(v->meta, jfs_file_of(f)->ino, str_z(name));
+    return r == -ENODATA ? 0 : r;
+}

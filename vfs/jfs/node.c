@@ -1,0 +1,250 @@
+/* Names: looking up, making, removing, moving. */
+#include <errno.h>
+
+#include "base/fault.h"
+#include "base/log.h"
+#include "vfs/jfs/jfs_internal.h"
+#include "vfs/path.h"
+
+#define IMPLICIT STR("1")
+/* As no mark, except that whoever has just made the directory on the way cannot set theirs any more. */
+#define EXPLICIT STR("0")
+
+int jfs_lookup(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, struct vfs_attr *out)
+{
+    struct jfs_volume *v = jfs_volume_of(d->volume);
+    struct meta_ctx scratch;
+    struct jfs_node node;
+    int r = jfs_resolve(v, jfs_ctx(v, cred, &scratch), jfs_dir_of(d)->ino, path, &node);
+    if (r == 0)
+        jfs_attr(node.ino, &node.attr, out);
+    return r;
+}
+
+/* Marks of implicit directories. The official gateway takes a directory whose atime is 0 for an object (§9.4), so explicit ones
+ * get that too. */
+
+static int mark(struct jfs_volume *v, meta_ino ino, bool implicit)
+{
+    struct meta_attr times = {0};
+    int r = meta_xattr_set(v->meta, ino, STR(JFS_IMPLICIT_XATTR), implicit ? IMPLICIT : EXPLICIT, 0);
+    return r < 0 ? r : meta_setattr(v->meta, NULL, ino, implicit ? META_SET_ATIME_NOW : META_SET_ATIME, &times, NULL);
+}
+
+void jfs_mark_new(struct jfs_volume *v, meta_ino ino)
+{
+    int r = meta_xattr_set(v->meta, ino, STR(JFS_IMPLICIT_XATTR), IMPLICIT, META_XATTR_CREATE);
+    if (r < 0 && r != -EEXIST)
+        log_debug("directory_not_marked", "ino=%llu error=%d", (unsigned long long)ino, -r); /* it is merely never pruned */
+}
+
+static int is_marked(struct jfs_volume *v, meta_ino ino)
+{
+    CLEANUP(buf_done) struct buf value = buf_make(16);
+    int r = meta_xattr_get(v->meta, ino, STR(JFS_IMPLICIT_XATTR), &value);
+    if (r == -ENODATA)
+        return 0;
+    return r < 0 ? r : str_eq(buf_str(&value), IMPLICIT);
+}
+
+int jfs_is_implicit(struct vfs_dir *d, struct str path, const struct vfs_cred *cred)
+{
+    struct jfs_volume *v = jfs_volume_of(d->volume);
+    struct meta_ctx scratch;
+    meta_ino ino;
+    int r = jfs_resolve_dir(v, jfs_ctx(v, cred, &scratch), jfs_dir_of(d)->ino, path, &ino);
+    return r < 0 ? r : is_marked(v, ino);
+}
+
+int jfs_set_implicit(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, bool implicit)
+{
+    struct jfs_volume *v = jfs_volume_of(d->volume);
+    struct meta_ctx scratch;
+    const struct meta_ctx *ctx = jfs_ctx(v, cred, &scratch);
+    meta_ino ino;
+    int r = jfs_resolve_dir(v, ctx, jfs_dir_of(d)->ino, path, &ino);
+    if (r == 0 && cred)
+        r = meta_access(v->meta, ctx, ino, META_ACCESS_W, NULL);
+    return r < 0 ? r : mark(v, ino, implicit);
+}
+
+/* Making */
+
+/* -EEXIST for a directory, also behind a link; whatever else has the name is in the way. */
+static int refuse_mkdir(struct jfs_volume *v, const struct meta_ctx *ctx, meta_ino dir, struct str path)
+{
+    struct jfs_node node;
+    int r = jfs_resolve(v, ctx, dir, path, &node);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    return r == 0 && node.attr.type == META_DIRECTORY ? -EEXIST : -ENOTDIR;
+}
+
+int jfs_mkdir(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, unsigned flags)
+{
+    struct jfs_volume *v = jfs_volume_of(d->volume);
+    struct meta_ctx scratch;
+    const struct meta_ctx *ctx = jfs_ctx(v, cred, &scratch);
+    const struct jfs_dir *at = jfs_dir_of(d);
+    for (int turn = 0; turn < JFS_RACE_TURNS; turn++) {
+        bool made = false;
+        meta_ino parent, ino;
+        int r = jfs_make_dirs(v, ctx, at->ino, vfs_path_parent(path), &parent, &made);
+        if (r < 0)
+            return r;
+        bool is_state = str_is(vfs_path_leaf(path), VFS_PATH_STATE_NAME);
+        r = fault_point("vfs.mkdir");
+        if (r == 0)
+            r = meta_mkdir(v->meta, ctx, parent, vfs_path_leaf(path), is_state ? 0700 : (uint16_t)v->options.dir_mode,
+                           v->umask, &ino, NULL);
+        if (r == 0 && flags & VFS_MKDIR_IMPLICIT)
+            jfs_mark_new(v, ino);
+        else if (r == 0)
+            r = mark(v, ino, false);
+        if (r == -ENOENT && !jfs_is_gone(v, at->ino))
+            continue; /* the parent, or the directory itself, has gone again */
+        if (r < 0 && made)
+            jfs_prune_below(v, ctx, at->ino, vfs_path_parent(path));
+        return r == -EEXIST ? refuse_mkdir(v, ctx, at->ino, path) : r;
+    }
+    return -EBUSY;
+}
+
+/* Removing */
+
+static unsigned trash_flags(const struct jfs_dir *d, struct str path)
+{
+    return jfs_skips_trash(d, path) ? META_SKIP_TRASH : 0;
+}
+
+/* A directory whose last content is our own state, with nothing in progress in it, counts as empty. */
+static bool remove_state(struct jfs_volume *v, meta_ino parent, struct str name)
+{
+    meta_ino dir, state;
+    struct meta_attr attr;
+    if (meta_lookup(v->meta, NULL, parent, name, &dir, &attr) < 0 ||
+        meta_lookup(v->meta, NULL, dir, STR(VFS_PATH_STATE_NAME), &state, &attr) < 0)
+        return false;
+    static const char *const parts[] = {"uploads", "config", "tmp"};
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+        int r = meta_rmdir(v->meta, NULL, state, str_z(parts[i]), META_SKIP_TRASH);
+        if (r < 0 && r != -ENOENT)
+            return false; /* in use */
+    }
+    return meta_rmdir(v->meta, NULL, dir, STR(VFS_PATH_STATE_NAME), META_SKIP_TRASH) == 0;
+}
+
+int jfs_rmdir(struct vfs_dir *d, struct str path, const struct vfs_cred *cred)
+{
+    struct jfs_volume *v = jfs_volume_of(d->volume);
+    struct meta_ctx scratch;
+    const struct meta_ctx *ctx = jfs_ctx(v, cred, &scratch);
+    unsigned flags = trash_flags(jfs_dir_of(d), path);
+    meta_ino parent;
+    int r = jfs_resolve_dir(v, ctx, jfs_dir_of(d)->ino, vfs_path_parent(path), &parent);
+    if (r == 0)
+        r = meta_rmdir(v->meta, ctx, parent, vfs_path_leaf(path), flags);
+    if (r == -ENOTEMPTY && remove_state(v, parent, vfs_path_leaf(path)))
+        r = meta_rmdir(v->meta, ctx, parent, vfs_path_leaf(path), flags);
+    return r;
+}
+
+/* Whether it is marked is decided under its lock, which those hold who make it an object of its own. */
+static int remove_implicit(struct jfs_volume *v, const struct meta_ctx *ctx, meta_ino parent, struct str name, meta_ino ino,
+                           unsigned flags)
+{
+    uint64_t owner = jfs_new_owner(v);
+    int r = is_marked(v, ino);
+    if (r != 1)
+        return r < 0 ? r : -EBUSY;
+    r = meta_flock(v->meta, ino, owner, 'W');
+    if (r < 0)
+        return r;
+    r = is_marked(v, ino);
+    if (r == 1)
+        r = meta_rmdir(v->meta, ctx, parent, name, flags);
+    else if (r == 0)
+        r = -EBUSY;
+    int unlocked = meta_flock(v->meta, ino, owner, 'U');
+    return r < 0 ? r : unlocked;
+}
+
+void jfs_prune_below(struct jfs_volume *v, const struct meta_ctx *ctx, meta_ino dir, struct str path)
+{
+    for (; path.len > 0; path = vfs_path_parent(path)) {
+        meta_ino parent, ino;
+        struct meta_attr attr;
+        int r = jfs_resolve_dir(v, ctx, dir, vfs_path_parent(path), &parent);
+        if (r == 0)
+            r = meta_lookup(v->meta, ctx, parent, vfs_path_leaf(path), &ino, &attr);
+        if (r == 0)
+            r = remove_implicit(v, ctx, parent, vfs_path_leaf(path), ino, META_SKIP_TRASH);
+        if (r < 0 && r != -ENOENT) /* gone already: go on above it */
+            return;
+    }
+}
+
+void jfs_prune(struct vfs_dir *d, struct str path, const struct vfs_cred *cred)
+{
+    struct jfs_volume *v = jfs_volume_of(d->volume);
+    struct meta_ctx scratch;
+    jfs_prune_below(v, jfs_ctx(v, cred, &scratch), jfs_dir_of(d)->ino, path);
+}
+
+static int unlink_name(struct vfs_dir *d, struct str path, const struct meta_ctx *ctx, unsigned flags,
+                       const struct vfs_version *expected)
+{
+    struct jfs_volume *v = jfs_volume_of(d->volume);
+    meta_ino parent;
+    int r = fault_point("vfs.unlink");
+    if (r == 0)
+        r = jfs_resolve_dir(v, ctx, jfs_dir_of(d)->ino, vfs_path_parent(path), &parent);
+    if (r < 0)
+        return r;
+    struct meta_version version;
+    if (expected)
+        version = jfs_version(expected);
+    return meta_unlink(v->meta, ctx, parent, vfs_path_leaf(path), flags, expected ? &version : NULL);
+}
+
+int jfs_unlink(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, const struct vfs_version *expected)
+{
+    struct jfs_volume *v = jfs_volume_of(d->volume);
+    struct meta_ctx scratch;
+    return unlink_name(d, path, jfs_ctx(v, cred, &scratch), trash_flags(jfs_dir_of(d), path), expected);
+}
+
+int jfs_discard(struct vfs_dir *d, struct str path)
+{
+    return unlink_name(d, path, &jfs_volume_of(d->volume)->self, META_SKIP_TRASH, NULL);
+}
+
+/* Moving */
+
+int jfs_rename(struct vfs_dir *d, struct str from, struct str to, const struct vfs_cred *cred, unsigned flags)
+{
+    struct jfs_volume *v = jfs_volume_of(d->volume);
+    struct meta_ctx scratch;
+    const struct meta_ctx *ctx = jfs_ctx(v, cred, &scratch);
+    meta_ino dir = jfs_dir_of(d)->ino;
+    bool made = false;
+    int r = -ENOENT;
+    for (int turn = 0; turn < JFS_RACE_TURNS && r == -ENOENT; turn++) {
+        meta_ino source, target, ino;
+        r = jfs_resolve_dir(v, ctx, dir, vfs_path_parent(from), &source);
+        struct meta_attr attr;
+        if (r == 0)
+            r = meta_lookup(v->meta, ctx, source, vfs_path_leaf(from), &ino, &attr);
+        if (r < 0)
+            break; /* the source is not there */
+        r = jfs_make_dirs(v, ctx, dir, vfs_path_parent(to), &target, &made);
+        if (r == 0)
+            r = fault_point("vfs.rename");
+        if (r == 0)
+            r = meta_rename(v->meta, ctx, source, vfs_path_leaf(from), target, vfs_path_leaf(to),
+                            flags & VFS_RENAME_NOREPLACE ? META_RENAME_NOREPLACE : 0, NULL, NULL);
+    }
+    if (r < 0 && made)
+        jfs_prune_below(v, ctx, dir, vfs_path_parent(to));
+    return r;
+}
