@@ -12,7 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from aws import connect, new_bucket_name  # noqa: E402
 from clients import make_clients  # noqa: E402
-from server import PortPool, Server, make_certificate  # noqa: E402
+from server import VOLUMES, PortPool, Server, make_certificate  # noqa: E402
 from wire import Wire  # noqa: E402
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -21,18 +21,26 @@ SANITIZED = ("asan", "tsan")
 
 def pytest_addoption(parser):
     parser.addoption("--preset", default=os.environ.get("SLUICE_E2E_PRESET", "dev"), help="whose binary is tested")
+    parser.addoption("--volume", default=os.environ.get("SLUICE_E2E_VOLUME", "dir"), choices=VOLUMES, help="kind of the volumes served")
     parser.addoption("--binary", default=None, help="path of the binary, instead of build/PRESET/gateway/sluice")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "plain: times or measures memory; not run under sanitizers")
     config.addinivalue_line("markers", "timed: depends on the clock; tried once more when it fails, as plain ones are")
+    config.addinivalue_line("markers", "posix: looks at the volume as a directory too; not run over other kinds")
     config.addinivalue_line("markers", "heavy: long; only in the full run of the dev build")
 
 
 def pytest_collection_modifyitems(config, items):
     sanitized = config.getoption("--preset") in SANITIZED
-    kept = [i for i in items if not (sanitized and i.get_closest_marker("plain"))]
+    directory = config.getoption("--volume") == "dir"
+
+    def is_wanted(item):
+        needs_directory = item.get_closest_marker("posix") or "folder" in getattr(item, "fixturenames", ())
+        return not (sanitized and item.get_closest_marker("plain")) and (directory or not needs_directory)
+
+    kept = [i for i in items if is_wanted(i)]
     config.hook.pytest_deselected(items=[i for i in items if i not in kept])
     items[:] = kept
     for item in items:
@@ -69,11 +77,13 @@ def certificate(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def make_session_server(binary, ports, tmp_path_factory, slowness):
+def make_session_server(binary, ports, tmp_path_factory, slowness, request):
+    kind = request.config.getoption("--volume")
+
     def make(name, *, binary=binary, **more):
         folder = tmp_path_factory.mktemp(name)
         os.chmod(folder, 0o755)
-        return Server(binary, folder, ports, slowness=slowness, **more)
+        return Server(binary, folder, ports, slowness=slowness, **{"kind": kind, **more})
 
     return make
 

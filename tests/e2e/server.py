@@ -14,6 +14,8 @@ import subprocess
 import time
 
 REGION = "us-east-1"
+# "dir": a directory. "juicefs-file", "juicefs-s3": metadata in SQLite, blocks in a directory or in a bucket of another gateway.
+VOLUMES = ("dir", "juicefs-file", "juicefs-s3")
 PORTS = range(20000, 31000)
 SANITIZER_WORDS = (
     "AddressSanitizer",
@@ -99,13 +101,16 @@ class PortPool:
 class Server:
     """One gateway. `start` waits until it is ready; `stop` asserts a clean end."""
 
-    def __init__(self, binary, folder, ports, *, certificate=None, options=(), env=None, volume=None, state=None, slowness=1, root=ROOT):
+    def __init__(self, binary, folder, ports, *, certificate=None, options=(), env=None, volume=None, state=None, slowness=1, root=ROOT, kind="dir"):
         self.binary = pathlib.Path(binary)
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.volume = pathlib.Path(volume or self.folder / "volume")
         self.state = pathlib.Path(state or self.folder / "state")
         self.volume.mkdir(exist_ok=True)
+        self.kind = kind
+        self.ports = ports
+        self.block_server = None
         self.certificate = certificate
         self.port, self.admin_port = ports.take(), ports.take()
         self.options = list(options)
@@ -153,7 +158,7 @@ class Server:
         command = [
             str(self.binary),
             "serve",
-            str(self.volume),
+            self.location,
             "--state",
             str(self.state),
             "--listen",
@@ -167,7 +172,27 @@ class Server:
             command += ["--tls-cert", str(self.certificate.cert), "--tls-key", str(self.certificate.key)]
         return command + self.options
 
+    @property
+    def location(self):
+        return str(self.volume) if self.kind == "dir" else f"sqlite3://{self.volume}/meta.db"
+
+    def prepare(self):
+        """Makes the volume when there is none yet, and starts what keeps its blocks."""
+        if self.kind == "dir":
+            return
+        if self.kind == "juicefs-s3" and self.block_server is None:
+            self.block_server = Server(self.binary, self.folder / "blocks", self.ports, slowness=self.slowness, options=["--sync", "none"])
+            self.block_server.start()
+        if (self.volume / "meta.db").exists():
+            return
+        store = ["--storage", "file", "--bucket", f"{self.volume}/blocks/"]
+        if self.kind == "juicefs-s3":
+            keys = ["--access-key", ROOT.access_key, "--secret-key", ROOT.secret_key]
+            store = ["--storage", "s3", "--bucket", f"{self.block_server.endpoint}/blocks", *keys]
+        subprocess.run([str(self.binary), "format", self.location, "volume", *store], check=True, env=self.environment(), capture_output=True)
+
     def start(self):
+        self.prepare()
         with open(self.stderr_path, "ab") as log:
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment())
         self.wait_ready()
@@ -213,6 +238,14 @@ class Server:
         """SIGTERM; exit code 0, no sanitizer report, no unexpected 5xx."""
         if self.process is None:
             return
+        try:
+            self.stop_gateway(timeout, codes)
+        finally:
+            if self.block_server:
+                self.block_server.stop()
+                self.block_server = None
+
+    def stop_gateway(self, timeout, codes):
         if self.is_running():
             self.signal(signal.SIGTERM)
         try:
@@ -238,6 +271,8 @@ class Server:
         if self.process and self.is_running():
             self.process.kill()
             self.process.wait()
+        if self.block_server:
+            self.block_server.abandon()
 
     # The access log.
 
