@@ -53,6 +53,8 @@ int jfs_client_open(struct str url, const struct jfs_client_options *options, st
 static void close_by(struct jfs_client *c, void (*close_meta)(struct meta *m))
 {
     meta_stop(c->meta);
+    if (c->meta)
+        meta_set_data_callbacks(c->meta, NULL, NULL, NULL); /* the session's end removes files: their data is for the next hourly duty */
     data_close(c->data);
     close_meta(c->meta);
     store_close(c->store);

@@ -34,9 +34,6 @@ struct meta_options {
  * read-only starts a session with its heartbeat and the background duties. *out_error: a line of text that names what is
  * the matter, static or thread-local. */
 MUST_USE int meta_open(struct str url, const struct meta_options *options, struct meta **out, const char **out_error);
-/* Ends duties and session, so that the data callbacks are not called any more; meta_close does it otherwise. All files must be
- * closed. NULL is fine. */
-void meta_stop(struct meta *m);
 /* Ends the session, flushes what is accumulated, frees. All files must be closed. NULL is fine. */
 void meta_close(struct meta *m);
 /* Ends the background duties, and with them calls of the data layer; before the data layer goes. NULL is fine. */

@@ -131,12 +131,6 @@ int meta_open(struct str url, const struct meta_options *options, struct meta **
     return rc;
 }
 
-void meta_stop(struct meta *m)
-{
-    if (m)
-        meta_session_stop(m);
-}
-
 void meta_close(struct meta *m)
 {
     if (!m)
