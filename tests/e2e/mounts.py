@@ -9,6 +9,8 @@ import time
 
 from server import SANITIZER_WORDS
 
+SUPPRESSIONS = pathlib.Path(__file__).with_name("lsan.supp")
+ENVIRONMENT = {**os.environ, "LSAN_OPTIONS": f"suppressions={SUPPRESSIONS}:print_suppressions=0"}
 # Longer than any stall that a busy machine makes of a start.
 START_S = 60
 
@@ -29,7 +31,7 @@ class Mounts:
         return url
 
     def run(self, *words, **more):
-        return subprocess.run([self.binary, *words], check=True, timeout=START_S, capture_output=True, text=True, **more)
+        return subprocess.run([self.binary, *words], check=True, timeout=START_S, capture_output=True, text=True, env=ENVIRONMENT, **more)
 
     def mount(self, url, name="mnt", *options):
         assert pathlib.Path("/dev/fuse").exists(), "tests of the mount need /dev/fuse (docker run --device /dev/fuse --cap-add SYS_ADMIN)"
@@ -54,7 +56,7 @@ class Mount:
         self.path.mkdir(exist_ok=True)
         words = [self.binary, "mount", self.url, self.path, "--metrics", "off", *self.options]
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(words, stderr=log)
+            self.process = subprocess.Popen(words, stderr=log, env=ENVIRONMENT)
         wait_until(lambda: self.process.poll() is not None or os.path.ismount(self.path))
         assert self.process.poll() is None, self.text()
         return self

@@ -115,9 +115,8 @@ def test_large_directory(folder):
         (folder / f"f{i:05}").touch()
     assert sorted(os.listdir(folder)) == [f"f{i:05}" for i in range(count)]
     with os.scandir(folder) as entries:
-        for removed, entry in enumerate(entries):
+        for entry in entries:
             os.unlink(entry.path)
-    assert removed == count - 1
     assert os.listdir(folder) == []
 
 
