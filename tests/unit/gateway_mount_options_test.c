@@ -1,0 +1,98 @@
+#include <errno.h>
+
+#include "gateway/mount.h"
+#include "tests/support/unit.h"
+
+#define WORDS_MAX 8
+
+static int parse(const char *const *words, struct gw_mount_options *out, struct buf *error)
+{
+    char *argv[WORDS_MAX];
+    int argc = 0;
+    for (; words[argc]; argc++)
+        argv[argc] = strdup(words[argc]);
+    *error = buf_make(4096);
+    int r = gw_mount_options_parse(argc, argv, out, error);
+    /* Texts point into the words: they are for the process's whole life in real use. */
+    if (r == 0) {
+        assert_string_equal(out->url, "sqlite3://x");
+        assert_string_equal(out->mount_point, "/tmp");
+        gw_mount_options_done(out);
+    }
+    for (int i = 0; i < argc; i++)
+        free(argv[i]);
+    return r;
+}
+
+static void every_form_is_taken(void **state)
+{
+    (void)state;
+    struct gw_mount_options o;
+    struct buf error;
+    const char *const words[] = {"sqlite3://x", "/tmp", "-d", "--attr-cache=0.5", "--buffer-size", "10", NULL};
+    assert_int_equal(parse(words, &o, &error), 0);
+    assert_true(o.background);
+    assert_true(o.attr_cache_s > 0.49 && o.attr_cache_s < 0.51);
+    assert_int_equal(o.memory, 10 << 20);
+    buf_done(&error);
+}
+
+/* As in /etc/fstab: ours, mount(8)'s that mean nothing here, and the filesystem's. */
+static void a_list_of_fstab(void **state)
+{
+    (void)state;
+    struct gw_mount_options o;
+    struct buf error;
+    const char *const words[] = {"sqlite3://x", "/tmp", "-o", "ro,_netdev,x-systemd.automount,entry-cache=3,dev,suid", NULL};
+    char passed[64];
+    char *argv[WORDS_MAX];
+    int argc = 0;
+    for (; words[argc]; argc++)
+        argv[argc] = strdup(words[argc]);
+    error = buf_make(4096);
+    assert_int_equal(gw_mount_options_parse(argc, argv, &o, &error), 0);
+    assert_true(o.read_only && o.entry_cache_s > 2.9 && !o.background);
+    snprintf(passed, sizeof(passed), "%s", buf_z(&o.passed));
+    assert_string_equal(passed, "dev,suid");
+    gw_mount_options_done(&o);
+    for (int i = 0; i < argc; i++)
+        free(argv[i]);
+    buf_done(&error);
+}
+
+static void what_is_wrong_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words[WORDS_MAX];
+        const char *says;
+    } rows[] = {
+        {{"sqlite3://x"}, "usage"},
+        {{"sqlite3://x", "/tmp", "--attr-cache", "-1"}, "attr-cache"},
+        {{"sqlite3://x", "/tmp", "--attr-cache", "nan"}, "attr-cache"},
+        {{"sqlite3://x", "/tmp", "--max-fuse-io", "2M"}, "max-fuse-io"},
+        {{"sqlite3://x", "/tmp", "--buffer-size", "99999999999999999999"}, "buffer-size"},
+        {{"sqlite3://x", "/tmp", "--no-such"}, "no-such"},
+        {{"sqlite3://x", "/tmp", "/more"}, "/more"},
+        {{"sqlite3://x", "/tmp", "-o"}, "'o'"},
+        {{"sqlite3://x", "/tmp", "-o", "attr-cache"}, "attr-cache"},
+        {{"sqlite3://x", "/tmp", "--log-level", "loud"}, "log-level"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct gw_mount_options o;
+        struct buf error;
+        assert_int_equal(parse(rows[i].words, &o, &error), -EINVAL);
+        assert_non_null(strstr(buf_z(&error), rows[i].says));
+        buf_done(&error);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_form_is_taken),
+        cmocka_unit_test(a_list_of_fstab),
+        cmocka_unit_test(what_is_wrong_is_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
