@@ -35,6 +35,7 @@ class Mounts:
 
     def mount(self, url, name="mnt", *options):
         assert pathlib.Path("/dev/fuse").exists(), "tests of the mount need /dev/fuse (docker run --device /dev/fuse --cap-add SYS_ADMIN)"
+        (self.folder / name).mkdir(exist_ok=True)
         mount = Mount(self, url, self.folder / name, options)
         self.mounts.append(mount)
         return mount.start()
@@ -53,11 +54,10 @@ class Mount:
         self.process = None
 
     def start(self):
-        self.path.mkdir(exist_ok=True)
         words = [self.binary, "mount", self.url, self.path, "--metrics", "off", *self.options]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(words, stderr=log, env=ENVIRONMENT)
-        wait_until(lambda: self.process.poll() is not None or os.path.ismount(self.path))
+        wait_until(lambda: self.process.poll() is not None or is_mounted(self.path))
         assert self.process.poll() is None, self.text()
         return self
 
@@ -88,6 +88,11 @@ class Mount:
                 errors.append(f"{self.path} ended with {code}:\n{self.text()[-4000:]}")
         errors += [f"sanitizer report:\n{self.text()[-6000:]}" for word in SANITIZER_WORDS if word in self.text()][:1]
         return errors
+
+
+def is_mounted(path):
+    """Served, not only known to the kernel: .config is there as long as a process answers."""
+    return os.path.exists(path / ".config")
 
 
 def wait_until(condition, timeout=START_S):

@@ -217,3 +217,25 @@ def test_stop_in_use(mounts):
         f.close()
     again = mounts.mount(url, "again")
     assert (again.path / "f").read_bytes() == b"written before the end"
+
+
+def test_without_keeper(mounts):
+    """A server whose keeper was killed goes on; a mount point whose processes are all dead can be mounted again."""
+    url = mounts.volume()
+    mount = mounts.mount(url, "mnt")
+    server = mount.server()
+    mount.process.kill()
+    mount.process.wait()
+    (mount.path / "f").write_text("still served")
+    os.kill(server, signal.SIGKILL)
+    wait_until(lambda: not is_served(mount.path))
+    mount.start()
+    assert (mount.path / "f").read_text() == "still served"
+
+
+def is_served(path):
+    try:
+        os.listdir(path)
+    except OSError:
+        return False
+    return True

@@ -19,6 +19,7 @@
 
 #include "base/buf.h"
 #include "base/check.h"
+#include "base/fd.h"
 
 #define DEVICE_PATH "/dev/fuse"
 #define OPTIONS_BYTES_MAX 16384
@@ -27,22 +28,24 @@ struct vfuse_mount {
     struct fuse_session *session; /* for mounting alone: it never serves */
 };
 
+/* Attributes may be remembered of a mount whose process has died; opening asks. */
+static int open_directory(const char *mount_point)
+{
+    CLEANUP(fd_closep) int fd = open(mount_point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : 0;
+}
+
 /* The mount point as it should be before mounting. */
 static int look_at(const char *mount_point)
 {
+    int r = open_directory(mount_point);
+    if (r == -ENOTCONN)
+        r = vfuse_unmount(mount_point, true);
+    if (r < 0)
+        return r;
     struct stat s, above;
-    if (stat(mount_point, &s) < 0) {
-        /* A process died that nobody kept the device for. */
-        if (errno != ENOTCONN)
-            return -errno;
-        int r = vfuse_unmount(mount_point, true);
-        if (r < 0)
-            return r;
-        if (stat(mount_point, &s) < 0)
-            return -errno;
-    }
-    if (!S_ISDIR(s.st_mode))
-        return -ENOTDIR;
+    if (stat(mount_point, &s) < 0)
+        return -errno;
     char parent[PATH_MAX];
     int n = snprintf(parent, sizeof(parent), "%s/..", mount_point);
     if (n < 0 || (size_t)n >= sizeof(parent))
