@@ -83,9 +83,11 @@ class Mount:
             except subprocess.TimeoutExpired:
                 code = "no end"
                 self.process.kill()
-                subprocess.run(["umount", "-l", self.path])
             if code != 0:
                 errors.append(f"{self.path} ended with {code}:\n{self.text()[-4000:]}")
+        if f" {self.path} " in pathlib.Path("/proc/mounts").read_text():
+            errors.append(f"{self.path} is still mounted")
+            subprocess.run(["umount", "-l", self.path])
         errors += [f"sanitizer report:\n{self.text()[-6000:]}" for word in SANITIZER_WORDS if word in self.text()][:1]
         return errors
 
