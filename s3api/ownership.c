@@ -252,7 +252,8 @@ enum s3_error s3_owned_check_public(struct s3_op *op, struct vfs_dir *bucket, co
                    "Public access control lists are blocked by the BlockPublicAcls setting of the bucket's PublicAccessBlock.");
 }
 
-/* The only list that says what is so anyway, in its canned form. */
+/* The lists that say what is so anyway, in their canned form. AWS refuses "private" too, which rclone and s3cmd send with every
+ * object unless told otherwise; nobody is given anything by it. */
 static enum s3_error check_enforced(struct s3_op *op)
 {
     struct s3_acl asked;
@@ -263,7 +264,8 @@ static enum s3_error check_enforced(struct s3_op *op)
     enum s3_error error = name.ptr ? s3_acl_from_headers(op, &nobody, &asked) : S3_OK;
     if (error != S3_OK)
         return error;
-    return str_is(name, "bucket-owner-full-control") ? S3_OK : S3_ACL_NOT_SUPPORTED;
+    bool is_so = str_is(name, "bucket-owner-full-control") || str_is(name, "private");
+    return is_so ? S3_OK : S3_ACL_NOT_SUPPORTED;
 }
 
 enum s3_error s3_owned_new_object(struct s3_op *op, struct s3_objmeta *meta)
