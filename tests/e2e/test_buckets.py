@@ -7,6 +7,7 @@ from server import REGION, eventually
 from wire import Wire
 
 
+@pytest.mark.posix
 def test_life_of_a_bucket(s3, server):
     name = new_bucket_name()
     with fails("404", 404):

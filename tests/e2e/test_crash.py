@@ -140,6 +140,7 @@ def finish_uploads(server, writers):
 
 
 @pytest.mark.heavy
+@pytest.mark.posix
 def test_kill_during_writes(private_server):
     server = private_server("crash")
     connect(server).create_bucket(Bucket="crash")

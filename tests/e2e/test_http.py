@@ -375,6 +375,7 @@ def test_timeouts(hasty):
 
 
 @pytest.mark.timed
+@pytest.mark.posix
 def test_reader_that_stops_is_dropped_and_holds_nothing(hasty):
     wire = Wire(hasty)
     wire.call("PUT", "/hasty")

@@ -19,6 +19,7 @@ def roomy(private_server):
     return server
 
 
+@pytest.mark.posix
 def test_1_gb_up_and_down(roomy):
     sampler = Sampler(roomy)
     sampler.start()
@@ -44,6 +45,7 @@ def test_100_slow_clients(roomy):
     assert percentile(taken, 0.99) < 250, f"p99 {percentile(taken, 0.99):.0f} ms"
 
 
+@pytest.mark.posix
 def test_listing_many_and_large_xml_do_not_grow(roomy):
     """Requests that make large answers or take large documents, many times: memory comes back."""
     folder = roomy.volume / "memory"

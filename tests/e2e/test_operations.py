@@ -342,6 +342,7 @@ def test_old_tls_and_plain_text_on_the_tls_port(tls_server):
 
 
 @pytest.mark.timed
+@pytest.mark.posix
 def test_drain_finishes_what_is_in_flight(private_server):
     server = private_server("drain")
     wire = Wire(server)

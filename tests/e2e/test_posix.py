@@ -274,6 +274,7 @@ def test_reserved_names_are_unreachable(s3, wire, bucket, folder):
     s3.upload_part(Bucket=bucket, Key="k", UploadId=upload, PartNumber=2, Body=b"part")
 
 
+@pytest.mark.posix
 def test_bucket_folder_made_outside_is_a_bucket(s3, server, bucket):
     (server.volume / "made-outside").mkdir()
     assert "made-outside" in [b["Name"] for b in s3.list_buckets()["Buckets"]]
@@ -327,6 +328,7 @@ def test_foreign_dialects_reach_the_inode(s3, bucket, folder, foreign):
     assert "-" not in head["ETag"], "the validator was taken after the time was set"
 
 
+@pytest.mark.posix
 def test_same_through_the_sidecar(private_server):
     """Without extended attributes the same record lives in a sidecar."""
     server = private_server("sidecar", options=["--xattr", "sidecar"])
@@ -343,6 +345,7 @@ def test_same_through_the_sidecar(private_server):
     s3.delete_bucket(Bucket="side")
 
 
+@pytest.mark.posix
 def test_single_bucket_mode(private_server):
     server = private_server("single", options=["--bucket", "only"])
     (server.volume / "top").write_bytes(b"x")

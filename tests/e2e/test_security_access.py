@@ -43,6 +43,7 @@ def test_sec_32_versions_are_another_permission(server, s3, bucket):
         reader.get_object(Bucket=bucket, Key="k", VersionId="null")
 
 
+@pytest.mark.posix
 def test_sec_33_headers_that_do_more_are_asked_for(server, s3, bucket):
     s3.put_bucket_policy(Bucket=bucket, Policy=policy(bucket, {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{bucket}/*"}))
     url = f"{server.endpoint}/{bucket}/k"

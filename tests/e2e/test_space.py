@@ -43,6 +43,7 @@ def small(request, tmp_path, private_server):
 
 
 @needs_root
+@pytest.mark.posix
 def test_full_volume(small):
     wire, s3 = Wire(small), connect(small)
     s3.create_bucket(Bucket="full")

@@ -315,6 +315,7 @@ def test_trap_37_early_errors_keep_or_close_cleanly(wire, bucket):
             assert c.response("HEAD").status == 200
 
 
+@pytest.mark.posix
 def test_trap_39_read_only_gateway(private_server):
     server = private_server("readonly", options=["--read-only", "on"])
     (server.volume / "sealed").mkdir()

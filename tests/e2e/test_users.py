@@ -280,6 +280,7 @@ def test_bucket_of_another_is_no_open_door(person, server, s3, bucket):
 
 
 @needs_root
+@pytest.mark.posix
 def test_gateway_without_root(private_server, binary, tmp_path):
     """Not root: serves under its own identity."""
     top = tmp_path / "plain"
