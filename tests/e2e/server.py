@@ -182,6 +182,7 @@ class Server:
             return
         if self.kind == "juicefs-s3" and self.block_server is None:
             self.block_server = Server(self.binary, self.folder / "blocks", self.ports, slowness=self.slowness, options=["--sync", "none"])
+        if self.block_server and not self.block_server.is_running():
             self.block_server.start()
         if (self.volume / "meta.db").exists():
             return
@@ -243,7 +244,6 @@ class Server:
         finally:
             if self.block_server:
                 self.block_server.stop()
-                self.block_server = None
 
     def stop_gateway(self, timeout, codes):
         if self.is_running():
