@@ -26,12 +26,10 @@ struct jfs_file *jfs_file_new(struct jfs_volume *v, meta_ino ino, const struct m
 
 void jfs_file_place(struct jfs_file *f, meta_ino parent, struct str name)
 {
-    char *copy = malloc(name.len + 1);
-    CHECK(copy != NULL); /* out of memory */
-    memcpy(copy, name.ptr, name.len);
-    free((char *)(uintptr_t)f->name.ptr);
+    struct str copy = jfs_own(name);
+    jfs_disown(&f->name);
     f->parent = parent;
-    f->name = str_of(copy, name.len);
+    f->name = copy;
 }
 
 /* Opening */
@@ -118,7 +116,7 @@ void jfs_file_close(struct vfs_file *base)
     meta_node_close(v->meta, f->ino);
     if (f->is_staged)
         jfs_staging_abandon(f);
-    free((char *)(uintptr_t)f->name.ptr);
+    jfs_disown(&f->name);
     mutex_done(&f->lock);
     free(f);
 }

@@ -91,6 +91,9 @@ struct meta_version jfs_version(const struct vfs_version *v);
 /* Whether what has this path is ours alone, and would only litter the trash. */
 bool jfs_skips_trash(const struct jfs_dir *d, struct str path);
 uint64_t jfs_new_owner(struct jfs_volume *v);
+/* A text of one's own, never NULL, and its end. */
+struct str jfs_own(struct str s);
+void jfs_disown(struct str *s);
 
 /* node.c */
 int jfs_lookup(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, struct vfs_attr *out);

@@ -1,5 +1,6 @@
 /* From paths to nodes. One transaction resolves a path without symlinks; where there are some, names are walked one by one. */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "base/check.h"
 #include "vfs/jfs/jfs_internal.h"
@@ -202,4 +203,19 @@ bool jfs_skips_trash(const struct jfs_dir *d, struct str path)
 uint64_t jfs_new_owner(struct jfs_volume *v)
 {
     return atomic_fetch_add(&v->next_owner, 1);
+}
+
+struct str jfs_own(struct str s)
+{
+    char *copy = malloc(s.len + 1);
+    CHECK(copy != NULL); /* out of memory */
+    if (s.len > 0)
+        memcpy(copy, s.ptr, s.len);
+    return str_of(copy, s.len);
+}
+
+void jfs_disown(struct str *s)
+{
+    free((char *)(uintptr_t)s->ptr);
+    *s = STR_EMPTY;
 }

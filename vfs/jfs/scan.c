@@ -52,20 +52,6 @@ static struct jfs_scan *scan_of(struct vfs_scan *s)
     return (struct jfs_scan *)(void *)s;
 }
 
-static struct str copy_of(struct str s)
-{
-    char *copy = malloc(s.len + 1);
-    CHECK(copy != NULL); /* out of memory */
-    memcpy(copy, s.ptr, s.len);
-    return str_of(copy, s.len);
-}
-
-static void drop(struct str *owned)
-{
-    free((char *)(uintptr_t)owned->ptr);
-    *owned = STR_EMPTY;
-}
-
 /* Pages */
 
 static int add_entry(void *arg, const struct meta_entry *e)
@@ -138,9 +124,9 @@ static void wait(struct jfs_scan *s, const struct entry *e)
     CHECK(s->waiting_count < WAITING_MAX);
     struct entry *to = &s->waiting[s->waiting_count++];
     *to = *e;
-    to->name = copy_of(e->name);
+    to->name = jfs_own(e->name);
     if (e->xattr.ptr)
-        to->xattr = copy_of(e->xattr);
+        to->xattr = jfs_own(e->xattr);
 }
 
 static void set_current(struct jfs_scan *s, const struct entry *e)
@@ -203,7 +189,7 @@ int jfs_scan_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cre
     CHECK(s != NULL); /* out of memory */
     s->base.volume = &v->base;
     s->root = jfs_dir_of(d)->ino;
-    s->path = copy_of(path);
+    s->path = jfs_own(path);
     s->dir = dir;
     s->page_memory = arena_new();
     s->current_name = buf_make(META_NAME_MAX);
@@ -230,12 +216,12 @@ void jfs_scan_close(struct vfs_scan *base)
 {
     struct jfs_scan *s = scan_of(base);
     for (size_t i = 0; i < s->waiting_count; i++) {
-        drop(&s->waiting[i].name);
-        drop(&s->waiting[i].xattr);
+        jfs_disown(&s->waiting[i].name);
+        jfs_disown(&s->waiting[i].xattr);
     }
     arena_free(s->page_memory);
     buf_done(&s->current_name);
-    drop(&s->path);
+    jfs_disown(&s->path);
     free(s->xattr_name);
     free(s->groups);
     free(s);
@@ -291,8 +277,8 @@ static int advance(struct jfs_scan *s)
         if (top && (!next || !before_directory(next->name, top->name))) {
             s->waiting_count--;
             set_current(s, top);
-            drop(&top->name);
-            drop(&top->xattr); /* asked for again, should it be wanted */
+            jfs_disown(&top->name);
+            jfs_disown(&top->xattr); /* asked for again, should it be wanted */
             s->current.xattr = STR_EMPTY;
             s->current.has_attr = false;
             return 1;

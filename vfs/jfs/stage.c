@@ -9,10 +9,7 @@
 
 static void keep_parent(struct jfs_file *f, meta_ino dir, struct str parent)
 {
-    char *copy = malloc(parent.len + 1);
-    CHECK(copy != NULL); /* out of memory */
-    memcpy(copy, parent.ptr, parent.len);
-    f->staging = (struct jfs_staging){.dir = dir, .parent = str_of(copy, parent.len)};
+    f->staging = (struct jfs_staging){.dir = dir, .parent = jfs_own(parent)};
 }
 
 /* Better before the bytes have come than after. */
@@ -61,7 +58,7 @@ int jfs_stage(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, u
 
 void jfs_staging_done(struct jfs_file *f)
 {
-    free((char *)(uintptr_t)f->staging.parent.ptr);
+    jfs_disown(&f->staging.parent);
     f->staging = (struct jfs_staging){0};
     f->is_staged = false;
 }
