@@ -233,7 +233,7 @@ static int find_row(struct auth_store *store, struct arena *arena, struct str na
 
 static int do_set(struct auth_store *store, struct user_call *c, struct arena *arena)
 {
-    const struct auth_user_row *row;
+    const struct auth_user_row *row = NULL;
     int rc = find_row(store, arena, c->name, &row);
     if (rc != 0)
         return rc;

@@ -168,7 +168,7 @@ static int see_length(struct jfs_file *f, uint64_t wanted, uint64_t *out)
 ssize_t jfs_file_read(struct vfs_file *base, void *out, size_t size, uint64_t offset)
 {
     struct jfs_file *f = jfs_file_of(base);
-    uint64_t length;
+    uint64_t length = 0;
     if (f->is_directory)
         return -EISDIR;
     int r = fault_point("vfs.read");
