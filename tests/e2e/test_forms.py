@@ -6,6 +6,7 @@ import os
 
 import pytest
 import requests
+
 from aws import connect, read
 
 SIZE = 24 << 20

@@ -2,6 +2,7 @@
 
 import pytest
 import requests
+
 from aws import connect, fails
 from server import Credentials, Server
 

@@ -10,9 +10,10 @@ import botocore.config
 import botocore.exceptions
 import pytest
 import requests
-from aws import connect, fails, read
 from botocore import UNSIGNED
 from oidc import Issuer, Key, b64
+
+from aws import connect, fails, read
 from server import REGION, Credentials, Server
 
 ALICE = Credentials("ALICEACCESSKEY", "alices-secret-0123456789")
