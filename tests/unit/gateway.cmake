@@ -6,6 +6,7 @@ add_unit_test(gateway_http_parse LIB gateway)
 add_unit_test(gateway_http_write LIB gateway)
 add_unit_test(gateway_loop LIB gateway)
 add_unit_test(gateway_peer LIB gateway)
+add_unit_test(gateway_progress LIB gateway)
 add_unit_test(gateway_workers LIB gateway)
 
 # Over real sockets, with the fake engine in place of s3api.
