@@ -2,16 +2,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/fd.h"
 #include "gateway/args.h"
 #include "gateway/commands.h"
 #include "gateway/mount.h"
 
 #define TEXT_BYTES_MAX (64 * 1024)
+/* Exit codes of mount(8). */
+#define MOUNT_WRONG_USE 1
+#define MOUNT_FAILED 32
 #define BACKGROUND_LOG "/var/log/sluice-mount.log"
 
 /* What the mount has said since `from`, for who started it. */
@@ -79,22 +84,72 @@ static int run(const struct gw_mount_options *o, int argc, char **argv)
     return o->background ? keep_in_background(o, log, argc, argv) : gw_mount_keep(o, argc, argv, -1);
 }
 
-int gw_cmd_mount(int argc, char **argv)
+/* Is the word one of the list's? */
+static bool names(const char *list, const char *word)
+{
+    struct str rest = str_z(list), item;
+    while (rest.ptr && str_split(&rest, ',', &item)) {
+        if (str_is(item, word))
+            return true;
+    }
+    return false;
+}
+
+/* only_check: the words are looked at, nothing is mounted. */
+static int mount_by(int argc, char **argv, bool only_check)
 {
     struct buf text = buf_make(TEXT_BYTES_MAX);
-    if (gw_args_want_help(argc, argv)) {
-        gw_mount_options_help(&text);
-        fputs(buf_z(&text), stdout);
-        buf_done(&text);
-        return 0;
-    }
     struct gw_mount_options options;
     int r = gw_mount_options_parse(argc, argv, &options, &text);
     fputs(buf_z(&text), stderr);
     buf_done(&text);
     if (r < 0)
         return r == -EINVAL ? 2 : 1;
-    int code = run(&options, argc, argv);
+    int code = only_check ? 0 : run(&options, argc, argv);
     gw_mount_options_done(&options);
     return code;
+}
+
+int gw_cmd_mount(int argc, char **argv)
+{
+    if (gw_args_want_help(argc, argv)) {
+        struct buf text = buf_make(TEXT_BYTES_MAX);
+        gw_mount_options_help(&text);
+        fputs(buf_z(&text), stdout);
+        buf_done(&text);
+        return 0;
+    }
+    return mount_by(argc, argv, false);
+}
+
+/* mount(8), "External helpers". Of its own options only -f (do nothing) matters here; -o holds all that fstab says. */
+int gw_cmd_mount_helper(int argc, char **argv)
+{
+    static char options[] = "-o", background[] = "-d";
+    char **words = calloc((size_t)argc + 2, sizeof(*words));
+    CHECK(words != NULL); /* out of memory */
+    int count = 0, code = 0;
+    bool fake = false, foreground = false;
+    for (int i = 0; i < argc && code == 0; i++) {
+        if (strcmp(argv[i], "-o") == 0 && i + 1 < argc) {
+            words[count++] = options;
+            words[count++] = argv[++i];
+            foreground = foreground || names(argv[i], "foreground") || names(argv[i], "f");
+        } else if (strcmp(argv[i], "-t") == 0 && i + 1 < argc) {
+            i++;
+        } else if (argv[i][0] != '-') {
+            words[count++] = argv[i];
+        } else if (strspn(argv[i] + 1, "sfnv") == strlen(argv[i] + 1)) {
+            fake = fake || strchr(argv[i], 'f');
+        } else {
+            fprintf(stderr, "mount.sluice: %s is not known here\n", argv[i]);
+            code = 2;
+        }
+    }
+    if (!foreground)
+        words[count++] = background;
+    if (code == 0)
+        code = mount_by(count, words, fake);
+    free(words);
+    return code == 0 ? 0 : code == 2 ? MOUNT_WRONG_USE : MOUNT_FAILED;
 }

@@ -34,8 +34,17 @@ static void print_usage(FILE *out)
           out);
 }
 
+/* mount(8) calls us by this name. */
+static bool is_mount_helper(const char *program)
+{
+    const char *slash = strrchr(program, '/');
+    return strcmp(slash ? slash + 1 : program, "mount.sluice") == 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 0 && is_mount_helper(argv[0]))
+        return gw_cmd_mount_helper(argc - 1, argv + 1);
     struct str name = argc > 1 ? str_z(argv[1]) : STR_EMPTY;
     if (argc < 2) {
         print_usage(stderr);

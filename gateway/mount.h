@@ -26,7 +26,9 @@ struct gw_mount_options {
     const char *url;
     char *mount_point; /* absolute; owned */
     struct buf passed;       /* of -o, for mount(8) and FUSE */
-    bool background, read_only, no_sync, no_background_jobs, hide_internal;
+    const char *subdir; /* NULL: the volume's root */
+    bool background, read_only, no_sync, no_background_jobs, hide_internal, enable_cap, enable_selinux;
+    int umask; /* -1: the programs' own */
     double attr_cache_s, entry_cache_s, dir_entry_cache_s, negative_cache_s;
     uint64_t memory, io_size_max;
     const char *metrics; /* NULL or "off": none */

@@ -11,7 +11,7 @@
 
 #define PASSED_BYTES_MAX 8192
 
-enum kind { FLAG, SECONDS, SIZE, MEBIBYTES, TEXT, LEVEL };
+enum kind { FLAG, SECONDS, SIZE, MEBIBYTES, TEXT, MODE, LEVEL, VERBOSE, QUIET };
 struct row {
     const char *name, *other_name;
     enum kind kind;
@@ -21,6 +21,7 @@ struct row {
 #define AT(member) offsetof(struct gw_mount_options, member)
 static const struct row rows[] = {
     {"background", "d", FLAG, AT(background), "run in the background; returns when the mount works"},
+    {"subdir", NULL, TEXT, AT(subdir), "PATH of a directory of the volume that is mounted as the root; made when missing"},
     {"read-only", "ro", FLAG, AT(read_only), "nothing can be changed, nothing is written to the volume"},
     {"attr-cache", NULL, SECONDS, AT(attr_cache_s), "SECONDS that the kernel trusts attributes (1)"},
     {"entry-cache", NULL, SECONDS, AT(entry_cache_s), "SECONDS that the kernel trusts names of files (1)"},
@@ -31,13 +32,81 @@ static const struct row rows[] = {
     {"max-fuse-io", NULL, SIZE, AT(io_size_max), "SIZE of the kernel's largest request (1M)"},
     {"no-bgjob", NULL, FLAG, AT(no_background_jobs), "leave the volume's background duties to other clients"},
     {"no-sync", NULL, FLAG, AT(no_sync), "what fsync has confirmed may be lost with the power"},
+    {"umask", NULL, MODE, AT(umask), "OCTAL that new files and directories lose, whatever the program's own umask"},
+    {"enable-cap", NULL, FLAG, AT(enable_cap), "keep security.capability of files"},
+    {"enable-selinux", NULL, FLAG, AT(enable_selinux), "keep security.selinux of files"},
     {"hide-internal", NULL, FLAG, AT(hide_internal), "do not list .accesslog, .config, .stats and .trash"},
     {"metrics", NULL, TEXT, AT(metrics), "ADDR:PORT of /metrics (127.0.0.1:9567); off: none"},
     {"log", NULL, TEXT, AT(log_file), "FILE of the log (standard error; /var/log/sluice-mount.log in the background)"},
     {"log-level", NULL, LEVEL, AT(log_level), "error, warn, info (the default) or debug"},
+    {"verbose", "v", VERBOSE, AT(log_level), "the same as --log-level debug"},
+    {"quiet", "q", QUIET, AT(log_level), "the same as --log-level warn"},
 };
 /* What fstab entries hold for mount(8) and init systems, not for filesystems. */
-static const char *const ignored[] = {"defaults", "rw", "_netdev", "auto", "noauto", "nofail", "user", "nouser", "allow_other"};
+static const char *const ignored[] = {"defaults", "rw",     "_netdev", "auto",  "noauto",
+                                      "nofail",   "user",   "nouser",  "users", "owner", "allow_other"};
+
+/* Options of `juicefs mount` that are no options of ours. Without advice: accepted, since what they ask for is so in any case,
+ * concerns other engines, or is a hint about speed. */
+static const struct foreign {
+    const char *name;
+    bool has_value;
+    const char *advice;
+} foreign[] = {
+    {"f", false, NULL},
+    {"foreground", false, NULL},
+    {"force", false, NULL},
+    {"no-syslog", false, NULL},
+    {"no-agent", false, NULL},
+    {"no-color", false, NULL},
+    {"no-usage-report", false, NULL},
+    {"no-update", false, NULL},
+    {"log-id", true, NULL},
+    {"consul", true, NULL},
+    {"custom-labels", true, NULL},
+    {"disable-transparent-hugepage", false, NULL},
+    {"enable-xattr", false, NULL},
+    {"sort-dir", false, NULL},
+    {"fast-statfs", false, NULL},
+    {"readdir-cache", false, NULL},
+    {"open-cache", true, NULL},
+    {"open-cache-limit", true, NULL},
+    {"heartbeat", true, NULL},
+    {"backup-meta", true, NULL},
+    {"backup-skip-trash", false, NULL},
+    {"skip-dir-nlink", true, NULL},
+    {"skip-dir-mtime", true, NULL},
+    {"network-interfaces", true, NULL},
+    {"get-timeout", true, NULL},
+    {"put-timeout", true, NULL},
+    {"io-retries", true, NULL},
+    {"max-uploads", true, NULL},
+    {"max-downloads", true, NULL},
+    {"max-deletes", true, NULL},
+    {"max-stage-write", true, NULL},
+    {"max-readahead", true, NULL},
+    {"prefetch", true, NULL},
+    {"check-storage", false, NULL},
+    {"writeback", false, "what close and fsync confirm is in the object store; there is no mode that promises less than --no-sync"},
+    {"writeback-threshold-size", true, "there is no --writeback"},
+    {"upload-delay", true, "there is no --writeback"},
+    {"upload-hours", true, "there is no --writeback"},
+    {"writeback_cache", false, "the kernel would keep what programs write from other mounts"},
+    {"upload-limit", true, "bandwidth is not limited here; limit it outside"},
+    {"download-limit", true, "bandwidth is not limited here; limit it outside"},
+    {"storage", true, "the volume's settings say it; `juicefs config META-URL --storage …` changes them"},
+    {"bucket", true, "the volume's settings say it; `juicefs config META-URL --bucket …` changes them"},
+    {"storage-class", true, "the volume's settings say it; `juicefs config META-URL --storage-class …` changes them"},
+    {"tag", true, "objects are not tagged"},
+    {"atime-mode", true, "access times stay as they are (noatime)"},
+    {"root-squash", true, "users are not mapped; mount by a user of its own, or --read-only"},
+    {"all-squash", true, "users are not mapped; mount by a user of its own, or --read-only"},
+    {"prefix-internal", false, "the virtual files keep their names; --hide-internal does not list them"},
+    {"enable-ioctl", false, "file flags cannot be changed through the mount"},
+    {"non-default-permission", false, "the kernel always checks permissions"},
+    {"update-fstab", false, "write the line into /etc/fstab: META-URL DIR sluice _netdev 0 0"},
+    {"pyroscope", true, "there is no agent; --metrics has figures"},
+};
 
 static const struct row *find(struct str name)
 {
@@ -48,14 +117,43 @@ static const struct row *find(struct str name)
     return NULL;
 }
 
+static const struct foreign *find_foreign(struct str name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(foreign); i++) {
+        if (str_is(name, foreign[i].name))
+            return &foreign[i];
+    }
+    return NULL;
+}
+
+/* "1", "0.5", "1.0s", "500ms", "1m". */
 static bool parse_seconds(const char *text, double *out)
 {
+    static const struct {
+        const char *suffix;
+        double seconds;
+    } units[] = {{"", 1}, {"s", 1}, {"ms", 0.001}, {"m", 60}, {"h", 3600}};
     char *end;
     errno = 0;
     double value = strtod(text, &end);
-    if (end == text || *end != '\0' || errno != 0 || !isfinite(value) || value < 0)
+    if (end == text || errno != 0 || !isfinite(value) || value < 0)
         return false;
-    *out = value;
+    for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+        if (strcmp(end, units[i].suffix) == 0) {
+            *out = value * units[i].seconds;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool parse_mode(const char *text, int *out)
+{
+    char *end;
+    long value = strtol(text, &end, 8);
+    if (end == text || *end != '\0' || value < 0 || value > 0777)
+        return false;
+    *out = (int)value;
     return true;
 }
 
@@ -75,6 +173,10 @@ static bool parse_level(const char *text, enum log_level *out)
 static bool set(struct gw_mount_options *o, const struct row *row, const char *value)
 {
     void *at = (char *)o + row->offset;
+    if (row->kind == VERBOSE || row->kind == QUIET) {
+        *(enum log_level *)at = row->kind == VERBOSE ? LOG_DEBUG : LOG_WARN;
+        return !value;
+    }
     if (row->kind == FLAG) {
         *(bool *)at = !value || strcmp(value, "false") != 0;
         return !value || strcmp(value, "true") == 0 || strcmp(value, "false") == 0;
@@ -82,7 +184,9 @@ static bool set(struct gw_mount_options *o, const struct row *row, const char *v
     if (!value)
         return false;
     switch (row->kind) {
-    case FLAG: break;
+    case FLAG:
+    case VERBOSE:
+    case QUIET: break;
     case SECONDS: return parse_seconds(value, at);
     case SIZE: return str_parse_size(str_z(value), at);
     case MEBIBYTES:
@@ -93,6 +197,7 @@ static bool set(struct gw_mount_options *o, const struct row *row, const char *v
     case TEXT:
         *(const char **)at = value;
         return true;
+    case MODE: return parse_mode(value, at);
     case LEVEL: return parse_level(value, at);
     }
     return false;
@@ -105,6 +210,18 @@ static int refuse(struct buf *error, struct str name, const char *value)
         buf_addf(error, "sluice: mount has no option '%.*s'; `sluice mount --help` lists them\n", STR_ARG(name));
     else
         buf_addf(error, "sluice: --%.*s: '%s' is not what it wants: %s\n", STR_ARG(name), value ? value : "", row->help);
+    return -EINVAL;
+}
+
+/* An option of juicefs's. 1: taken; 0: it is none. */
+static int take_foreign(struct str name, struct buf *error)
+{
+    const struct foreign *f = find_foreign(name);
+    if (!f)
+        return 0;
+    if (!f->advice)
+        return 1;
+    buf_addf(error, "sluice: mount does not have juicefs's --%s: %s\n", f->name, f->advice);
     return -EINVAL;
 }
 
@@ -127,6 +244,9 @@ static int take_item(struct gw_mount_options *o, char *item, struct buf *error)
     const struct row *row = find(name);
     if (row)
         return set(o, row, value ? value + 1 : NULL) ? 0 : refuse(error, name, value ? value + 1 : NULL);
+    int r = take_foreign(name, error);
+    if (r != 0)
+        return r < 0 ? r : 0;
     buf_addf(&o->passed, "%s%s", o->passed.len > 0 ? "," : "", item);
     return 0;
 }
@@ -146,6 +266,23 @@ static int take_items(struct gw_mount_options *o, const char *list, struct buf *
     return 0;
 }
 
+static bool has_value(const struct row *row)
+{
+    return row->kind != FLAG && row->kind != VERBOSE && row->kind != QUIET;
+}
+
+static int take_foreign_option(struct gw_args *args, struct str name, struct buf *error)
+{
+    int r = take_foreign(name, error);
+    if (r == 0)
+        return refuse(error, name, NULL);
+    if (r > 0 && find_foreign(name)->has_value && !gw_args_value(args)) {
+        buf_addf(error, "sluice: --%.*s wants a value\n", STR_ARG(name));
+        return -EINVAL;
+    }
+    return r < 0 ? r : 0;
+}
+
 static int take_option(struct gw_mount_options *o, struct gw_args *args, struct str name, struct buf *error)
 {
     if (str_is(name, "o"))
@@ -159,8 +296,8 @@ static int take_option(struct gw_mount_options *o, struct gw_args *args, struct 
     }
     const struct row *row = find(name);
     if (!row)
-        return refuse(error, name, NULL);
-    const char *value = row->kind == FLAG ? args->inline_value : gw_args_value(args);
+        return take_foreign_option(args, name, error);
+    const char *value = has_value(row) ? gw_args_value(args) : args->inline_value;
     return set(o, row, value) ? 0 : refuse(error, name, value);
 }
 
@@ -197,6 +334,7 @@ int gw_mount_options_parse(int argc, char **argv, struct gw_mount_options *out, 
         .io_size_max = LIMIT_FUSE_IO_BYTES,
         .metrics = "127.0.0.1:9567",
         .log_level = LOG_INFO,
+        .umask = -1,
         .keeper = -1,
     };
     struct gw_args args = gw_args_make(argc, argv);

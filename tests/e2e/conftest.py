@@ -3,6 +3,7 @@ stop, reload or limit theirs. Options: --preset (whose binary), --binary."""
 
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 
@@ -17,6 +18,8 @@ from wire import Wire  # noqa: E402
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 SANITIZED = ("asan", "tsan")
+# Built by tests/juicefs-client.
+OFFICIAL = TOP / "build" / "juicefs" / "juicefs"
 
 
 def pytest_addoption(parser):
@@ -38,11 +41,15 @@ def pytest_collection_modifyitems(config, items):
     can_mount = os.path.exists("/dev/fuse")
     if not can_mount:
         print("no /dev/fuse here: the tests of the mount are left out")
+    if not OFFICIAL.exists():
+        print("no official JuiceFS client: the tests against it are left out")
 
     def is_wanted(item):
         needs_directory = item.get_closest_marker("posix") or "folder" in getattr(item, "fixturenames", ())
         # The kernel puts a mount's requests in order, one thread's open before another's write; ThreadSanitizer does not see that.
         if item.path.stem.startswith("test_mount") and (not can_mount or config.getoption("--preset") == "tsan"):
+            return False
+        if not OFFICIAL.exists() and "official" in getattr(item, "fixturenames", ()):
             return False
         return not (sanitized and item.get_closest_marker("plain")) and (directory or not needs_directory)
 
@@ -70,6 +77,18 @@ def binary(request):
     path = pathlib.Path(given) if given else TOP / "build" / request.config.getoption("--preset") / "gateway" / "sluice"
     assert path.exists(), f"{path} is missing: build it first"
     return path.resolve()
+
+
+@pytest.fixture(scope="session")
+def official():
+    """The official client's commands: official("info", path)."""
+
+    def run(*words, check=True):
+        done = subprocess.run([OFFICIAL, *words], capture_output=True, text=True, timeout=120)
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    return run
 
 
 @pytest.fixture(scope="session")

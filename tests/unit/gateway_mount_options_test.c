@@ -3,7 +3,7 @@
 #include "gateway/mount.h"
 #include "tests/support/unit.h"
 
-#define WORDS_MAX 8
+#define WORDS_MAX 12
 
 static int parse(const char *const *words, struct gw_mount_options *out, struct buf *error)
 {
@@ -34,6 +34,22 @@ static void every_form_is_taken(void **state)
     assert_true(o.background);
     assert_true(o.attr_cache_s > 0.49 && o.attr_cache_s < 0.51);
     assert_int_equal(o.memory, 10 << 20);
+    buf_done(&error);
+}
+
+/* What scripts of `juicefs mount` say that is so here in any case, and the forms in which they write times. */
+static void options_of_juicefs_are_taken(void **state)
+{
+    (void)state;
+    struct gw_mount_options o;
+    struct buf error;
+    const char *const words[] = {"-v", "--no-usage-report", "--max-uploads", "50",    "sqlite3://x", "--heartbeat=12s", "/tmp",
+                                 "-o", "backup-meta=0,attr-cache=500ms,umask=027", NULL};
+    assert_int_equal(parse(words, &o, &error), 0);
+    assert_true(o.attr_cache_s > 0.49 && o.attr_cache_s < 0.51);
+    assert_int_equal(o.umask, 027);
+    assert_int_equal(o.log_level, LOG_DEBUG);
+    assert_int_equal(o.passed.len, 0);
     buf_done(&error);
 }
 
@@ -77,6 +93,11 @@ static void what_is_wrong_is_named(void **state)
         {{"sqlite3://x", "/tmp", "-o"}, "'o'"},
         {{"sqlite3://x", "/tmp", "-o", "attr-cache"}, "attr-cache"},
         {{"sqlite3://x", "/tmp", "--log-level", "loud"}, "log-level"},
+        {{"sqlite3://x", "/tmp", "--attr-cache", "1y"}, "attr-cache"},
+        {{"sqlite3://x", "/tmp", "--umask", "8"}, "umask"},
+        {{"sqlite3://x", "/tmp", "--writeback"}, "--writeback: what close"},
+        {{"sqlite3://x", "/tmp", "-o", "root-squash=1:1"}, "--root-squash"},
+        {{"sqlite3://x", "/tmp", "--max-uploads"}, "--max-uploads wants a value"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct gw_mount_options o;
@@ -91,6 +112,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_form_is_taken),
+        cmocka_unit_test(options_of_juicefs_are_taken),
         cmocka_unit_test(a_list_of_fstab),
         cmocka_unit_test(what_is_wrong_is_named),
     };

@@ -180,6 +180,13 @@ struct vfuse_call vfuse_begin(fuse_req_t request, enum vfuse_op op)
     };
 }
 
+uint16_t vfuse_umask(const struct vfuse_call *c)
+{
+    if (c->v->options.umask >= 0)
+        return (uint16_t)c->v->options.umask;
+    return (uint16_t)(fuse_req_ctx(c->request)->umask & 07777);
+}
+
 void vfuse_end(const struct vfuse_call *c, int r, const char *format, ...)
 {
     struct vfuse_log *l = c->v->log;
@@ -221,12 +228,17 @@ mode_t vfuse_type_bits(uint8_t type)
     return 0;
 }
 
-void vfuse_fill_stat(meta_ino ino, const struct meta_attr *attr, struct stat *out)
+meta_ino vfuse_kernel_ino(const struct vfuse *v, meta_ino ino)
+{
+    return ino == v->root ? FUSE_ROOT_ID : ino;
+}
+
+void vfuse_fill_stat(const struct vfuse *v, meta_ino ino, const struct meta_attr *attr, struct stat *out)
 {
     bool sized = attr->type == META_FILE || attr->type == META_DIRECTORY || attr->type == META_SYMLINK;
     bool device = attr->type == META_BLOCK_DEVICE || attr->type == META_CHAR_DEVICE;
     *out = (struct stat){
-        .st_ino = ino,
+        .st_ino = vfuse_kernel_ino(v, ino),
         .st_mode = vfuse_type_bits(attr->type) | (attr->mode & 07777),
         .st_nlink = attr->nlink,
         .st_uid = attr->uid,
@@ -245,12 +257,12 @@ void vfuse_fill_entry(struct vfuse *v, meta_ino ino, struct meta_attr *attr, str
 {
     vfuse_node_adjust(v, ino, attr);
     *out = (struct fuse_entry_param){
-        .ino = ino,
+        .ino = vfuse_kernel_ino(v, ino),
         .generation = 1,
         .attr_timeout = v->options.attr_cache_s,
         .entry_timeout = attr->type == META_DIRECTORY ? v->options.dir_entry_cache_s : v->options.entry_cache_s,
     };
-    vfuse_fill_stat(ino, attr, &out->attr);
+    vfuse_fill_stat(v, ino, attr, &out->attr);
 }
 
 void vfuse_answer_entry(const struct vfuse_call *c, meta_ino ino, struct meta_attr *attr)
@@ -264,6 +276,6 @@ void vfuse_answer_attr(const struct vfuse_call *c, meta_ino ino, struct meta_att
 {
     vfuse_node_adjust(c->v, ino, attr);
     struct stat s;
-    vfuse_fill_stat(ino, attr, &s);
+    vfuse_fill_stat(c->v, ino, attr, &s);
     (void)fuse_reply_attr(c->request, &s, c->v->options.attr_cache_s);
 }

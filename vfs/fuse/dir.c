@@ -173,13 +173,15 @@ static bool add_entry(struct answer *a, const char *name, struct entry *e, uint6
 /* ".", "..", and the virtual files. */
 static uint64_t head_count(const struct vfuse *v, meta_ino ino)
 {
-    return ino == META_ROOT && !v->options.hide_internal ? 2 + VFUSE_VIRTUAL_COUNT + 1 : 2;
+    if (ino != v->root || v->options.hide_internal)
+        return 2;
+    return 2 + VFUSE_VIRTUAL_COUNT + (vfuse_has_trash(v) ? 1 : 0);
 }
 
 static bool add_head(struct answer *a, meta_ino ino, uint64_t position)
 {
     if (position < 2)
-        return add_plain(a, position == 0 ? "." : "..", ino, META_DIRECTORY, position + 1);
+        return add_plain(a, position == 0 ? "." : "..", vfuse_kernel_ino(a->call->v, ino), META_DIRECTORY, position + 1);
     if (position == 2 + VFUSE_VIRTUAL_COUNT)
         return add_plain(a, META_TRASH_NAME, META_TRASH, META_DIRECTORY, position + 1);
     const struct vfuse_virtual *f = &vfuse_virtuals[position - 2];

@@ -23,10 +23,13 @@ struct vfuse;
 struct vfuse_options {
     const char *url; /* of the metadata */
     const char *mount_point;
+    const char *subdir; /* of the volume, mounted as the root, made when missing; NULL: the volume's root */
     bool read_only;
     bool no_sync;       /* blocks and metadata need not survive a loss of power */
     bool no_background; /* none of the volume's background duties */
     bool hide_internal; /* the virtual files are not listed */
+    bool enable_cap, enable_selinux; /* security.capability and security.selinux are kept; else refused */
+    int umask;          /* of new nodes, in the place of the callers' own; -1: theirs */
     uint64_t memory;    /* bytes for buffers and cached blocks; 0: the default */
     uint32_t io_size_max; /* bytes of one read or write request; 0: the default */
     double attr_cache_s, entry_cache_s, dir_entry_cache_s, negative_cache_s;

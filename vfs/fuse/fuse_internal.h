@@ -67,6 +67,7 @@ struct vfuse {
     struct data *data;
     struct meta_settings *settings; /* as of opening */
     struct fuse_session *session;
+    meta_ino root; /* what the kernel calls FUSE_ROOT_ID: requests are translated when they are read (session.c) */
     struct str resume_init; /* empty: a fresh mount */
     uint32_t generation;
     uint64_t started_ns;
@@ -97,6 +98,8 @@ struct vfuse_call {
     uint64_t started_ns;
 };
 struct vfuse_call vfuse_begin(fuse_req_t request, enum vfuse_op op);
+/* What new nodes lose of their mode. */
+uint16_t vfuse_umask(const struct vfuse_call *c);
 /* After the answer. r: negative errno or not; format: the arguments for .accesslog, such as "(%d,%s)". */
 void vfuse_end(const struct vfuse_call *c, int r, const char *format, ...) PRINTF(3, 4);
 /* Answers with the error (negative errno), or with plain success for 0 and more. */
@@ -105,8 +108,10 @@ void vfuse_answer(const struct vfuse_call *c, int r);
 void vfuse_answer_entry(const struct vfuse_call *c, meta_ino ino, struct meta_attr *attr);
 void vfuse_answer_attr(const struct vfuse_call *c, meta_ino ino, struct meta_attr *attr);
 void vfuse_fill_entry(struct vfuse *v, meta_ino ino, struct meta_attr *attr, struct fuse_entry_param *out);
+/* The kernel's number of an inode: its own only for the mount's root. */
+meta_ino vfuse_kernel_ino(const struct vfuse *v, meta_ino ino);
 mode_t vfuse_type_bits(uint8_t type);
-void vfuse_fill_stat(meta_ino ino, const struct meta_attr *attr, struct stat *out);
+void vfuse_fill_stat(const struct vfuse *v, meta_ino ino, const struct meta_attr *attr, struct stat *out);
 
 struct vfuse_log *vfuse_log_new(void);
 void vfuse_log_free(struct vfuse_log *l);
@@ -208,13 +213,15 @@ struct vfuse_virtual {
 #define VFUSE_VIRTUAL_COUNT 3
 extern const struct vfuse_virtual vfuse_virtuals[VFUSE_VIRTUAL_COUNT];
 /* NULL: not one of them. */
-const struct vfuse_virtual *vfuse_virtual_by_name(meta_ino parent, struct str name);
+const struct vfuse_virtual *vfuse_virtual_by_name(const struct vfuse *v, meta_ino parent, struct str name);
 const struct vfuse_virtual *vfuse_virtual_by_ino(meta_ino ino);
 void vfuse_virtual_attr(const struct vfuse *v, const struct vfuse_virtual *f, struct meta_attr *out);
 /* Makes what it says, or starts listening. */
 void vfuse_virtual_open(struct vfuse *v, const struct vfuse_virtual *f, struct vfuse_handle *h);
-/* Is the name one that the root keeps for itself (.trash too)? */
-bool vfuse_is_reserved(meta_ino parent, const char *name);
+/* Is the name one that the root keeps for itself (.trash too, where it has one)? */
+bool vfuse_is_reserved(const struct vfuse *v, meta_ino parent, const char *name);
+/* Does the mount's root show the trash? With --subdir it does not, as with official clients. */
+bool vfuse_has_trash(const struct vfuse *v);
 
 /* -EFBIG past what the format can hold. is_open: by a handle for writing, so that permissions were checked. */
 MUST_USE int vfuse_truncate(const struct vfuse_call *c, meta_ino ino, uint64_t length, bool is_open, struct meta_attr *out);

@@ -143,7 +143,7 @@ void vfuse_op_statfs(fuse_req_t request, fuse_ino_t ino)
 {
     struct vfuse_call c = vfuse_begin(request, VFUSE_STATFS);
     struct meta_space space;
-    int r = meta_statfs(c.v->meta, META_ROOT, &space);
+    int r = meta_statfs(c.v->meta, c.v->root, &space);
     if (r == 0) {
         uint64_t free_blocks = space.free_bytes / STATFS_BLOCK, blocks = space.total_bytes / STATFS_BLOCK;
         const struct statvfs s = {

@@ -79,12 +79,12 @@ void vfuse_op_create(fuse_req_t request, fuse_ino_t parent, const char *name, mo
     struct vfuse_call c = vfuse_begin(request, VFUSE_CREATE);
     meta_ino ino = 0;
     struct meta_attr attr;
-    int r = vfuse_is_reserved(parent, name) ? -EEXIST : 0;
+    int r = vfuse_is_reserved(c.v, parent, name) ? -EEXIST : 0;
     /* Asked again after a process died over it, the file is the one that we made. */
     bool exclusive = (fi->flags & O_EXCL) != 0 && !vfuse_is_resent;
     if (r == 0)
         r = meta_create(c.v->meta, &c.ctx, parent, str_z(name), (uint16_t)(mode & 07777),
-                        (uint16_t)(fuse_req_ctx(request)->umask & 07777), exclusive, &ino, &attr);
+                        vfuse_umask(&c), exclusive, &ino, &attr);
     struct vfuse_handle *h = NULL;
     if (r == 0) {
         h = vfuse_handle_new(c.v, VFUSE_FILE_HANDLE, ino);

@@ -13,20 +13,20 @@ static bool was_done(int r, int sign)
     return vfuse_is_resent && r == sign;
 }
 
-static int check_new(meta_ino parent, const char *name)
+static int check_new(const struct vfuse_call *c, meta_ino parent, const char *name)
 {
-    return vfuse_is_reserved(parent, name) ? -EEXIST : 0;
+    return vfuse_is_reserved(c->v, parent, name) ? -EEXIST : 0;
 }
 
-static int check_old(meta_ino parent, const char *name)
+static int check_old(const struct vfuse_call *c, meta_ino parent, const char *name)
 {
-    return vfuse_is_reserved(parent, name) ? -EPERM : 0;
+    return vfuse_is_reserved(c->v, parent, name) ? -EPERM : 0;
 }
 
 void vfuse_op_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
     struct vfuse_call c = vfuse_begin(request, VFUSE_LOOKUP);
-    const struct vfuse_virtual *f = vfuse_virtual_by_name(parent, str_z(name));
+    const struct vfuse_virtual *f = vfuse_virtual_by_name(c.v, parent, str_z(name));
     meta_ino ino = 0;
     struct meta_attr attr;
     int r = 0;
@@ -60,11 +60,6 @@ static void answer_made(const struct vfuse_call *c, int r, meta_ino parent, cons
     vfuse_end(c, r, "(%llu,%s): %llu", INO(parent), name, INO(ino));
 }
 
-static uint16_t umask_of(fuse_req_t request)
-{
-    return (uint16_t)(fuse_req_ctx(request)->umask & 07777);
-}
-
 static uint8_t type_of(mode_t mode)
 {
     switch (mode & S_IFMT) {
@@ -82,12 +77,12 @@ void vfuse_op_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mod
     const struct meta_new what = {
         .type = type_of(mode),
         .mode = (uint16_t)(mode & 07777),
-        .umask = umask_of(request),
+        .umask = vfuse_umask(&c),
         .rdev = (uint32_t)device,
     };
     meta_ino ino = 0;
     struct meta_attr attr;
-    int r = check_new(parent, name);
+    int r = check_new(&c, parent, name);
     if (r == 0)
         r = meta_mknod(c.v->meta, &c.ctx, parent, str_z(name), &what, &ino, &attr);
     answer_made(&c, r, parent, name, ino, &attr);
@@ -98,9 +93,9 @@ void vfuse_op_mkdir(fuse_req_t request, fuse_ino_t parent, const char *name, mod
     struct vfuse_call c = vfuse_begin(request, VFUSE_MKDIR);
     meta_ino ino = 0;
     struct meta_attr attr;
-    int r = check_new(parent, name);
+    int r = check_new(&c, parent, name);
     if (r == 0)
-        r = meta_mkdir(c.v->meta, &c.ctx, parent, str_z(name), (uint16_t)(mode & 07777), umask_of(request), &ino, &attr);
+        r = meta_mkdir(c.v->meta, &c.ctx, parent, str_z(name), (uint16_t)(mode & 07777), vfuse_umask(&c), &ino, &attr);
     answer_made(&c, r, parent, name, ino, &attr);
 }
 
@@ -109,7 +104,7 @@ void vfuse_op_symlink(fuse_req_t request, const char *target, fuse_ino_t parent,
     struct vfuse_call c = vfuse_begin(request, VFUSE_SYMLINK);
     meta_ino ino = 0;
     struct meta_attr attr;
-    int r = check_new(parent, name);
+    int r = check_new(&c, parent, name);
     if (r == 0)
         r = meta_symlink(c.v->meta, &c.ctx, parent, str_z(name), str_z(target), &ino, &attr);
     answer_made(&c, r, parent, name, ino, &attr);
@@ -133,7 +128,7 @@ void vfuse_op_link(fuse_req_t request, fuse_ino_t ino, fuse_ino_t parent, const 
 {
     struct vfuse_call c = vfuse_begin(request, VFUSE_LINK);
     struct meta_attr attr;
-    int r = vfuse_virtual_by_ino(ino) ? -EPERM : check_old(parent, name);
+    int r = vfuse_virtual_by_ino(ino) ? -EPERM : check_old(&c, parent, name);
     if (r == 0)
         r = meta_link(c.v->meta, &c.ctx, ino, parent, str_z(name), &attr);
     answer_made(&c, r, parent, name, ino, &attr);
@@ -142,7 +137,7 @@ void vfuse_op_link(fuse_req_t request, fuse_ino_t ino, fuse_ino_t parent, const 
 void vfuse_op_unlink(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
     struct vfuse_call c = vfuse_begin(request, VFUSE_UNLINK);
-    int r = check_old(parent, name);
+    int r = check_old(&c, parent, name);
     if (r == 0)
         r = meta_unlink(c.v->meta, &c.ctx, parent, str_z(name), 0, NULL);
     /* "on Linux, EISDIR": the kernel has kept directories away; what is left is the trash's refusal. */
@@ -153,7 +148,7 @@ void vfuse_op_unlink(fuse_req_t request, fuse_ino_t parent, const char *name)
 void vfuse_op_rmdir(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
     struct vfuse_call c = vfuse_begin(request, VFUSE_RMDIR);
-    int r = check_old(parent, name);
+    int r = check_old(&c, parent, name);
     if (r == 0)
         r = meta_rmdir(c.v->meta, &c.ctx, parent, str_z(name), 0);
     vfuse_answer(&c, was_done(r, -ENOENT) ? 0 : r);
@@ -166,9 +161,9 @@ void vfuse_op_rename(fuse_req_t request, fuse_ino_t from_parent, const char *fro
     struct vfuse_call c = vfuse_begin(request, VFUSE_RENAME);
     meta_ino ino;
     struct meta_attr attr;
-    int r = check_old(from_parent, from);
+    int r = check_old(&c, from_parent, from);
     if (r == 0)
-        r = check_old(to_parent, to);
+        r = check_old(&c, to_parent, to);
     if (r == 0)
         r = meta_rename(c.v->meta, &c.ctx, from_parent, str_z(from), to_parent, str_z(to), flags, &ino, &attr);
     vfuse_answer(&c, was_done(r, -ENOENT) ? 0 : r);

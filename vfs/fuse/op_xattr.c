@@ -17,9 +17,10 @@ static int acl_type(const char *name)
 }
 
 /* The kernel asks for these with every write and execution; official mounts know them only when told to. */
-static bool is_refused(const char *name)
+static bool is_refused(const struct vfuse *v, const char *name)
 {
-    return str_is(str_z(name), "security.capability") || str_is(str_z(name), "security.selinux");
+    return (!v->options.enable_cap && str_is(str_z(name), "security.capability")) ||
+           (!v->options.enable_selinux && str_is(str_z(name), "security.selinux"));
 }
 
 static int set_acl(const struct vfuse_call *c, meta_ino ino, enum meta_acl_type type, struct str value)
@@ -40,7 +41,7 @@ static int set_xattr(const struct vfuse_call *c, meta_ino ino, const char *name,
 {
     if (vfuse_virtual_by_ino(ino))
         return -EPERM;
-    if (is_refused(name))
+    if (is_refused(c->v, name))
         return -ENOTSUP;
     int type = acl_type(name);
     if (type != 0)
@@ -70,7 +71,7 @@ static int get_acl(const struct vfuse_call *c, meta_ino ino, enum meta_acl_type 
 
 static int get_xattr(const struct vfuse_call *c, meta_ino ino, const char *name, struct buf *out)
 {
-    if (vfuse_virtual_by_ino(ino) || is_refused(name))
+    if (vfuse_virtual_by_ino(ino) || is_refused(c->v, name))
         return -ENODATA;
     int type = acl_type(name);
     if (type != 0)
@@ -140,7 +141,7 @@ static int remove_xattr(const struct vfuse_call *c, meta_ino ino, const char *na
 {
     if (vfuse_virtual_by_ino(ino))
         return -EPERM;
-    if (is_refused(name))
+    if (is_refused(c->v, name))
         return -ENOTSUP;
     int type = acl_type(name);
     if (type == 0)

@@ -85,17 +85,32 @@ void vfuse_init(void *data, struct fuse_conn_info *conn)
 
 /* libfuse's reads and writes */
 
+/* The kernel knows the mount's root by a number of its own. Here no operation can forget to translate it, and so reach what is
+ * above. Besides a request's own node only the directory that something is renamed to can be the root. */
+static void translate_root(const struct vfuse *v, struct fuse_in_header *head, size_t size)
+{
+    uint64_t *second = NULL;
+    if ((head->opcode == FUSE_RENAME || head->opcode == FUSE_RENAME2) && size >= sizeof(*head) + sizeof(*second))
+        second = (uint64_t *)(head + 1); /* newdir, of both */
+    if (head->nodeid == FUSE_ROOT_ID)
+        head->nodeid = v->root;
+    if (second && *second == FUSE_ROOT_ID)
+        *second = v->root;
+}
+
 static ssize_t device_read(int fd, void *out, size_t size, void *data)
 {
     (void)fd;
-    (void)data;
     ssize_t n = read(vfuse_device, out, size);
     if (n >= (ssize_t)sizeof(struct fuse_in_header)) {
-        const struct fuse_in_header *head = out;
+        struct fuse_in_header *head = out;
         vfuse_is_resent = (head->unique & UNIQUE_RESEND) != 0;
+        translate_root(data, head, (size_t)n);
     }
     return n;
 }
+
+_Static_assert(offsetof(struct fuse_rename_in, newdir) == 0 && offsetof(struct fuse_rename2_in, newdir) == 0, "translate_root");
 
 static ssize_t device_write(int fd, struct iovec *parts, int count, void *data)
 {
@@ -240,6 +255,47 @@ void vfuse_stop(struct vfuse *v)
 
 /* Opening and closing the volume */
 
+/* The directory that is mounted; what is missing of it is made open to all, as official clients do. */
+static int find_root(struct vfuse *v, const char **out_error)
+{
+    struct str rest = str_z(v->options.subdir), name;
+    v->root = META_ROOT;
+    while (rest.ptr && str_split(&rest, '/', &name)) {
+        struct meta_attr attr = {0};
+        meta_ino ino = 0;
+        if (name.len == 0)
+            continue;
+        int r = meta_lookup(v->meta, NULL, v->root, name, &ino, &attr);
+        if (r == -ENOENT)
+            r = meta_mkdir(v->meta, NULL, v->root, name, 0777, 0, &ino, &attr);
+        if (r == -EEXIST)
+            r = 0; /* made by somebody else meanwhile */
+        if (r == 0 && attr.type != META_DIRECTORY)
+            r = -ENOTDIR;
+        if (r < 0) {
+            *out_error = r == -ENOTDIR ? "--subdir: not a directory" : r == -EROFS ? "--subdir: there is no such directory" : NULL;
+            return r;
+        }
+        v->root = ino;
+    }
+    return 0;
+}
+
+static int open_client(struct vfuse *v, const struct jfs_client_options *how, const char **out_error)
+{
+    int r = jfs_client_open(str_z(v->options.url), how, &v->client, out_error);
+    if (r < 0)
+        return r;
+    v->meta = v->client.meta;
+    v->data = v->client.data;
+    r = find_root(v, out_error);
+    if (r < 0 && how->meta.resume_session != 0)
+        jfs_client_leave(&v->client); /* for the next try */
+    else if (r < 0)
+        jfs_client_close(&v->client);
+    return r;
+}
+
 int vfuse_open(const struct vfuse_options *options, const struct vfuse_resume *resume, struct vfuse **out,
                const char **out_error)
 {
@@ -263,14 +319,12 @@ int vfuse_open(const struct vfuse_options *options, const struct vfuse_resume *r
         .data = {.memory = options->memory, .read_only = options->read_only},
         .no_sync = options->no_sync,
     };
-    r = jfs_client_open(str_z(options->url), &how, &v->client, out_error);
+    r = open_client(v, &how, out_error);
     if (r < 0) {
         vfuse_unsaved_close(unsaved);
         free(v);
         return r;
     }
-    v->meta = v->client.meta;
-    v->data = v->client.data;
     v->settings = meta_settings_copy(v->meta);
     v->nodes = vfuse_nodes_new();
     v->handles = vfuse_handles_new();

@@ -18,9 +18,9 @@ const struct vfuse_virtual vfuse_virtuals[VFUSE_VIRTUAL_COUNT] = {
     [CONFIG] = {VIRTUAL_INO + 4, ".config", 0400},
 };
 
-const struct vfuse_virtual *vfuse_virtual_by_name(meta_ino parent, struct str name)
+const struct vfuse_virtual *vfuse_virtual_by_name(const struct vfuse *v, meta_ino parent, struct str name)
 {
-    for (size_t i = 0; parent == META_ROOT && i < VFUSE_VIRTUAL_COUNT; i++) {
+    for (size_t i = 0; parent == v->root && i < VFUSE_VIRTUAL_COUNT; i++) {
         if (str_is(name, vfuse_virtuals[i].name))
             return &vfuse_virtuals[i];
     }
@@ -36,15 +36,19 @@ const struct vfuse_virtual *vfuse_virtual_by_ino(meta_ino ino)
     return NULL;
 }
 
-bool vfuse_is_reserved(meta_ino parent, const char *name)
+bool vfuse_has_trash(const struct vfuse *v)
 {
-    return parent == META_ROOT &&
-           (vfuse_virtual_by_name(parent, str_z(name)) || str_is(str_z(name), META_TRASH_NAME));
+    return v->root == META_ROOT;
+}
+
+bool vfuse_is_reserved(const struct vfuse *v, meta_ino parent, const char *name)
+{
+    return parent == v->root &&
+           (vfuse_virtual_by_name(v, parent, str_z(name)) || (vfuse_has_trash(v) && str_is(str_z(name), META_TRASH_NAME)));
 }
 
 void vfuse_virtual_attr(const struct vfuse *v, const struct vfuse_virtual *f, struct meta_attr *out)
 {
-    (void)v;
     struct timespec now = {.tv_sec = (time_t)clock_wall_s()};
     *out = (struct meta_attr){
         .type = META_FILE,
@@ -52,7 +56,7 @@ void vfuse_virtual_attr(const struct vfuse *v, const struct vfuse_virtual *f, st
         .uid = geteuid(),
         .gid = getegid(),
         .nlink = 1,
-        .parent = META_ROOT,
+        .parent = v->root,
         .atime = now,
         .mtime = now,
         .ctime = now,
@@ -103,6 +107,8 @@ static void add_config(struct vfuse *v, struct buf *out)
     CLEANUP(meta_settings_freep) struct meta_settings *settings = meta_settings_copy(v->meta);
     buf_addz(out, "{\n \"Meta\": {\n  \"MountPoint\": ");
     buf_add_json(out, str_z(o->mount_point));
+    buf_addz(out, ",\n  \"Subdir\": ");
+    buf_add_json(out, str_z(o->subdir));
     buf_addf(out, ",\n  \"ReadOnly\": %s,\n  \"NoBGJob\": %s,\n  \"Sid\": %llu\n },\n \"Format\": ", o->read_only ? "true" : "false",
              o->no_background ? "true" : "false", (unsigned long long)meta_session_id(v->meta));
     meta_settings_show(settings, out);
