@@ -82,20 +82,34 @@ static bool bytes_changed_last(const struct vfs_attr *attr)
     return attr->mtime_ns >= attr->ctime_ns;
 }
 
-/* Empty when the file has none. */
-static int read_value(struct vfs_file *f, const char *name, struct arena *arena, struct str *out)
+/* Empty: absent, or too long to be read. */
+struct found {
+    struct buf record, etag, meta, tags;
+    bool has_record;
+};
+
+static void find(void *arg, struct str name, struct str value)
 {
-    CLEANUP(buf_done) struct buf value = buf_make(VALUE_BYTES_MAX);
-    int rc = vfs_xattr_get(f, name, &value);
-    *out = rc == 0 ? arena_dup(arena, buf_str(&value)) : STR_EMPTY;
-    return rc == -ENODATA || rc == -EFBIG ? 0 : rc;
+    struct found *x = arg;
+    const struct {
+        const char *name;
+        struct buf *value;
+    } wanted[] = {{S3_OBJMETA_XATTR, &x->record}, {S3_JUICEFS_ETAG, &x->etag}, {META, &x->meta}, {TAGS, &x->tags}};
+    for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+        if (!str_is(name, wanted[i].name))
+            continue;
+        buf_reset(wanted[i].value);
+        buf_add(wanted[i].value, value);
+        x->has_record = x->has_record || i == 0;
+    }
 }
 
-static void read_meta(struct str text, struct arena *arena, struct s3_objmeta *m)
+/* false: no such document. */
+static bool read_meta(struct str text, struct arena *arena, struct s3_objmeta *m)
 {
     const struct json *object = json_parse(text, VALUE_BYTES_MAX, 2, arena, NULL);
     if (!object || object->kind != JSON_IS_OBJECT)
-        return;
+        return false;
     m->user.items = arena_array_of(arena, struct s3_pair, object->count + 1);
     for (const struct json *j = object->first; j; j = j->next) {
         if (j->kind != JSON_IS_TEXT)
@@ -107,6 +121,7 @@ static void read_meta(struct str text, struct arena *arena, struct s3_objmeta *m
                 *header_of(m, i) = j->text;
         }
     }
+    return true;
 }
 
 static bool is_etag(struct str etag)
@@ -114,22 +129,78 @@ static bool is_etag(struct str etag)
     return etag.len >= 32 && etag.len < S3_JUICEFS_ETAG_BYTES;
 }
 
-int s3_juicefs_record(struct vfs_file *f, const struct vfs_attr *attr, struct arena *arena, struct buf *out)
+static void read_tags(struct str text, struct arena *arena, struct s3_objmeta *m)
 {
-    struct str etag, meta, tags;
-    int rc = read_value(f, S3_JUICEFS_ETAG, arena, &etag);
-    if (rc == 0)
-        rc = read_value(f, META, arena, &meta);
-    if (rc == 0)
-        rc = read_value(f, TAGS, arena, &tags);
-    if (rc < 0 || etag.len + meta.len + tags.len == 0)
-        return rc;
+    struct s3_pairs tags;
+    if (s3_tags_split_query(text, LIMIT_TAGS_PER_OBJECT, arena, &tags) == 0)
+        m->tags = tags;
+}
+
+/* Is it what we wrote beside the record? A type that is not in it may be the default one. */
+static bool is_meta_of(struct str meta, const struct s3_objmeta *m, bool has_type)
+{
+    CLEANUP(buf_done) struct buf ours = buf_make(VALUE_BYTES_MAX);
+    struct s3_objmeta copy = *m;
+    if (!has_type)
+        copy.content_type = STR_EMPTY;
+    write_meta(&copy, &ours);
+    return str_eq(buf_str(&ours), meta);
+}
+
+static void take_changes(const struct found *x, struct arena *arena, struct s3_objmeta *m)
+{
+    struct str meta = buf_str(&x->meta);
+    struct s3_objmeta theirs = {0};
+    if (!x->tags.failed) {
+        m->tags.count = x->tags.len > 0 ? m->tags.count : 0; /* that gateway removes it with the last tag */
+        read_tags(buf_str(&x->tags), arena, m);
+    }
+    if (x->meta.failed || meta.len == 0 || !read_meta(meta, arena, &theirs) ||
+        is_meta_of(meta, m, theirs.content_type.len > 0))
+        return;
+    m->user = theirs.user;
+    for (size_t i = 0; i < ARRAY_SIZE(headers); i++)
+        if (header_of(&theirs, i)->len > 0 || header_of(m, i) != &m->content_type)
+            *header_of(m, i) = *header_of(&theirs, i);
+}
+
+static void make_record(struct found *x, const struct vfs_attr *attr, struct arena *arena)
+{
+    struct str etag = buf_str(&x->etag);
+    if (x->etag.failed)
+        etag = STR_EMPTY;
+    if (etag.len + x->meta.len + x->tags.len == 0)
+        return;
     struct s3_objmeta m = {.etag = is_etag(etag) && !bytes_changed_last(attr) ? etag : STR_EMPTY};
-    read_meta(meta, arena, &m);
-    if (s3_tags_split_query(tags, LIMIT_TAGS_PER_OBJECT, arena, &m.tags) < 0)
-        m.tags.count = 0;
-    s3_objmeta_encode(&m, attr, out);
-    return 0;
+    if (!x->meta.failed)
+        (void)read_meta(buf_str(&x->meta), arena, &m); /* nothing is known then */
+    if (!x->tags.failed)
+        read_tags(buf_str(&x->tags), arena, &m);
+    s3_objmeta_encode(&m, attr, &x->record);
+}
+
+int s3_juicefs_load(struct vfs_file *f, const struct vfs_attr *attr, struct str key, struct arena *arena,
+                    struct s3_objmeta *out)
+{
+    struct found x = {
+        .record = buf_make(LIMIT_OBJECT_RECORD_BYTES),
+        .etag = buf_make(S3_JUICEFS_ETAG_BYTES),
+        .meta = buf_make(VALUE_BYTES_MAX),
+        .tags = buf_make(VALUE_BYTES_MAX),
+    };
+    int rc = vfs_xattr_each(f, find, &x);
+    if (rc == 0 && x.has_record && x.record.failed)
+        rc = -EFBIG;
+    if (rc == 0 && !x.has_record)
+        make_record(&x, attr, arena);
+    if (rc == 0)
+        s3_objmeta_decode(buf_str(&x.record), attr, key, arena, out);
+    if (rc == 0 && x.has_record)
+        take_changes(&x, arena, out);
+    struct buf *all[] = {&x.record, &x.etag, &x.meta, &x.tags};
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+        buf_done(all[i]);
+    return rc;
 }
 
 void s3_juicefs_record_of_etag(struct str etag, const struct vfs_attr *attr, struct buf *out)

@@ -147,8 +147,8 @@ static int visit_directory(struct s3_list *l, struct str key)
         int result = read_node(l, &attr);
         if (result < 0)
             return is_out_of_reach(result) ? 0 : result;
-        /* Without a record it was made through POSIX: a key if nothing comes below. */
-        is_pending = l->record.len == 0;
+        /* Without a record, and no object of JuiceFS's gateway, it was made through POSIX: a key if nothing comes below. */
+        is_pending = l->record.len == 0 && !attr.is_juicefs_object;
         if (!is_pending)
             give_key(l, key, &attr);
     }

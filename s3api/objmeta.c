@@ -555,10 +555,10 @@ void s3_objmeta_encode(const struct s3_objmeta *m, const struct vfs_attr *attr, 
 int s3_objmeta_load(struct vfs_file *f, const struct vfs_attr *attr, struct str key, struct arena *arena,
                     struct s3_objmeta *out)
 {
+    if (vfs_has_juicefs_records(f))
+        return s3_juicefs_load(f, attr, key, arena, out);
     CLEANUP(buf_done) struct buf record = buf_make(LIMIT_OBJECT_RECORD_BYTES);
     int rc = vfs_xattr_get(f, S3_OBJMETA_XATTR, &record);
-    if (rc == -ENODATA && vfs_has_juicefs_records(f))
-        rc = s3_juicefs_record(f, attr, arena, &record);
     if (rc < 0 && rc != -ENODATA)
         return rc;
     s3_objmeta_decode(buf_str(&record), attr, key, arena, out);

@@ -248,6 +248,12 @@ int vfs_xattr_remove(struct vfs_file *f, const struct vfs_cred *cred, const char
     return f->volume->ops->xattr_remove(f, cred, name);
 }
 
+int vfs_xattr_each(struct vfs_file *f, vfs_xattr_fn fn, void *arg)
+{
+    CHECK(f->volume->ops->xattr_each != NULL);
+    return f->volume->ops->xattr_each(f, fn, arg);
+}
+
 bool vfs_has_juicefs_records(const struct vfs_file *f)
 {
     return f->volume->ops->juicefs_records;

@@ -46,6 +46,7 @@ struct vfs_attr {
     int64_t mtime_ns, ctime_ns, btime_ns; /* btime 0 when the filesystem has none */
     uint32_t mode; /* permission bits, set-id and sticky */
     uint32_t uid, gid, nlink;
+    bool is_juicefs_object; /* a directory that JuiceFS's own S3 gateway takes for an object, whoever made it one */
 };
 
 /* What tells one state of a file from another: a replaced or rewritten file differs in at least one. (Where the filesystem
@@ -184,6 +185,9 @@ MUST_USE int vfs_xattr_get(struct vfs_file *f, const char *name, struct buf *out
 MUST_USE int vfs_xattr_set(struct vfs_file *f, const struct vfs_cred *cred, const char *name, struct str value);
 /* Absent is fine. */
 MUST_USE int vfs_xattr_remove(struct vfs_file *f, const struct vfs_cred *cred, const char *name);
+/* Calls fn for every attribute, all of one moment. Only where vfs_has_juicefs_records. fn calls nothing of the volume. */
+typedef void (*vfs_xattr_fn)(void *arg, struct str name, struct str value);
+MUST_USE int vfs_xattr_each(struct vfs_file *f, vfs_xattr_fn fn, void *arg);
 
 /* Does JuiceFS's own S3 gateway serve the volume too, so that its records (the attributes s3-etag, s3-meta, s3-tags) are to be
  * kept beside ours? */

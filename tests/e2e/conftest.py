@@ -10,6 +10,7 @@ import tempfile
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "interop"))
 
 from aws import connect, new_bucket_name  # noqa: E402
 from clients import make_clients  # noqa: E402

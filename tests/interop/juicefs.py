@@ -1,17 +1,19 @@
-"""The two sides of the interoperability tests: the official client (its FUSE mount and its tools), and ours (meta_tool). Both
-have the same vocabulary, so that one program can be run through either."""
+"""The two sides of the interoperability tests: the official client (its FUSE mount, its S3 gateway and its tools), and ours
+(meta_tool). Mount and Tool have the same vocabulary, so that one program can be run through either."""
 
 import ctypes
 import errno
 import os
 import pathlib
 import shutil
+import socket
 import sqlite3
 import subprocess
 import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-CLIENT = os.environ.get("JUICEFS") or shutil.which("juicefs")
+BUILT = TOP / "build" / "juicefs" / "juicefs"  # by tests/juicefs-client
+CLIENT = os.environ.get("JUICEFS") or (str(BUILT) if BUILT.exists() else shutil.which("juicefs"))
 TOOL = os.environ.get("META_TOOL") or str(TOP / "build" / "dev" / "tests" / "interop" / "meta_tool")
 VIRTUAL = {".accesslog", ".config", ".stats", ".control", ".trash"}
 TRASH = 0x7FFFFFFF10000000
@@ -60,21 +62,64 @@ class Volume:
         assert (counters["usedSpace"], counters["totalInodes"]) == truth
 
 
+def start(command, *options, log, env=None):
+    """A process of the official client that keeps nothing to itself."""
+    assert CLIENT, "the official client is missing: put `juicefs` into PATH, or its path into JUICEFS"
+    caches = [word for name in ("attr", "entry", "dir-entry") for word in (f"--{name}-cache", "0")]
+    words = [CLIENT, command, *caches, "--cache-size", "0", "--no-usage-report", *map(str, options)]
+    with open(log, "ab") as out:
+        return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={**os.environ, **(env or {})})
+
+
+def wait_for(process, is_up, log, timeout=60):
+    end = time.monotonic() + timeout
+    while not is_up():
+        assert process.poll() is None and time.monotonic() < end, log.read_text(errors="replace")
+        time.sleep(0.05)
+
+
+class Gateway:
+    """The official client's S3 gateway: the volume's directories as buckets."""
+
+    scheme, tls, slowness = "http", False, 1
+
+    def __init__(self, url, folder, port, credentials, *options):
+        self.endpoint = f"http://127.0.0.1:{port}"
+        self.log = folder / "gateway.log"
+        env = {"MINIO_ROOT_USER": credentials.access_key, "MINIO_ROOT_PASSWORD": credentials.secret_key, "HOME": str(folder)}
+        options = ["--multi-buckets", "--keep-etag", "--object-meta", "--object-tag", "--no-banner", "--log", folder / "minio.log", *options]
+        self.process = start("gateway", *options, url, f"127.0.0.1:{port}", log=self.log, env=env)
+        wait_for(self.process, lambda: self.answers(port), self.log)
+
+    @staticmethod
+    def answers(port):
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as s:
+                s.sendall(b"GET /minio/health/live HTTP/1.0\r\n\r\n")
+                return b" 200 " in s.recv(100)
+        except OSError:
+            return False
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(timeout=60)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
 class Mount:
     """The official client, through FUSE."""
 
     def __init__(self, volume, *options):
         self.root = volume.folder / "mnt"
         self.root.mkdir(exist_ok=True)
-        assert CLIENT, "the official client is missing: put `juicefs` into PATH, or its path into JUICEFS"
-        caches = [word for name in ("attr", "entry", "dir-entry") for word in (f"--{name}-cache", "0")]
-        command = [CLIENT, "mount", *caches, "--cache-size", "0", "--no-usage-report", "--enable-xattr", *options]
-        log = open(volume.folder / "mount.log", "ab")
-        self.process = subprocess.Popen([*command, volume.url, str(self.root)], stdout=log, stderr=log)
-        end = time.monotonic() + 30
-        while not os.path.ismount(self.root):
-            assert self.process.poll() is None and time.monotonic() < end, (volume.folder / "mount.log").read_text()
-            time.sleep(0.05)
+        log = volume.folder / "mount.log"
+        self.process = start("mount", "--enable-xattr", *options, volume.url, self.root, log=log)
+        wait_for(self.process, lambda: os.path.ismount(self.root), log)
 
     def close(self):
         subprocess.run(["umount", str(self.root)], check=True, timeout=60)

@@ -332,3 +332,21 @@ int jfs_xattr_remove(struct vfs_file *f, const struct vfs_cred *cred, const char
         r = meta_xattr_remove(v->meta, jfs_file_of(f)->ino, str_z(name));
     return r == -ENODATA ? 0 : r;
 }
+
+struct each {
+    vfs_xattr_fn fn;
+    void *arg;
+};
+
+static int pass_on(void *arg, struct str name, struct str value)
+{
+    const struct each *each = arg;
+    each->fn(each->arg, name, value);
+    return 0;
+}
+
+int jfs_xattr_each(struct vfs_file *f, vfs_xattr_fn fn, void *arg)
+{
+    struct each each = {fn, arg};
+    return meta_xattr_list(jfs_volume_of(f->volume)->meta, jfs_file_of(f)->ino, pass_on, &each);
+}

@@ -87,6 +87,11 @@ bool jfs_is_gone(struct jfs_volume *v, meta_ino dir);
 MUST_USE int jfs_make_dirs(struct jfs_volume *v, const struct meta_ctx *ctx, meta_ino dir, struct str path, meta_ino *out,
                            bool *out_made);
 void jfs_attr(meta_ino ino, const struct meta_attr *a, struct vfs_attr *out);
+/* The atime of a directory that the official gateway takes for an object (§9.4): 0 in whole milliseconds. */
+static inline bool jfs_is_object_time(const struct timespec *atime)
+{
+    return atime->tv_sec == 0 && atime->tv_nsec < 1000000;
+}
 struct meta_version jfs_version(const struct vfs_version *v);
 /* Whether what has this path is ours alone, and would only litter the trash. */
 bool jfs_skips_trash(const struct jfs_dir *d, struct str path);
@@ -130,6 +135,7 @@ int jfs_file_setattr(struct vfs_file *f, const struct vfs_cred *cred, const stru
 int jfs_xattr_get(struct vfs_file *f, const char *name, struct buf *out);
 int jfs_xattr_set(struct vfs_file *f, const struct vfs_cred *cred, const char *name, struct str value);
 int jfs_xattr_remove(struct vfs_file *f, const struct vfs_cred *cred, const char *name);
+int jfs_xattr_each(struct vfs_file *f, vfs_xattr_fn fn, void *arg);
 
 /* stage.c */
 int jfs_stage(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, uint64_t size_hint, struct vfs_file **out);

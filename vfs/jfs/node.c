@@ -22,7 +22,9 @@ int jfs_lookup(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, 
 }
 
 /* Marks of implicit directories. The official gateway takes a directory whose atime is 0 for an object (§9.4), so explicit ones
- * get that too. */
+ * get that too, and one that has it is explicit whatever its mark says. That gateway's delete of a directory with content sets an
+ * atime in seconds where milliseconds are meant: a day of January 1970, which no other clock gives. */
+#define DELETED_ATIME_S_MAX (366 * 24 * 3600)
 
 static int mark(struct jfs_volume *v, meta_ino ino, bool implicit)
 {
@@ -38,22 +40,36 @@ void jfs_mark_new(struct jfs_volume *v, meta_ino ino)
         log_debug("directory_not_marked", "ino=%llu error=%d", (unsigned long long)ino, -r); /* it is merely never pruned */
 }
 
-static int is_marked(struct jfs_volume *v, meta_ino ino)
+static int is_node_implicit(struct jfs_volume *v, const struct jfs_node *node)
 {
     CLEANUP(buf_done) struct buf value = buf_make(16);
-    int r = meta_xattr_get(v->meta, ino, STR(JFS_IMPLICIT_XATTR), &value);
+    const struct timespec *atime = &node->attr.atime;
+    if (jfs_is_object_time(atime))
+        return 0;
+    if (atime->tv_sec >= 0 && atime->tv_sec < DELETED_ATIME_S_MAX)
+        return 1;
+    int r = meta_xattr_get(v->meta, node->ino, STR(JFS_IMPLICIT_XATTR), &value);
     if (r == -ENODATA)
         return 0;
     return r < 0 ? r : str_eq(buf_str(&value), IMPLICIT);
+}
+
+static int is_implicit(struct jfs_volume *v, meta_ino ino)
+{
+    struct jfs_node node = {.ino = ino};
+    int r = meta_getattr(v->meta, ino, &node.attr);
+    return r < 0 ? r : is_node_implicit(v, &node);
 }
 
 int jfs_is_implicit(struct vfs_dir *d, struct str path, const struct vfs_cred *cred)
 {
     struct jfs_volume *v = jfs_volume_of(d->volume);
     struct meta_ctx scratch;
-    meta_ino ino;
-    int r = jfs_resolve_dir(v, jfs_ctx(v, cred, &scratch), jfs_dir_of(d)->ino, path, &ino);
-    return r < 0 ? r : is_marked(v, ino);
+    struct jfs_node node;
+    int r = jfs_resolve(v, jfs_ctx(v, cred, &scratch), jfs_dir_of(d)->ino, path, &node);
+    if (r == 0 && node.attr.type != META_DIRECTORY)
+        r = -ENOTDIR;
+    return r < 0 ? r : is_node_implicit(v, &node);
 }
 
 int jfs_set_implicit(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, bool implicit)
@@ -149,18 +165,18 @@ int jfs_rmdir(struct vfs_dir *d, struct str path, const struct vfs_cred *cred)
     return r;
 }
 
-/* Whether it is marked is decided under its lock, which those hold who make it an object of its own. */
+/* Whether it is implicit is decided under its lock, which those hold who make it an object of its own. */
 static int remove_implicit(struct jfs_volume *v, const struct meta_ctx *ctx, meta_ino parent, struct str name, meta_ino ino,
                            unsigned flags)
 {
     uint64_t owner = jfs_new_owner(v);
-    int r = is_marked(v, ino);
+    int r = is_implicit(v, ino);
     if (r != 1)
         return r < 0 ? r : -EBUSY;
     r = meta_flock(v->meta, ino, owner, 'W');
     if (r < 0)
         return r;
-    r = is_marked(v, ino);
+    r = is_implicit(v, ino);
     if (r == 1)
         r = meta_rmdir(v->meta, ctx, parent, name, flags);
     else if (r == 0)

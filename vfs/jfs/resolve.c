@@ -178,6 +178,7 @@ void jfs_attr(meta_ino ino, const struct meta_attr *a, struct vfs_attr *out)
         .uid = a->uid,
         .gid = a->gid,
         .nlink = a->nlink,
+        .is_juicefs_object = a->type == META_DIRECTORY && jfs_is_object_time(&a->atime),
     };
 }
 

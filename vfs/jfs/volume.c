@@ -98,6 +98,7 @@ static const struct vfs_ops jfs_ops = {
     .xattr_get = jfs_xattr_get,
     .xattr_set = jfs_xattr_set,
     .xattr_remove = jfs_xattr_remove,
+    .xattr_each = jfs_xattr_each,
     .stage = jfs_stage,
     .publish = jfs_publish,
     .scan_open = jfs_scan_open,
