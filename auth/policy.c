@@ -77,7 +77,7 @@ static bool applies_to_caller(const struct policy_statement *s, const struct aut
 {
     bool is_named = s->principal_count == 0;
     for (size_t i = 0; i < s->principal_count; i++)
-        is_named |= principal_is(&s->principals[i], !s->is_deny && !s->not_principal, r);
+        is_named |= principal_is(&s->principals[i], !s->is_deny, r);
     return is_named != s->not_principal;
 }
 
@@ -127,8 +127,8 @@ static bool is_for_everybody(const struct policy_statement *s)
 {
     for (size_t i = 0; i < s->principal_count; i++)
         if (s->principals[i].kind == POLICY_EVERYBODY)
-            return !s->not_principal;
-    return s->not_principal; /* everybody but a few */
+            return true;
+    return false;
 }
 
 bool auth_policy_is_public(const struct auth_policy *p)

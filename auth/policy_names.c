@@ -28,7 +28,6 @@ static const struct {
     {"s3:DeleteAccessPointForObjectLambda", POLICY_LEVEL_OTHER},
     {"s3:DeleteAccessPointPolicy", POLICY_LEVEL_OTHER},
     {"s3:DeleteAccessPointPolicyForObjectLambda", POLICY_LEVEL_OTHER},
-    {"s3:DeleteAccessPointScope", POLICY_LEVEL_OTHER},
     {"s3:DeleteBucket", POLICY_LEVEL_BUCKET},
     {"s3:DeleteBucketMetadataTableConfiguration", POLICY_LEVEL_BUCKET},
     {"s3:DeleteBucketPolicy", POLICY_LEVEL_BUCKET},
@@ -60,7 +59,6 @@ static const struct {
     {"s3:GetAccessPointPolicyForObjectLambda", POLICY_LEVEL_OTHER},
     {"s3:GetAccessPointPolicyStatus", POLICY_LEVEL_OTHER},
     {"s3:GetAccessPointPolicyStatusForObjectLambda", POLICY_LEVEL_OTHER},
-    {"s3:GetAccessPointScope", POLICY_LEVEL_OTHER},
     {"s3:GetAccountPublicAccessBlock", POLICY_LEVEL_ACCOUNT},
     {"s3:GetAnalyticsConfiguration", POLICY_LEVEL_BUCKET},
     {"s3:GetBucketAbac", POLICY_LEVEL_BUCKET},
@@ -138,7 +136,6 @@ static const struct {
     {"s3:PutAccessPointPolicy", POLICY_LEVEL_OTHER},
     {"s3:PutAccessPointPolicyForObjectLambda", POLICY_LEVEL_OTHER},
     {"s3:PutAccessPointPublicAccessBlock", POLICY_LEVEL_ACCOUNT},
-    {"s3:PutAccessPointScope", POLICY_LEVEL_OTHER},
     {"s3:PutAccountPublicAccessBlock", POLICY_LEVEL_ACCOUNT},
     {"s3:PutAnalyticsConfiguration", POLICY_LEVEL_BUCKET},
     {"s3:PutBucketAbac", POLICY_LEVEL_BUCKET},
@@ -191,8 +188,9 @@ static const struct {
     {"s3:UpdateStorageLensGroup", POLICY_LEVEL_OTHER},
 };
 
-/* What sluice can answer of AWS's global keys and of S3's own. A key that it could never answer (a VPC, an organisation; a
- * region that stands in a body which is read only later) is unknown: a condition on it would look like protection. */
+/* What sluice can answer of AWS's global keys and of S3's own. A key that it could never answer is unknown, since a condition on it
+ * would look like protection: VPCs, organisations, access points and grants, and what belongs to features that sluice does not have
+ * (object lock, bucket tags in policies, annotations, inventory, batch jobs). */
 static const struct policy_key_row keys[] = {
     {"aws:CurrentTime", false},
     {"aws:EpochTime", false},
@@ -205,6 +203,7 @@ static const struct policy_key_row keys[] = {
     {"aws:ResourceAccount", false},
     {"aws:SecureTransport", false},
     {"aws:SourceIp", true},
+    {"aws:TokenIssueTime", false},
     {"aws:UserAgent", false},
     {"aws:ViaAWSService", false},
     {"aws:userid", true},
@@ -214,16 +213,19 @@ static const struct policy_key_row keys[] = {
     {"s3:RequestObjectTag/", false},
     {"s3:RequestObjectTagKeys", false},
     {"s3:ResourceAccount", false},
+    {"s3:TlsVersion", false},
     {"s3:VersionId", false},
     {"s3:authType", false},
     {"s3:delimiter", false},
     {"s3:if-match", false},
     {"s3:if-none-match", false},
+    {"s3:locationconstraint", false},
     {"s3:max-keys", false},
     {"s3:prefix", false},
     {"s3:signatureAge", false},
     {"s3:signatureversion", false},
     {"s3:x-amz-acl", false},
+    {"s3:x-amz-bucket-namespace", false},
     {"s3:x-amz-content-sha256", false},
     {"s3:x-amz-copy-source", false},
     {"s3:x-amz-grant-full-control", false},

@@ -57,7 +57,7 @@ static bool is_account(struct str s)
     return s.len > 0 && s.len <= 32;
 }
 
-/* "arn:aws:iam::ACCOUNT:user/NAME", "arn:aws:iam::ACCOUNT:root", "ACCOUNT", "*". Accounts of other systems (AWS's of 12
+/* "arn:aws:iam::ACCOUNT:user/NAME" or ":role/NAME", "arn:aws:iam::ACCOUNT:root", "ACCOUNT", "*". Accounts of other systems (AWS's of 12
  * digits, Ceph's tenants) may be named; they are nobody here. */
 static bool parse_aws_principal(struct str text, struct policy_principal *out)
 {
@@ -76,7 +76,8 @@ static bool parse_aws_principal(struct str text, struct policy_principal *out)
     }
     out->kind = POLICY_ARN;
     bool has_wildcard = str_find_char(rest, '*') >= 0 || str_find_char(rest, '?') >= 0;
-    return str_starts(rest, STR("user/")) && rest.len > 5 && !has_wildcard;
+    bool is_named = (str_starts(rest, STR("user/")) || str_starts(rest, STR("role/"))) && rest.len > 5;
+    return is_named && !has_wildcard;
 }
 
 static int parse_principal(struct policy_parser *p, struct str type, const struct json *n,
@@ -132,6 +133,9 @@ static int parse_who(struct policy_parser *p, const struct json *json, struct po
     const struct json *who = NULL;
     if (p->kind == AUTH_POLICY_BUCKET) {
         int r = choose(p, json, "Principal", "NotPrincipal", &s->not_principal, &who);
+        /* "NotPrincipal must be used with Deny": it would grant to everybody who is not named, anonymous callers included. */
+        if (r == 0 && s->not_principal && !s->is_deny)
+            r = policy_fail(p, "Allow with NotPrincipal is not allowed");
         return r < 0 ? r : parse_principals(p, who, s);
     }
     if (json_member(json, "Principal") || json_member(json, "NotPrincipal"))

@@ -36,7 +36,7 @@ static struct str seal(const struct auth_snapshot *s, const struct auth_session_
     add_member(&plain, "role", spec->role);
     add_member(&plain, "name", spec->name);
     add_member(&plain, "policy", spec->policy);
-    buf_addf(&plain, ",\"expires\":%lld}", (long long)spec->expires_s);
+    buf_addf(&plain, ",\"issued\":%lld,\"expires\":%lld}", (long long)spec->issued_s, (long long)spec->expires_s);
     secretbox_seal(auth_snapshot_session_key(s), CONTEXT, buf_str(&plain), &sealed);
     buf_add_base64(&text, sealed.ptr, sealed.len);
     CHECK(!plain.failed && !sealed.failed && !text.failed); /* each part has its limit */
@@ -107,10 +107,12 @@ static enum auth_error read_session(const struct auth_snapshot *s, struct str pl
                                     struct auth_session **out)
 {
     const struct json *root = json_parse(plain, LIMIT_SESSION_TOKEN_BYTES, DEPTH_MAX, arena, NULL);
-    const struct json *expires = json_member(root, "expires");
-    uint64_t expires_s;
+    const struct json *expires = json_member(root, "expires"), *issued = json_member(root, "issued");
+    uint64_t expires_s, issued_s;
     if (!expires || !str_parse_u64_max(expires->text, INT64_MAX, &expires_s))
         return AUTH_TOKEN_INVALID;
+    if (!issued || !str_parse_u64_max(issued->text, INT64_MAX / 1000000000, &issued_s))
+        issued_s = 0;
     if (now_s >= (int64_t)expires_s)
         return AUTH_TOKEN_EXPIRED;
     struct auth_session *session = arena_new_of(arena, struct auth_session);
@@ -121,6 +123,7 @@ static enum auth_error read_session(const struct auth_snapshot *s, struct str pl
                 .user = auth_snapshot_user_by_id(s, text_of(root, "user"))},
         .name = text_of(root, "name"),
         .role = text_of(root, "role"),
+        .issued_s = (int64_t)issued_s,
         .expires_s = (int64_t)expires_s,
     };
     arena_on_free(arena, forget, session);

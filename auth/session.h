@@ -15,7 +15,7 @@ struct auth_session_spec {
     struct str role;       /* empty: the user itself */
     struct str name;       /* RoleSessionName */
     struct str policy;     /* JSON, parsed before; at most LIMIT_SESSION_POLICY_BYTES; empty: none */
-    int64_t expires_s;
+    int64_t issued_s, expires_s;
 };
 
 struct auth_credentials {
@@ -30,6 +30,7 @@ void auth_session_issue(const struct auth_snapshot *s, const struct auth_session
 struct auth_session {
     struct auth_key key;
     struct str name, role; /* role empty: the user itself */
+    int64_t issued_s; /* 0: by a gateway that did not say */
     int64_t expires_s;
     /* The role's and the session's own: what not each of them allows, the session may not (SEC-35). */
     struct auth_policy *policies[AUTH_SESSION_POLICIES_MAX];

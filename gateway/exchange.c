@@ -178,7 +178,7 @@ struct gw_exchange *gw_exchange_new(const struct gw_bridge *bridge, struct gw_lo
         .request_id = arena_dup(x->arena, r->request_id),
         .host_id = bridge->host_id,
         .peer_address = arena_dup(x->arena, r->remote),
-        .tls = r->tls_version != NULL,
+        .tls = r->tls_version,
         .has_body = r->parsed->chunked || r->parsed->content_length > 0,
         .content_length = r->parsed->content_length,
     };

@@ -94,11 +94,13 @@ static enum auth_verdict verdict_of(struct s3_op *op, const struct s3_access *a,
     return reaches_all || verdict != AUTH_ALLOW ? verdict : policies_say(op, a, action, *out_owned);
 }
 
-/* Of an object that is not there no list says anything; that it is not shows to those who may list. */
+/* That a key is not there shows to those who may list it, as a listing with it as the prefix would. */
 static enum s3_error answer_absence(struct s3_op *op, const struct s3_access *a)
 {
     struct s3_access bucket = *a;
-    bucket.key = STR_EMPTY;
+    bucket.listed = a->key;
+    bucket.key = bucket.version_id = STR_EMPTY;
+    op->is_absence_told = true;
     return s3_access_check(op, &bucket, "s3:ListBucket") == S3_OK ? S3_NO_SUCH_KEY : S3_ACCESS_DENIED;
 }
 
@@ -162,18 +164,27 @@ static enum s3_error check_headers(struct s3_op *op, const struct s3_access *a)
     return error;
 }
 
-enum s3_error s3_access_check_row(struct s3_op *op)
+static enum s3_error check_request(struct s3_op *op, const struct s3_access *a)
 {
     const struct s3_op_row *row = op->row;
-    struct s3_access a = s3_access_of(op, op->req.key, s3_param_value(&op->req, "versionId"));
-    if (row->flags & S3_OP_BODY_ACCESS)
-        return check_before_body(op, &a);
-    enum s3_error error = s3_access_check_version(op, &a, row->action, row->version_action);
+    enum s3_error error = s3_access_check_version(op, a, row->action, row->version_action);
     if (error == S3_OK)
-        error = check_headers(op, &a);
+        error = check_headers(op, a);
     if (error == S3_OK && row->also_action)
-        error = s3_access_check_version(op, &a, row->also_action, row->also_version_action);
+        error = s3_access_check_version(op, a, row->also_action, row->also_version_action);
     return error;
+}
+
+enum s3_error s3_access_check_row(struct s3_op *op)
+{
+    struct s3_access a = s3_access_of(op, op->req.key, s3_param_value(&op->req, "versionId"));
+    return op->row->flags & S3_OP_BODY_ACCESS ? check_before_body(op, &a) : check_request(op, &a);
+}
+
+enum s3_error s3_access_check_body(struct s3_op *op)
+{
+    struct s3_access a = s3_access_of(op, op->req.key, s3_param_value(&op->req, "versionId"));
+    return check_request(op, &a);
 }
 
 bool s3_access_has_bucket(struct s3_op *op, struct str bucket)
@@ -183,10 +194,20 @@ bool s3_access_has_bucket(struct s3_op *op, struct str bucket)
     return s3_access_check(op, &a, "s3:ListBucket") == S3_OK || s3_access_check(op, &a, "s3:GetBucketLocation") == S3_OK;
 }
 
-enum s3_error s3_access_hide_absence(struct s3_op *op, enum s3_error error)
+enum s3_error s3_access_hide_absence_of(struct s3_op *op, const struct s3_access *a, enum s3_error error)
 {
     if (error != S3_NO_SUCH_KEY)
         return error;
-    struct s3_access a = s3_access_of(op, STR_EMPTY, STR_EMPTY);
-    return s3_access_check(op, &a, "s3:ListBucket") == S3_OK ? error : S3_ACCESS_DENIED;
+    struct s3_error_detail detail = op->detail;
+    error = answer_absence(op, a);
+    op->detail = error == S3_NO_SUCH_KEY ? detail : (struct s3_error_detail){0};
+    return error;
+}
+
+enum s3_error s3_access_hide_absence(struct s3_op *op, enum s3_error error)
+{
+    if (error != S3_NO_SUCH_KEY || op->is_absence_told)
+        return error;
+    struct s3_access a = s3_access_of(op, op->req.key, STR_EMPTY);
+    return s3_access_hide_absence_of(op, &a, error);
 }

@@ -17,6 +17,8 @@ struct s3_access {
     struct vfs_dir *dir;    /* borrowed */
     const struct s3_policy *policy;
     bool is_policy_of_owner; /* operations on the policy itself: it cannot lock the owner out */
+    struct str listed;       /* of the bucket: whether a listing may show this key; ptr NULL: another question */
+    struct str if_match;     /* of a key in a body: the ETag that it must have; ptr NULL: the request's header */
 };
 
 /* Something of the request's own bucket, in the way of its row. */
@@ -33,7 +35,11 @@ enum s3_error s3_access_check_version(struct s3_op *op, const struct s3_access *
 enum s3_error s3_access_check_row(struct s3_op *op);
 /* Would the caller's own policies alone let it do that to a bucket? For listings of buckets, which ask for every name. */
 bool s3_access_has_bucket(struct s3_op *op, struct str bucket);
-/* A caller who may read but not list learns of no key that it is not there: S3_NO_SUCH_KEY becomes S3_ACCESS_DENIED. */
+/* For rows that are judged after their body was read (S3_OP_BODY_ACCESS), and of which the whole request is one question. */
+enum s3_error s3_access_check_body(struct s3_op *op);
+/* A caller who may not list a key does not learn that it is not there: S3_NO_SUCH_KEY becomes S3_ACCESS_DENIED. Asked where the
+ * absent key is another than the request's; s3_access_hide_absence asks for that one, unless it was told before. */
+enum s3_error s3_access_hide_absence_of(struct s3_op *op, const struct s3_access *a, enum s3_error error);
 enum s3_error s3_access_hide_absence(struct s3_op *op, enum s3_error error);
 
 /* Condition keys of one question (access_context.c). */

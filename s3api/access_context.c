@@ -18,45 +18,86 @@ static void set(struct s3_op *op, struct auth_context_value *out, struct str val
     out->count = value.ptr ? 1 : 0;
 }
 
-/* Keys that are a header or a query parameter, as the client sent it. */
+/* Keys that are a header or a query parameter, as the client sent it; only where the reference has them, so that nobody passes a
+ * condition on a listing's prefix by adding one to the URL of an object. */
+enum meaning { ALWAYS, OF_LISTING, OF_WRITE };
+
 static const struct {
     const char *key, *header, *param;
+    enum meaning meaning;
 } from_client[] = {
-    {"aws:Referer", "referer", NULL},
-    {"aws:UserAgent", "user-agent", NULL},
-    {"s3:delimiter", NULL, "delimiter"},
-    {"s3:if-match", "if-match", NULL},
-    {"s3:if-none-match", "if-none-match", NULL},
-    {"s3:max-keys", NULL, "max-keys"},
-    {"s3:prefix", NULL, "prefix"},
-    {"s3:x-amz-acl", "x-amz-acl", NULL},
-    {"s3:x-amz-content-sha256", "x-amz-content-sha256", NULL},
-    {"s3:x-amz-grant-full-control", "x-amz-grant-full-control", NULL},
-    {"s3:x-amz-grant-read", "x-amz-grant-read", NULL},
-    {"s3:x-amz-grant-read-acp", "x-amz-grant-read-acp", NULL},
-    {"s3:x-amz-grant-write", "x-amz-grant-write", NULL},
-    {"s3:x-amz-grant-write-acp", "x-amz-grant-write-acp", NULL},
-    {"s3:x-amz-metadata-directive", "x-amz-metadata-directive", NULL},
-    {"s3:x-amz-object-ownership", "x-amz-object-ownership", NULL},
-    {"s3:x-amz-server-side-encryption", "x-amz-server-side-encryption", NULL},
-    {"s3:x-amz-server-side-encryption-aws-kms-key-id", "x-amz-server-side-encryption-aws-kms-key-id", NULL},
-    {"s3:x-amz-server-side-encryption-customer-algorithm", "x-amz-server-side-encryption-customer-algorithm", NULL},
-    {"s3:x-amz-storage-class", "x-amz-storage-class", NULL},
-    {"s3:x-amz-website-redirect-location", "x-amz-website-redirect-location", NULL},
+    {"aws:Referer", "referer", NULL, ALWAYS},
+    {"aws:UserAgent", "user-agent", NULL, ALWAYS},
+    {"s3:delimiter", NULL, "delimiter", OF_LISTING},
+    {"s3:if-match", "if-match", NULL, OF_WRITE},
+    {"s3:if-none-match", "if-none-match", NULL, OF_WRITE},
+    {"s3:max-keys", NULL, "max-keys", OF_LISTING},
+    {"s3:prefix", NULL, "prefix", OF_LISTING},
+    {"s3:x-amz-acl", "x-amz-acl", NULL, OF_WRITE},
+    {"s3:x-amz-bucket-namespace", "x-amz-bucket-namespace", NULL, OF_WRITE},
+    {"s3:x-amz-content-sha256", "x-amz-content-sha256", NULL, ALWAYS},
+    {"s3:x-amz-grant-full-control", "x-amz-grant-full-control", NULL, OF_WRITE},
+    {"s3:x-amz-grant-read", "x-amz-grant-read", NULL, OF_WRITE},
+    {"s3:x-amz-grant-read-acp", "x-amz-grant-read-acp", NULL, OF_WRITE},
+    {"s3:x-amz-grant-write", "x-amz-grant-write", NULL, OF_WRITE},
+    {"s3:x-amz-grant-write-acp", "x-amz-grant-write-acp", NULL, OF_WRITE},
+    {"s3:x-amz-metadata-directive", "x-amz-metadata-directive", NULL, OF_WRITE},
+    {"s3:x-amz-object-ownership", "x-amz-object-ownership", NULL, OF_WRITE},
+    {"s3:x-amz-server-side-encryption", "x-amz-server-side-encryption", NULL, OF_WRITE},
+    {"s3:x-amz-server-side-encryption-aws-kms-key-id", "x-amz-server-side-encryption-aws-kms-key-id", NULL, OF_WRITE},
+    {"s3:x-amz-server-side-encryption-customer-algorithm", "x-amz-server-side-encryption-customer-algorithm", NULL, OF_WRITE},
+    {"s3:x-amz-storage-class", "x-amz-storage-class", NULL, OF_WRITE},
+    {"s3:x-amz-website-redirect-location", "x-amz-website-redirect-location", NULL, OF_WRITE},
 };
 
-static bool answer_from_client(struct s3_op *op, struct str key, struct auth_context_value *out)
+static bool means_something(const struct s3_access_question *q, enum meaning meaning)
 {
+    const struct s3_op *op = q->op;
+    switch (meaning) {
+    case ALWAYS:
+        break;
+    case OF_LISTING:
+        return op->row->level == S3_LEVEL_BUCKET && !(op->row->flags & S3_OP_WRITE);
+    case OF_WRITE:
+        return op->row->flags & S3_OP_WRITE;
+    }
+    return true;
+}
+
+static struct str param_or_empty(const struct s3_request *req, const char *name)
+{
+    struct str value = s3_param_value(req, name);
+    return !value.ptr && s3_has_param(req, name) ? STR("") : value;
+}
+
+static bool answer_from_client(struct s3_access_question *q, struct str key, struct auth_context_value *out)
+{
+    const struct s3_request *req = &q->op->req;
     for (size_t i = 0; i < ARRAY_SIZE(from_client); i++) {
         if (!str_eq_nocase(key, str_z(from_client[i].key)))
             continue;
-        struct str value = from_client[i].header ? s3_header(&op->req, from_client[i].header)
-                                                 : s3_param_value(&op->req, from_client[i].param);
-        bool is_empty = from_client[i].param && !value.ptr && s3_has_param(&op->req, from_client[i].param);
-        set(op, out, is_empty ? STR("") : value);
+        struct str value = STR_EMPTY;
+        if (means_something(q, from_client[i].meaning))
+            value = from_client[i].header ? s3_header(req, from_client[i].header) : param_or_empty(req, from_client[i].param);
+        set(q->op, out, value);
         return true;
     }
     return false;
+}
+
+/* What the question itself says instead of the request. */
+static bool answer_from_question(struct s3_access_question *q, struct str key, struct auth_context_value *out)
+{
+    const struct s3_access *a = q->access;
+    if (str_eq_nocase(key, STR("s3:VersionId")))
+        set(q->op, out, a->version_id);
+    else if (a->listed.ptr && str_eq_nocase(key, STR("s3:prefix")))
+        set(q->op, out, a->listed);
+    else if (a->if_match.ptr && str_eq_nocase(key, STR("s3:if-match")))
+        set(q->op, out, a->if_match);
+    else
+        return false;
+    return true;
 }
 
 /* Who, how, when */
@@ -65,6 +106,23 @@ static struct str now_text(struct s3_op *op)
 {
     char text[CLOCK_TEXT_MAX];
     return arena_dup(op->arena, clock_format_iso8601_ms(clock_wall_ns(), text));
+}
+
+static struct str issue_time(struct s3_op *op)
+{
+    char text[CLOCK_TEXT_MAX];
+    const struct auth_session *session = op->auth.session;
+    if (!session || session->issued_s == 0)
+        return STR_EMPTY;
+    return arena_dup(op->arena, clock_format_iso8601_ms(session->issued_s * 1000000000, text));
+}
+
+/* "1.3" */
+static struct str tls_version(const struct s3_op *op)
+{
+    static const struct str word = STR_INIT("TLSv");
+    struct str name = op->in.tls ? str_z(op->in.tls) : STR_EMPTY;
+    return str_starts(name, word) ? str_from(name, word.len) : STR_EMPTY;
 }
 
 static struct str auth_type(const struct s3_op *op)
@@ -92,18 +150,14 @@ static struct str signature_version(const struct s3_op *op)
     return is_v2 ? STR("AWS") : STR("AWS4-HMAC-SHA256");
 }
 
-/* Milliseconds; only SigV4 says when. */
+/* Milliseconds. Only SigV4 says when; "in Signature Version 2, this value is always set to 0". */
 static struct str signature_age(struct s3_op *op)
 {
     bool is_v4 = op->auth.scheme == AUTH_SIGV4_HEADER || op->auth.scheme == AUTH_SIGV4_QUERY ||
                  op->auth.scheme == AUTH_SIGV4_FORM;
-    return is_v4 ? arena_printf(op->arena, "%lld", (long long)(clock_wall_s() - op->auth.signed_at_s) * 1000) : STR_EMPTY;
-}
-
-/* A dual-stack socket shows IPv4 clients as IPv6; the policy's reader knows both forms. */
-static struct str source_ip(struct s3_op *op)
-{
-    return op->in.peer_address;
+    if (!is_v4)
+        return op->auth.scheme == AUTH_ANONYMOUS ? STR_EMPTY : STR("0");
+    return arena_printf(op->arena, "%lld", (long long)(clock_wall_s() - op->auth.signed_at_s) * 1000);
 }
 
 static struct str known_to_gateway(struct s3_op *op, struct str key)
@@ -120,12 +174,14 @@ static struct str known_to_gateway(struct s3_op *op, struct str key)
         {"aws:RequestedRegion", op->service->region},
         {"aws:ResourceAccount", STR(S3_ACCOUNT_ID)},
         {"aws:SecureTransport", op->in.tls ? STR("true") : STR("false")},
-        {"aws:SourceIp", source_ip(op)},
+        {"aws:SourceIp", op->in.peer_address}, /* IPv4 as IPv6 on dual-stack sockets: the policy's reader knows both */
         {"aws:ViaAWSService", STR("false")},
         {"aws:userid", user ? user->id : STR_EMPTY},
         {"aws:username", user ? user->name : STR_EMPTY},
         {"s3:ResourceAccount", STR(S3_ACCOUNT_ID)},
+        {"s3:TlsVersion", tls_version(op)},
         {"s3:authType", auth_type(op)},
+        {"s3:locationconstraint", op->location},
         {"s3:signatureversion", signature_version(op)},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
@@ -137,6 +193,8 @@ static struct str known_to_gateway(struct s3_op *op, struct str key)
         return now_text(op);
     if (str_eq_nocase(key, STR("aws:EpochTime")))
         return arena_printf(op->arena, "%lld", (long long)clock_wall_s());
+    if (str_eq_nocase(key, STR("aws:TokenIssueTime")))
+        return issue_time(op);
     if (str_eq_nocase(key, STR("s3:signatureAge")))
         return signature_age(op);
     return STR_EMPTY;
@@ -153,10 +211,11 @@ static struct str copy_source(struct s3_op *op)
     return arena_printf(op->arena, "%.*s/%.*s", STR_ARG(name.bucket), STR_ARG(name.key));
 }
 
-/* Does the operation make an object appear? Parts and the beginning of an upload do not ("Enforce conditional writes"). */
+/* Does the operation make an object appear? Parts and the beginning of an upload do not ("Enforce conditional writes"); a new name
+ * does. */
 static struct str creates_object(const struct s3_op *op)
 {
-    static const char *const creating[] = {"PutObject", "CopyObject", "PostObject", "CompleteMultipartUpload"};
+    static const char *const creating[] = {"PutObject", "CopyObject", "PostObject", "CompleteMultipartUpload", "RenameObject"};
     for (size_t i = 0; i < ARRAY_SIZE(creating); i++)
         if (strcmp(op->row->name, creating[i]) == 0)
             return STR("true");
@@ -244,11 +303,9 @@ void s3_access_context(void *data, struct str key, struct auth_context_value *ou
 {
     struct s3_access_question *q = data;
     *out = (struct auth_context_value){.key = key};
-    if (answer_tags(q, key, out) || answer_from_client(q->op, key, out))
+    if (answer_tags(q, key, out) || answer_from_question(q, key, out) || answer_from_client(q, key, out))
         return;
-    if (str_eq_nocase(key, STR("s3:VersionId")))
-        set(q->op, out, q->access->version_id);
-    else if (str_eq_nocase(key, STR("s3:x-amz-copy-source")))
+    if (str_eq_nocase(key, STR("s3:x-amz-copy-source")))
         set(q->op, out, copy_source(q->op));
     else if (str_eq_nocase(key, STR("s3:ObjectCreationOperation")))
         set(q->op, out, creates_object(q->op));

@@ -52,8 +52,8 @@ enum s3_error s3_copy_source_check(struct s3_op *op, const struct s3_object *o)
     return s3_fail_condition(op, e, prefix, &c, o->meta.etag);
 }
 
-/* The source's own policy decides of reading it (SEC-31), before it shows whether anything is there. */
-static enum s3_error open_bucket(struct s3_op *op, struct s3_copy_source *s)
+/* The source's own policy decides of reading it (SEC-31), before it shows whether anything is there, and of that. */
+static enum s3_error open_allowed(struct s3_op *op, struct s3_copy_source *s)
 {
     enum s3_error opened = s3_bucket_open_source(op, s->name.bucket, &s->bucket);
     struct s3_policy policy = {0};
@@ -65,10 +65,16 @@ static enum s3_error open_bucket(struct s3_op *op, struct s3_copy_source *s)
                                 .dir = s->bucket,
                                 .policy = &policy};
     enum s3_error error = s3_access_check_version(op, &a, "s3:GetObject", "s3:GetObjectVersion");
-    s3_policy_done(&policy);
     if (error != S3_OK)
         op->detail = (struct s3_error_detail){0};
-    return error != S3_OK ? error : opened;
+    else
+        error = opened;
+    if (error == S3_OK)
+        error = s3_object_version_check(op, s->name.version_id);
+    if (error == S3_OK)
+        error = s3_access_hide_absence_of(op, &a, s3_object_open(op, s->bucket, s->name.key, &s->object));
+    s3_policy_done(&policy);
+    return error;
 }
 
 enum s3_error s3_copy_source_open(struct s3_op *op, struct s3_copy_source *out)
@@ -76,11 +82,7 @@ enum s3_error s3_copy_source_open(struct s3_op *op, struct s3_copy_source *out)
     struct s3_copy_source s = {0};
     enum s3_error e = parse(op, &s.name);
     if (e == S3_OK)
-        e = open_bucket(op, &s);
-    if (e == S3_OK)
-        e = s3_object_version_check(op, s.name.version_id);
-    if (e == S3_OK)
-        e = s3_object_open(op, s.bucket, s.name.key, &s.object);
+        e = open_allowed(op, &s);
     if (e == S3_OK)
         e = s3_copy_source_check(op, &s.object);
     if (e != S3_OK)

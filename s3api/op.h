@@ -113,8 +113,10 @@ struct s3_op {
     struct s3_cors cors;
     const struct s3_owned *owned; /* of the bucket, loaded when first asked for */
     struct s3_judged judged;
+    bool is_absence_told;         /* S3_NO_SUCH_KEY is for the caller to know (access.h) */
     struct s3_policy policy;              /* of the bucket */
     const struct s3_pairs *request_tags;  /* of a body that was read; NULL: the header's */
+    struct str location;                  /* CreateBucket's, of its body */
     struct vfs_dir *bucket; /* open unless S3_OP_NO_BUCKET or level service */
     struct s3_body *body;
     struct buf body_bytes;  /* S3_BODY_KIND_SMALL */

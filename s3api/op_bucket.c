@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "s3api/access.h"
 #include "s3api/bucket.h"
 #include "s3api/listing.h"
 #include "s3api/op_handlers.h"
@@ -49,6 +50,11 @@ enum s3_error s3_create_bucket_begin(struct s3_op *op)
         op->detail.header = STR("x-amz-bucket-object-lock-enabled");
         return S3_NOT_IMPLEMENTED;
     }
+    struct str namespace = s3_header(&op->req, "x-amz-bucket-namespace");
+    if (namespace.ptr && !str_is(namespace, "global")) {
+        op->detail.header = STR("x-amz-bucket-namespace");
+        return S3_NOT_IMPLEMENTED;
+    }
     enum s3_error error = read_ownership(op, c);
     return error == S3_OK ? read_acl(op, c) : error;
 }
@@ -74,7 +80,7 @@ static bool looks_like_region(struct str s)
 /* The own region, or none, which AWS allows at us-east-1's endpoint only and a gateway everywhere: it has just one. */
 static enum s3_error check_location(struct s3_op *op, const struct xml_node *root)
 {
-    struct str location = xml_child_text(root, "LocationConstraint");
+    struct str location = op->location = xml_child_text(root, "LocationConstraint");
     if (location.len == 0 || str_eq(location, op->service->region))
         return S3_OK;
     if (looks_like_region(location))
@@ -155,6 +161,8 @@ static enum s3_error make_bucket(struct s3_op *op)
 enum s3_error s3_create_bucket_finish(struct s3_op *op)
 {
     enum s3_error error = check_configuration(op);
+    if (error == S3_OK)
+        error = s3_access_check_body(op);
     if (error == S3_OK)
         error = make_bucket(op);
     if (error != S3_OK)

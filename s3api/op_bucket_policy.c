@@ -1,6 +1,7 @@
 #include "base/limits.h"
 #include "s3api/bucket.h"
 #include "s3api/op_handlers.h"
+#include "s3api/ownership.h"
 #include "s3api/policy_cache.h"
 #include "s3api/public_block.h"
 #include "s3api/xml.h"
@@ -50,13 +51,17 @@ enum s3_error s3_delete_bucket_policy_begin(struct s3_op *op)
     return error == S3_OK ? s3_reply_empty(op, 204) : error;
 }
 
+/* "Indicating whether the bucket is public": by its policy, or by its list where that counts. A bucket without a policy has an answer
+ * too, as the reference promises; AWS itself says NoSuchBucketPolicy. */
 enum s3_error s3_get_bucket_policy_status_begin(struct s3_op *op)
 {
-    if (!op->policy.document)
-        return none(op);
+    const struct s3_owned *owned = s3_owned_of(op, op->bucket, op->req.bucket);
+    bool is_public = op->policy.document && auth_policy_is_public(op->policy.document);
+    if (!is_public && owned->mode != S3_OWNER_ENFORCED)
+        is_public = s3_acl_is_public(&owned->acl) && !s3_public_block_of(op, op->bucket).ignore_acls;
     xml_begin(&op->out);
     xml_open_ns(&op->out, "PolicyStatus");
-    xml_bool(&op->out, "IsPublic", auth_policy_is_public(op->policy.document));
+    xml_bool(&op->out, "IsPublic", is_public);
     xml_close(&op->out, "PolicyStatus");
     return s3_reply_xml(op, 200);
 }

@@ -36,7 +36,7 @@ static enum s3_error check_source(struct s3_op *op, const struct s3_key *source)
         e = s3_access_check(op, &a, "s3:DeleteObject");
     if (e != S3_OK)
         return e;
-    e = s3_object_open(op, op->bucket, source->key, &o);
+    e = s3_access_hide_absence_of(op, &a, s3_object_open(op, op->bucket, source->key, &o));
     if (e == S3_OK)
         e = s3_fail_condition(op, s3_check_copy_source(&c, o.meta.etag, s3_object_modified_s(&o)), SOURCE_IF, &c,
                               o.meta.etag);

@@ -76,7 +76,8 @@ static enum s3_error take_duration(struct s3_op *op, const struct sts *s, uint64
     if (!is_good)
         return s3_fail(op, S3_STS_VALIDATION, "DurationSeconds must be a number from %d to %llu, the longest session of this role",
                        LIMIT_SESSION_S_MIN, (unsigned long long)max_s);
-    spec->expires_s = clock_wall_s() + (int64_t)duration_s;
+    spec->issued_s = clock_wall_s();
+    spec->expires_s = spec->issued_s + (int64_t)duration_s;
     return S3_OK;
 }
 

@@ -16,7 +16,7 @@ const struct s3_op_row s3_op_rows[] = {
 
     /* Buckets */
     {.name = "CreateBucket", .action = "s3:CreateBucket", .level = S3_LEVEL_BUCKET, .method = "PUT",
-     .body = S3_BODY_KIND_SMALL, .body_max = LIMIT_XML_BYTES, .flags = S3_OP_WRITE | S3_OP_NO_BUCKET,
+     .body = S3_BODY_KIND_SMALL, .body_max = LIMIT_XML_BYTES, .flags = S3_OP_WRITE | S3_OP_NO_BUCKET | S3_OP_BODY_ACCESS,
      .begin = s3_create_bucket_begin, .finish = s3_create_bucket_finish},
     {.name = "DeleteBucket", .action = "s3:DeleteBucket", .level = S3_LEVEL_BUCKET, .method = "DELETE",
      .flags = S3_OP_WRITE, .begin = s3_delete_bucket_begin},

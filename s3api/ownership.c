@@ -50,7 +50,7 @@ static bool load_mode(struct s3_op *op, struct vfs_dir *bucket, struct s3_owned 
         return false;
     if (text.len == 0)
         return true;
-    owned->has_controls = s3_ownership_by_name(text, &owned->mode);
+    owned->is_chosen = owned->has_controls = s3_ownership_by_name(text, &owned->mode);
     if (!owned->has_controls)
         owned->mode = S3_OWNER_WRITER;
     return true;
@@ -253,8 +253,8 @@ enum s3_error s3_owned_check_public(struct s3_op *op, struct vfs_dir *bucket, co
 }
 
 /* The lists that say what is so anyway, in their canned form. AWS refuses "private" too, which rclone and s3cmd send with every
- * object unless told otherwise; nobody is given anything by it. */
-static enum s3_error check_enforced(struct s3_op *op)
+ * object unless told otherwise: so do buckets whose owner chose to enforce, but not all those of the service's default. */
+static enum s3_error check_enforced(struct s3_op *op, const struct s3_owned *owned)
 {
     struct s3_acl asked;
     struct s3_acl_context nobody = {.is_bucket = true};
@@ -264,7 +264,7 @@ static enum s3_error check_enforced(struct s3_op *op)
     enum s3_error error = name.ptr ? s3_acl_from_headers(op, &nobody, &asked) : S3_OK;
     if (error != S3_OK)
         return error;
-    bool is_so = str_is(name, "bucket-owner-full-control") || str_is(name, "private");
+    bool is_so = str_is(name, "bucket-owner-full-control") || (!owned->is_chosen && str_is(name, "private"));
     return is_so ? S3_OK : S3_ACL_NOT_SUPPORTED;
 }
 
@@ -273,7 +273,7 @@ enum s3_error s3_owned_new_object(struct s3_op *op, struct s3_objmeta *meta)
     struct s3_acl acl;
     const struct s3_owned *owned = s3_owned_of(op, op->bucket, op->req.bucket);
     if (owned->mode == S3_OWNER_ENFORCED)
-        return check_enforced(op);
+        return check_enforced(op, owned);
     bool is_given = owned->mode == S3_OWNER_PREFERRED &&
                     str_is(s3_header(&op->req, "x-amz-acl"), "bucket-owner-full-control");
     /* Nobody in particular owns nothing. */

@@ -19,6 +19,7 @@
 struct s3_owned {
     enum s3_ownership mode;
     bool has_controls;   /* GetBucketOwnershipControls has an answer */
+    bool is_chosen;      /* by the bucket's owner, not by the service's default */
     struct str owner_id; /* the bucket's; not loaded with S3_OWNER_ENFORCED */
     struct s3_acl acl;   /* likewise */
 };

@@ -72,7 +72,7 @@ struct s3_incoming {
     struct str request_id;        /* 16 hex digits, x-amz-request-id */
     struct str host_id;           /* x-amz-id-2 */
     struct str peer_address;      /* text of the client's address */
-    bool tls;
+    const char *tls;              /* "TLSv1.3"; NULL: plain */
     bool has_body;                /* a Content-Length above 0 or a transfer coding */
     int64_t content_length;       /* -1: none given (chunked or no body) */
 };

@@ -127,6 +127,19 @@ def test_deny_in_either_wins(server, s3, bucket, put_policy):
     assert may(client.get_object, Bucket=bucket, Key="open")
 
 
+def test_region_of_a_new_bucket(server, put_policy):
+    """It stands in the body, so the verdict waits for that."""
+    condition = {"StringEquals": {"s3:LocationConstraint": "us-east-1"}}
+    put_policy("regional", document(allow("s3:CreateBucket", "*", Condition=condition)))
+    client = new_client(server, "policy-rosa")
+    command(server, "user", "attach", "policy-rosa", "regional")
+    assert eventually(lambda: not may(client.list_buckets), timeout=10)
+    assert not may(client.create_bucket, Bucket="policy-region-none")
+    assert may(client.create_bucket, Bucket="policy-region-named", CreateBucketConfiguration={"LocationConstraint": "us-east-1"})
+    names = [bucket["Name"] for bucket in connect(server).list_buckets()["Buckets"]]
+    assert "policy-region-named" in names and "policy-region-none" not in names
+
+
 def test_refused_by_the_command_line(server, put_policy):
     for text, says in (
         ("nonsense", "valid JSON"),

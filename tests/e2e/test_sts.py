@@ -296,6 +296,44 @@ def test_sessions_end_with_what_they_came_from(gateway, issuer):
     eventually(lambda: read(notebook, "lab", "a"))
 
 
+def test_role_in_a_bucket_policy(gateway, issuer):
+    """A role is a principal: what its own policy allows it, another's policy can refuse."""
+    statement = {"Effect": "Deny", "Principal": {"AWS": ROLE + "notebook"}, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::lab/a"}
+    root = connect(gateway)
+    s3 = session(gateway, web(gateway, issuer.token()))
+    assert read(s3, "lab", "a") == b"content of lab"
+    root.put_bucket_policy(Bucket="lab", Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    with fails("AccessDenied", 403):
+        read(s3, "lab", "a")
+    assert read(connect(gateway, ALICE), "lab", "a") == b"content of lab"
+    root.delete_bucket_policy(Bucket="lab")
+
+
+def test_older_sessions_are_revoked(gateway, issuer):
+    """AWS's way: a refusal to sessions that were issued before."""
+    s3 = session(gateway, web(gateway, issuer.token()))
+    own = connect(gateway, ALICE)
+    root = connect(gateway)
+    assert read(s3, "lab", "a") == b"content of lab"
+    for offset, allowed in ((60, False), (-60, True)):
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + offset))
+        statement = {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": "arn:aws:s3:::lab/*",
+            "Condition": {"DateLessThan": {"aws:TokenIssueTime": when}},
+        }
+        root.put_bucket_policy(Bucket="lab", Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+        if allowed:
+            assert read(s3, "lab", "a") == b"content of lab"
+        else:
+            with fails("AccessDenied", 403):
+                read(s3, "lab", "a")
+        assert read(own, "lab", "a") == b"content of lab"  # no session: it has no such time
+    root.delete_bucket_policy(Bucket="lab")
+
+
 def test_requests_that_are_none(gateway):
     answer = requests.post(gateway.endpoint + "/", data={"Action": "DecodeAuthorizationMessage"}, timeout=10)
     assert (answer.status_code, "<Code>InvalidAction</Code>" in answer.text) == (400, True)

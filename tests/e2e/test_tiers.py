@@ -9,7 +9,7 @@ NOT_IMPLEMENTED = (501, "NotImplemented")
 BUCKET = (
     {
         ("GET", "policy"): (404, "NoSuchBucketPolicy"),
-        ("GET", "policyStatus"): (404, "NoSuchBucketPolicy"),
+        ("GET", "policyStatus"): (200, None),
         ("GET", "cors"): (404, "NoSuchCORSConfiguration"),
         ("GET", "lifecycle"): (404, "NoSuchLifecycleConfiguration"),
         ("GET", "website"): (404, "NoSuchWebsiteConfiguration"),

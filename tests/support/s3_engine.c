@@ -526,6 +526,7 @@ struct s3_answer *s3_call(struct s3_engine *e, const struct s3_call *call)
         .request_id = arena_printf(request_arena, "%016ju", (uintmax_t)++e->calls),
         .host_id = STR("engine"),
         .peer_address = STR("127.0.0.1"),
+        .tls = call->tls,
         .has_body = has_body && (call->no_length || w.body.len > 0),
         .content_length = has_body && !call->no_length ? (int64_t)wire_size(&w) : -1,
     };

@@ -66,6 +66,7 @@ struct s3_call {
     enum s3_call_wire wire;
     const char *access_key;        /* NULL: the administrator; else that of a user added above */
     const char *host;              /* NULL: S3_ENGINE_HOST */
+    const char *tls;               /* "TLSv1.3"; NULL: plain */
     enum s3_checksum_kind trailer; /* trailer wires: which checksum follows */
     size_t chunk_size;             /* of aws-chunked; 0: 64 KiB */
     size_t feed_size;              /* bytes per s3_feed; 0: all at once */

@@ -7,6 +7,7 @@
 
 #define ALICE "arn:aws:iam::000000000000:user/alice"
 #define BOB "arn:aws:iam::000000000000:user/bob"
+#define ROLE "arn:aws:iam::000000000000:role/reader"
 
 /* "key=value|value;key=…" */
 static void answer(void *data, struct str key, struct auth_context_value *out)
@@ -70,6 +71,9 @@ static void test_elements(void **state)
         {ONE("Deny", "\"Principal\":{\"AWS\":\"arn:aws:iam::000000000000:root\"}", "s3:*", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", BOB, AUTH_DENY},
         {ONE("Deny", "\"NotPrincipal\":{\"AWS\":\"" ALICE "\"}", "s3:*", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", ALICE, AUTH_NO_OPINION},
         {ONE("Deny", "\"NotPrincipal\":{\"AWS\":\"" ALICE "\"}", "s3:*", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", NULL, AUTH_DENY},
+        {ONE("Allow", "\"Principal\":{\"AWS\":\"" ROLE "\"}", "s3:*", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", ROLE, AUTH_ALLOW},
+        {ONE("Deny", "\"NotPrincipal\":{\"AWS\":\"" ROLE "\"}", "s3:*", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", ROLE, AUTH_NO_OPINION},
+        {ONE("Deny", "\"NotPrincipal\":{\"AWS\":\"" ROLE "\"}", "s3:*", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", ALICE, AUTH_DENY},
         {ONE("Allow", ANYBODY, "s3:*", "b/home/${aws:username}/*"), "s3:GetObject", "arn:aws:s3:::b/home/alice/x", ALICE, AUTH_ALLOW},
         {ONE("Allow", ANYBODY, "s3:*", "b/home/${aws:username}/*"), "s3:GetObject", "arn:aws:s3:::b/home/bob/x", ALICE, AUTH_NO_OPINION},
         {ONE("Allow", ANYBODY, "s3:*", "b/${aws:Referer}"), "s3:GetObject", "arn:aws:s3:::b/x", ALICE, AUTH_NO_OPINION},

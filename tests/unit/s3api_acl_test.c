@@ -409,6 +409,7 @@ static void test_controls(void **state UNUSED)
     /* One account: bob reads as alice does. Lists say nothing. */
     assert_int_equal(status("bob", "GET", "/bkt/k"), 200);
     assert_answer(call("alice", "PUT", "/bkt/k?acl", "x-amz-acl: public-read", NULL), 400, "AccessControlListNotSupported");
+    assert_answer(call("alice", "PUT", "/bkt/p", "x-amz-acl: private", "x"), 200, NULL);
     assert_answer(put_controls(CONTROLS("ObjectWriter")), 200, NULL);
     assert_int_equal(status("bob", "GET", "/bkt/k"), 403);
     put_acl("/bkt?acl", "public-read");
@@ -419,6 +420,9 @@ static void test_controls(void **state UNUSED)
     put_acl("/bkt?acl", "private");
     assert_answer(put_controls(CONTROLS("BucketOwnerEnforced")), 200, NULL);
     assert_int_equal(status(NULL, "GET", "/bkt/k"), 403);
+    /* Chosen, it is as strict as AWS's. */
+    assert_answer(call("alice", "PUT", "/bkt/p", "x-amz-acl: private", "x"), 400, "AccessControlListNotSupported");
+    assert_answer(call("alice", "PUT", "/bkt/p", "x-amz-acl: bucket-owner-full-control", "x"), 200, NULL);
     assert_int_equal(s3_answer_count(call("alice", "GET", "/bkt/k?acl", NULL, NULL), "Grant"), 1);
     /* Without controls: as before there were any. */
     assert_answer(call("alice", "DELETE", "/bkt?ownershipControls", NULL, NULL), 204, NULL);
@@ -456,7 +460,9 @@ static void test_public_lists_are_ignored(void **state UNUSED)
     assert_int_equal(status(NULL, "GET", "/bkt/k"), 200);
     assert_int_equal(status(NULL, "PUT", "/bkt/n"), 200);
     assert_int_equal(status("bob", "GET", "/bkt/a"), 200);
+    assert_str(s3_answer_element(call("alice", "GET", "/bkt?policyStatus", NULL, NULL), "IsPublic"), "true");
     block("IgnorePublicAcls");
+    assert_str(s3_answer_element(call("alice", "GET", "/bkt?policyStatus", NULL, NULL), "IsPublic"), "false");
     static const char *const others[] = {NULL, "bob"};
     for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
         assert_int_equal(status(others[i], "GET", "/bkt/k"), 403);

@@ -358,7 +358,7 @@ static void test_answers_of_an_unconfigured_bucket(void **state)
         const char *code_or_element;
     } rows[] = {
         {"GET", "policy", 404, "NoSuchBucketPolicy"},
-        {"GET", "policyStatus", 404, "NoSuchBucketPolicy"},
+        {"GET", "policyStatus", 200, "PolicyStatus"},
         {"GET", "cors", 404, "NoSuchCORSConfiguration"},
         {"GET", "lifecycle", 404, "NoSuchLifecycleConfiguration"},
         {"GET", "encryption", 404, "ServerSideEncryptionConfigurationNotFoundError"},

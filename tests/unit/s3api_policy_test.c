@@ -69,7 +69,7 @@ static void test_document(void **state)
     (void)state;
     static const char document[] = DOCUMENT(STATEMENT("Allow", ANYBODY, "\"s3:GetObject\"", ALL, ""));
     assert_answer(s3_do(engine, "GET", "/bkt?policy", NULL), 404, "NoSuchBucketPolicy");
-    assert_answer(s3_do(engine, "GET", "/bkt?policyStatus", NULL), 404, "NoSuchBucketPolicy");
+    assert_str(s3_answer_element(s3_do(engine, "GET", "/bkt?policyStatus", NULL), "IsPublic"), "false");
     put_policy(document);
     const struct s3_answer *a = s3_do(engine, "GET", "/bkt?policy", NULL);
     assert_answer(a, 200, NULL);
@@ -376,6 +376,10 @@ static void test_conditions(void **state)
         {"s3:ListBucket", IN, "\"StringEquals\":{\"s3:delimiter\":\"/\"}", "GET", "/bkt", NULL, 403},
         {"s3:ListBucket", IN, "\"NumericLessThanEquals\":{\"s3:max-keys\":\"10\"}", "GET", "/bkt?max-keys=10", NULL, 200},
         {"s3:ListBucket", IN, "\"NumericLessThanEquals\":{\"s3:max-keys\":\"10\"}", "GET", "/bkt?max-keys=11", NULL, 403},
+        /* What only listings have, objects do not get by adding it. */
+        {"s3:*Object", ALL, "\"StringLike\":{\"s3:prefix\":\"public/*\"}", "GET", "/bkt/private/k?prefix=public/", NULL, 403},
+        {"s3:GetObject", ALL, "\"StringEquals\":{\"s3:x-amz-acl\":\"private\"}", "GET", "/bkt/private/k", "x-amz-acl: private", 403},
+        {"s3:GetObject", ALL, "\"Null\":{\"s3:TlsVersion\":\"true\"}", "GET", "/bkt/public/k", "tls-version: 1.3", 200},
         {"s3:GetObject", ALL, "\"IpAddress\":{\"aws:SourceIp\":\"127.0.0.0/8\"}", "GET", "/bkt/public/k", NULL, 200},
         {"s3:GetObject", ALL, "\"IpAddress\":{\"aws:SourceIp\":\"10.0.0.0/8\"}", "GET", "/bkt/public/k", "x-forwarded-for: 10.0.0.1", 403},
         {"s3:GetObject", ALL, "\"Bool\":{\"aws:SecureTransport\":\"true\"}", "GET", "/bkt/public/k", "aws-securetransport: true", 403},
@@ -435,34 +439,105 @@ static void test_signature_conditions(void **state)
     assert_answer(s3_do(engine, "GET", "/bkt/public/k", NULL), 200, NULL);
 }
 
+static void test_tls_conditions(void **state)
+{
+    (void)state;
+    put_policy(DOCUMENT(STATEMENT("Allow", ANYBODY, "\"s3:GetObject\"", ALL, IF("\"NumericGreaterThanEquals\":{\"s3:TlsVersion\":1.3}"))));
+    struct s3_call call = call_by(NULL, "GET", "/bkt/public/k");
+    assert_answer(s3_call(engine, &call), 403, "AccessDenied");
+    call.tls = "TLSv1.2";
+    assert_answer(s3_call(engine, &call), 403, "AccessDenied");
+    call.tls = "TLSv1.3";
+    assert_answer(s3_call(engine, &call), 200, NULL);
+}
+
+/* That a key is absent shows to those who may list it: under that prefix, in that bucket. */
+static void test_absent_keys(void **state)
+{
+    (void)state;
+    s3_engine_add_user(engine, "limited", "own", false);
+    assert_answer(s3_do(engine, "PUT", "/own", NULL), 200, NULL);
+    put_policy(DOCUMENT(STATEMENT("Allow", ANYBODY, "\"s3:ListBucket\"", IN, IF("\"StringLike\":{\"s3:prefix\":\"public/*\"}")) "," STATEMENT(
+        "Allow", ANYBODY, "[\"s3:GetObject\",\"s3:PutObject\",\"s3:DeleteObject\"]", ALL, "")));
+    assert_int_equal(status_of("limited", "GET", "/bkt/public/absent", NULL), 404);
+    assert_int_equal(status_of("limited", "HEAD", "/bkt/public/absent", NULL), 404);
+    assert_int_equal(status_of("limited", "GET", "/bkt/private/absent", NULL), 403);
+    assert_int_equal(status_of("limited", "GET", "/bkt/private/absent?prefix=public/", NULL), 403);
+    assert_int_equal(status_of("limited", "GET", "/own/absent", NULL), 404);
+    /* Of the source, not of the target, which the caller may list. */
+    assert_int_equal(status_of("limited", "PUT", "/own/copy", "x-amz-copy-source: bkt/private/absent"), 403);
+    assert_int_equal(status_of("limited", "PUT", "/own/copy", "x-amz-copy-source: bkt/public/absent"), 404);
+    assert_int_equal(status_of("limited", "PUT", "/bkt/private/copy", "x-amz-copy-source: bkt/public/absent"), 404);
+    assert_int_equal(status_of("limited", "PUT", "/bkt/public/moved?renameObject", "x-amz-rename-source: private/absent"), 403);
+    assert_int_equal(status_of("limited", "PUT", "/bkt/private/moved?renameObject", "x-amz-rename-source: public/absent"), 404);
+    assert_int_equal(status_of("limited", "DELETE", "/bkt/private/absent", "If-Match: \"x\""), 403);
+}
+
+/* A new name makes an object appear as a PUT does. */
+static void test_renames_create(void **state)
+{
+    (void)state;
+    s3_engine_add_user(engine, "alice", NULL, false);
+    put_policy(DOCUMENT(STATEMENT("Deny", ANYBODY, "\"s3:PutObject\"", ALL,
+                                  IF("\"Null\":{\"s3:if-none-match\":\"true\"},\"Bool\":{\"s3:ObjectCreationOperation\":\"true\"}"))));
+    struct s3_call call = call_by("alice", "PUT", "/bkt/moved?renameObject");
+    call.body = STR_EMPTY;
+    call.headers[0] = "x-amz-rename-source: public/k";
+    assert_answer(s3_call(engine, &call), 403, "AccessDenied");
+    call.headers[1] = "If-None-Match: *";
+    assert_answer(s3_call(engine, &call), 200, NULL);
+}
+
 /* Beyond one key */
+
+static struct s3_answer *delete_as(const char *who, const char *body)
+{
+    uint8_t md5[DIGEST_SIZE_MAX];
+    struct buf header = buf_make(100);
+    digest_bytes(DIGEST_MD5, str_z(body), md5);
+    buf_addz(&header, "Content-MD5: ");
+    buf_add_base64(&header, md5, 16);
+    struct s3_call call = call_by(who, "POST", "/bkt?delete");
+    call.headers[0] = buf_z(&header);
+    call.body = str_z(body);
+    struct s3_answer *a = s3_call(engine, &call);
+    buf_done(&header);
+    return a;
+}
+
+/* The ETag that a key must have stands in the body, and is the condition "if-match" of that key. */
+static void test_conditions_of_a_batch(void **state)
+{
+    (void)state;
+    put_policy(DOCUMENT(STATEMENT("Allow", ANYBODY, "\"s3:DeleteObject\"", ALL, IF("\"Null\":{\"s3:if-match\":\"false\"}"))));
+    const struct s3_answer *a = delete_as(NULL, "<Delete><Object><Key>public/k</Key></Object><Object><Key>private/k</Key><ETag>*</ETag></Object>"
+                                                "<Object><Key>absent</Key><ETag>*</ETag></Object></Delete>");
+    assert_answer(a, 200, NULL);
+    assert_int_equal(s3_answer_count(a, "Deleted"), 1);
+    assert_int_equal(s3_answer_count(a, "Error"), 2);
+    assert_true(str_find(a->body, STR("NoSuchKey")) < 0); /* nobody may list it */
+    assert_answer(s3_do(engine, "HEAD", "/bkt/private/k", NULL), 404, "NoSuchKey");
+    assert_answer(s3_do(engine, "HEAD", "/bkt/public/k", NULL), 200, NULL);
+}
 
 static void test_each_key_of_a_batch(void **state)
 {
     (void)state;
     static const char body[] = "<Delete><Object><Key>public/k</Key></Object><Object><Key>private/k</Key></Object>"
                                "<Object><Key>private/k</Key><VersionId>null</VersionId></Object></Delete>";
-    uint8_t md5[DIGEST_SIZE_MAX];
-    struct buf header = buf_make(100);
-    digest_bytes(DIGEST_MD5, str_z(body), md5);
-    buf_addz(&header, "Content-MD5: ");
-    buf_add_base64(&header, md5, 16);
-    struct s3_call call = {.method = "POST", .target = "/bkt?delete", .headers = {buf_z(&header)}, .body = str_z(body)};
-    call.auth = S3_CALL_ANONYMOUS;
-    assert_answer(s3_call(engine, &call), 403, "AccessDenied");
+    assert_answer(delete_as(NULL, body), 403, "AccessDenied");
     put_policy(DOCUMENT(STATEMENT("Allow", ANYBODY, "\"s3:DeleteObject\"", PUBLIC, "") "," STATEMENT(
         "Deny", ANYBODY, "\"s3:DeleteObject\"", "\"arn:aws:s3:::bkt/private/*\"", "")));
-    for (int round = 0; round < 2; round++) { /* by nobody, by the administrator */
-        const struct s3_answer *a = s3_call(engine, &call);
+    s3_engine_add_user(engine, "alice", NULL, false);
+    for (int round = 0; round < 2; round++) {
+        const struct s3_answer *a = delete_as(round == 0 ? NULL : "alice", body);
         assert_answer(a, 200, NULL);
         assert_int_equal(s3_answer_count(a, "Deleted"), 1);
         assert_int_equal(s3_answer_count(a, "Error"), 2);
         assert_str(s3_answer_element(a, "Code"), "AccessDenied");
-        call.auth = S3_CALL_SIGNED;
     }
     assert_answer(s3_do(engine, "HEAD", "/bkt/private/k", NULL), 200, NULL);
     assert_answer(s3_do(engine, "HEAD", "/bkt/public/k", NULL), 404, "NoSuchKey");
-    buf_done(&header);
 }
 
 /* The tags of a body are conditions too, decided when it has been read. */
@@ -530,6 +605,10 @@ int main(void)
         WITH_ENGINE(test_user_of_another_bucket),
         WITH_ENGINE(test_conditions),
         WITH_ENGINE(test_signature_conditions),
+        WITH_ENGINE(test_tls_conditions),
+        WITH_ENGINE(test_absent_keys),
+        WITH_ENGINE(test_renames_create),
+        WITH_ENGINE(test_conditions_of_a_batch),
         WITH_ENGINE(test_each_key_of_a_batch),
         WITH_ENGINE(test_tags_in_a_body),
         WITH_ENGINE(test_copy_sources),
