@@ -73,7 +73,7 @@ class Bench:
         return self.running[name]
 
     def stop(self):
-        for server in self.running.values():
+        for server in reversed(self.running.values()):  # what others need was started first
             server.stop()
 
     # The client
@@ -121,9 +121,13 @@ class Bench:
 
     # Data
 
+    def owner_of(self, name):
+        """The server through which what that one serves is written."""
+        return name.split()[0].replace("nginx", "sluice")
+
     def objects(self, name, size):
         """The objects of that size, uploaded through the server that owns the volume."""
-        owner = self.server(name.split()[0].replace("nginx", "sluice"))
+        owner = self.server(self.owner_of(name))
         if (owner.name, size) not in self.ready:
             count, folder = COUNTS[size], size.replace(" ", "")
             words = ["--method", "PUT", "--target", f"/bench/{folder}/{{n}}", "--count", count, "--requests", count]

@@ -33,7 +33,7 @@ def rate_text(cell, samples):
     if cell.kind.startswith("list"):
         return f"{number(rate)} keys/s"
     throughput = median(samples, "bytes_per_s") / 2**20
-    if cell.size in ("128 KiB", "1 MiB", "10 MiB", "1 GiB"):
+    if cell.size in ("128 KiB", "1 MiB", "10 MiB", "64 MiB", "256 MiB", "1 GiB") and not cell.kind.startswith("random"):
         return f"{number(throughput)} MiB/s"
     return f"{number(rate)} /s"
 

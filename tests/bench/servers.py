@@ -22,11 +22,15 @@ def stat_fields(pid):
     return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
-def children(pid):
-    try:
-        return [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
+def family(pid):
+    """The process and all below it."""
+    below = []
+    for task in pathlib.Path(f"/proc/{pid}/task").glob("*"):
+        try:
+            below += [int(p) for p in (task / "children").read_text().split()]
+        except OSError:
+            pass  # the thread has ended meanwhile
+    return [pid, *(p for child in below for p in family(child))]
 
 
 class Server:
@@ -70,7 +74,7 @@ class Server:
             self.process.wait()
 
     def pids(self):
-        return [self.process.pid, *children(self.process.pid)]
+        return family(self.process.pid)
 
     def cpu_seconds(self):
         return sum(int(f[11]) + int(f[12]) for f in map(stat_fields, self.pids())) / TICKS
