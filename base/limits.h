@@ -199,6 +199,19 @@
 /* Slices of one file that are not committed yet; writers wait beyond it. */
 #define LIMIT_DATA_SLICES 1000
 
+/* The cache on disk. Blocks that wait to be written (16 bytes each; they go unwritten when they leave memory before), disks, and
+ * what is large enough to be kept out of the page cache once it is written. */
+#define LIMIT_DISK_CACHE_QUEUE 1024
+#define LIMIT_DISK_CACHE_DIRS 16
+#define LIMIT_DISK_CACHE_SYNC_BYTES (256 * 1024)
+/* A disk that takes longer for one block is slower than the store; it is not asked for a while then, each time twice as long. */
+#define LIMIT_DISK_CACHE_SLOW_MS 3000
+#define LIMIT_DISK_CACHE_OFF_MS 10000
+#define LIMIT_DISK_CACHE_OFF_MAX_MS (10 * 60 * 1000)
+/* As official clients. */
+#define LIMIT_DISK_CACHE_BYTES (100ull * 1024 * 1024 * 1024)
+#define LIMIT_DISK_CACHE_FREE 0.1
+
 /* The mount. Requests are bound by the object store's latency more than by cores, and a thread costs little. */
 #define LIMIT_FUSE_THREADS 32
 /* Requests without a waiting caller (read-ahead, asynchronous I/O) that the kernel keeps going; as official clients. */

@@ -24,4 +24,7 @@ target_compile_definitions(vfs_meta_official_test PRIVATE TEST_JUICEFS="${PROJEC
 add_unit_test(vfs_codec LIB vfs)
 add_unit_test(vfs_data LIB vfs)
 target_link_libraries(vfs_data_test PRIVATE test_store_rig test_fake_meta)
+add_unit_test(vfs_disk LIB vfs)
+add_unit_test(vfs_data_disk LIB vfs)
+target_link_libraries(vfs_data_disk_test PRIVATE test_store_rig test_fake_meta)
 add_unit_test(vfs_fuse_unsaved LIB vfs)

@@ -36,7 +36,7 @@ static void open_data(struct fixture *x, enum compress_kind compression, uint64_
     const struct data_source source = fake_meta_source(x->meta);
     const struct data_layout layout = {.block_size = BLOCK, .codec.compression = compression};
     const struct data_options options = {.memory = memory, .uploads = 4, .downloads = 4};
-    x->data = data_new(x->store, &source, &layout, &options);
+    x->data = data_new(x->store, &source, &layout, &options, STR("volume"));
 }
 
 static int setup(void **state)
@@ -624,7 +624,7 @@ static void test_read_only(void **state)
     const struct data_source source = fake_meta_source(x->meta);
     const struct data_layout layout = {.block_size = BLOCK};
     const struct data_options options = {.read_only = true};
-    struct data *d = data_new(x->store, &source, &layout, &options);
+    struct data *d = data_new(x->store, &source, &layout, &options, STR("volume"));
     put_slice(x, 800, "abc");
     fake_meta_add(x->meta, FILE_INO, 0, whole(800, 3));
     char out[3];

@@ -51,10 +51,28 @@ static void show_gauges(struct data *d, bool shown)
 
 static void get_metrics(struct data *d)
 {
-    d->hits = metric_get(METRIC_COUNTER, "sluice_data_cache_hits_total", "", "Pieces of blocks found in memory.");
-    d->misses = metric_get(METRIC_COUNTER, "sluice_data_cache_misses_total", "", "Pieces of blocks not found in memory.");
+    d->hits = metric_get(METRIC_COUNTER, "juicefs_blockcache_hits", "", "Pieces of blocks found in memory or on disk.");
+    d->misses = metric_get(METRIC_COUNTER, "juicefs_blockcache_miss", "", "Pieces of blocks that came from the object store.");
+    d->hit_bytes = metric_get(METRIC_COUNTER, "juicefs_blockcache_hit_bytes", "", "Their bytes, found in memory or on disk.");
+    d->miss_bytes = metric_get(METRIC_COUNTER, "juicefs_blockcache_miss_bytes", "", "Their bytes, from the object store.");
+    d->memory_hits = metric_get(METRIC_COUNTER, "sluice_data_cache_hits_total", "", "Pieces of blocks found in memory.");
+    d->memory_misses = metric_get(METRIC_COUNTER, "sluice_data_cache_misses_total", "", "Pieces of blocks not found in memory.");
+    d->disk_hits = metric_get(METRIC_COUNTER, "sluice_cache_disk_hits_total", "", "Blocks, or pieces of them, read from the cache on disk.");
     d->ranged = metric_get(METRIC_COUNTER, "sluice_data_ranged_reads_total", "", "Pieces read without the rest of their block.");
     d->read_ahead = metric_get(METRIC_COUNTER, "sluice_data_read_ahead_total", "", "Blocks asked for ahead of a reader.");
+}
+
+/* What is encrypted in the store is so on the disk. */
+static struct disk_cache *start_disk(struct data *d, const struct vfs_cache_options *options, struct str volume)
+{
+    bool sealed = d->layout.codec.cipher != NULL;
+    const struct disk_cache_source source = {
+        .copy = data_copy_for_disk,
+        .arg = d,
+        .body_max = sealed ? (uint32_t)data_codec_bound(&d->layout.codec, d->layout.block_size) : d->layout.block_size,
+        .form = sealed ? DISK_SEALED : DISK_PLAIN,
+    };
+    return disk_cache_start(options, volume, &source);
 }
 
 static uint64_t at_least(uint64_t value, uint64_t least)
@@ -63,7 +81,7 @@ static uint64_t at_least(uint64_t value, uint64_t least)
 }
 
 struct data *data_new(struct store *store, const struct data_source *source, const struct data_layout *layout,
-                      const struct data_options *options)
+                      const struct data_options *options, struct str volume)
 {
     uint64_t memory = options->memory ? options->memory : LIMIT_DATA_MEMORY;
     struct data *d = calloc(1, sizeof(*d));
@@ -82,6 +100,7 @@ struct data *data_new(struct store *store, const struct data_source *source, con
     list_init(&d->writers);
     get_metrics(d);
     show_gauges(d, true);
+    d->disk = start_disk(d, &options->disk, volume);
     d->downloads = data_pool_start("download", options->downloads ? options->downloads : LIMIT_DATA_DOWNLOADS);
     if (!d->read_only) {
         d->uploads = data_pool_start("upload", options->uploads ? options->uploads : LIMIT_DATA_UPLOADS);
@@ -108,6 +127,7 @@ void data_close(struct data *d)
     if (!d->read_only)
         stop_writing(d);
     data_pool_stop(d->downloads);
+    disk_cache_stop(d->disk);
     show_gauges(d, false);
     cond_done(&d->stop);
     mutex_done(&d->writers_lock);

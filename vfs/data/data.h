@@ -16,6 +16,7 @@
 
 #include "base/compiler.h"
 #include "base/str.h"
+#include "vfs/cache_options.h"
 #include "vfs/meta/meta.h"
 #include "vfs/meta/settings.h"
 #include "vfs/store/store.h"
@@ -27,6 +28,7 @@ struct data_options {
     uint64_t memory;       /* bytes for buffers and cached blocks together; 0: the default */
     uint32_t uploads, downloads; /* at a time; 0: the defaults */
     bool read_only;
+    struct vfs_cache_options disk;
 };
 
 /* Block size, compression, encryption, hash prefix come from the settings (copied); the passphrase of an encryption key from

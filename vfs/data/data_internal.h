@@ -13,6 +13,7 @@
 #include "vfs/data/cache.h"
 #include "vfs/data/codec.h"
 #include "vfs/data/data.h"
+#include "vfs/data/disk_cache.h"
 #include "vfs/data/pool.h"
 
 /* The metadata as data uses it; what each does stands in vfs/meta/meta.h. Tests put their own here. */
@@ -46,11 +47,12 @@ struct data {
     struct data_layout layout;
     bool read_only;
     struct data_cache *cache;
+    struct disk_cache *disk; /* NULL: none */
     struct data_chunks *chunks;
     struct data_streams *streams;
     struct data_pool *uploads, *downloads;
     struct data_budget budget;
-    struct metric *hits, *misses, *ranged, *read_ahead;
+    struct metric *hits, *misses, *hit_bytes, *miss_bytes, *memory_hits, *memory_misses, *disk_hits, *ranged, *read_ahead;
 
     struct mutex writers_lock; /* guards what follows */
     struct list writers;
@@ -63,15 +65,17 @@ struct data {
 MUST_USE int data_layout_of(const struct meta_settings *s, struct data_layout *out, const char **out_error);
 /* Encrypted when the layout says so. */
 MUST_USE int data_put_object(struct store *store, const struct data_layout *layout, struct str key, struct str body);
-/* Takes the layout's cipher. */
+/* Takes the layout's cipher. volume: the UUID, under which the cache on disk is. */
 struct data *data_new(struct store *store, const struct data_source *source, const struct data_layout *layout,
-                      const struct data_options *options);
+                      const struct data_options *options, struct str volume);
 
 /* load.c: blocks and the store */
 MUST_USE int data_load_bytes(struct data *d, const struct block_id *id, uint32_t from, uint32_t size, char *out,
                              bool sequential);
 void data_prefetch(struct data *d, const struct block_id *id);
 MUST_USE int data_store_block(struct data *d, const struct block_id *id, const char *bytes);
+/* A block in memory in the form in which it is cached on disk (disk_source_fn; arg is the data). */
+MUST_USE int data_copy_for_disk(void *arg, const struct block_id *id, char *out, uint32_t *out_size);
 /* The first error, after trying all. Blocks that stay are found by gc, so that some callers do not mind. */
 int data_delete_blocks(struct data *d, uint64_t slice, uint32_t size);
 /* Bytes [off, off+size) of a piece, from its own beginning. */

@@ -62,7 +62,7 @@ int data_open(struct store *store, struct meta *meta, const struct meta_settings
     int rc = data_layout_of(settings, &layout, out_error);
     if (rc < 0)
         return rc;
-    struct data *d = data_new(store, &source, &layout, options);
+    struct data *d = data_new(store, &source, &layout, options, settings->uuid);
     meta_set_data_callbacks(meta, on_delete, on_compact, d);
     *out = d;
     return 0;

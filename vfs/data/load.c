@@ -29,15 +29,74 @@ static int load_encoded(struct data *d, struct str key, const struct block_id *i
     return rc == -EFBIG || rc == -EBADMSG ? -EIO : rc;
 }
 
-static int load(void *arg, const struct block_id *id, char *out)
+static int load_from_store(struct data *d, const struct block_id *id, char *out)
 {
-    struct data *d = arg;
     char memory[BLOCK_KEY_MAX];
     struct str key = block_key(id, d->layout.hash_prefix, memory);
     int rc = fault_point("data.load");
     if (rc < 0)
         return rc;
     return data_codec_is_plain(&d->layout.codec) ? load_plain(d, key, id, out) : load_encoded(d, key, id, out);
+}
+
+/* -ENOENT: not to be had from the disk. */
+static int load_from_disk(struct data *d, const struct block_id *id, char *out)
+{
+    if (!d->disk)
+        return -ENOENT;
+    if (!d->layout.codec.cipher)
+        return disk_cache_read(d->disk, id, 0, id->size, out);
+    size_t bound = data_codec_bound(&d->layout.codec, id->size), size;
+    char *object = malloc(bound);
+    CHECK(object != NULL); /* out of memory */
+    int rc = disk_cache_read_body(d->disk, id, object, bound, &size);
+    if (rc == 0 && data_codec_decode(&d->layout.codec, object, size, out, id->size) < 0) {
+        (void)disk_cache_remove(d->disk, id); /* another key's, if it is there still */
+        rc = -ENOENT;
+    }
+    free(object);
+    return rc;
+}
+
+struct load_call {
+    struct data *data;
+    bool from_store; /* said by the load, where there was one */
+};
+
+static int load(void *arg, const struct block_id *id, char *out)
+{
+    struct load_call *call = arg;
+    struct data *d = call->data;
+    if (load_from_disk(d, id, out) == 0) {
+        metric_add(d->disk_hits, 1);
+        return 0;
+    }
+    call->from_store = true;
+    int rc = load_from_store(d, id, out);
+    if (rc == 0 && d->disk)
+        disk_cache_offer(d->disk, id);
+    return rc;
+}
+
+int data_copy_for_disk(void *arg, const struct block_id *id, char *out, uint32_t *out_size)
+{
+    struct data *d = arg;
+    struct cached_block *b = data_cache_find(d->cache, id);
+    if (!b)
+        return -ENOENT;
+    if (!d->layout.codec.cipher) {
+        memcpy(out, cached_block_bytes(b), id->size);
+        *out_size = id->size;
+    } else {
+        char *object;
+        size_t size;
+        data_codec_encode(&d->layout.codec, str_of(cached_block_bytes(b), id->size), &object, &size);
+        memcpy(out, object, size);
+        *out_size = (uint32_t)size;
+        free(object);
+    }
+    data_cache_release(d->cache, b);
+    return 0;
 }
 
 static uint64_t load_extra(const struct data *d, const struct block_id *id)
@@ -63,21 +122,53 @@ static bool wants_range(const struct data *d, const struct block_id *id, uint32_
     return data_codec_is_plain(&d->layout.codec) && !sequential && from > 0 && size <= id->size / 4;
 }
 
+/* A piece that need not bring its block into memory: from the disk, or alone from the store. */
+static int load_piece(struct data *d, const struct block_id *id, uint32_t from, uint32_t size, char *out, bool *out_from_store)
+{
+    *out_from_store = d->disk == NULL || disk_cache_read(d->disk, id, from, size, out) < 0;
+    if (!*out_from_store) {
+        metric_add(d->disk_hits, 1);
+        return 0;
+    }
+    /* The next ones are to come from the disk. */
+    if (d->disk)
+        data_prefetch(d, id);
+    return load_range(d, id, from, size, out);
+}
+
+static int load_and_copy(struct data *d, const struct block_id *id, uint32_t from, uint32_t size, char *out, bool *out_from_store)
+{
+    struct load_call call = {d, false};
+    struct cached_block *b;
+    int rc = data_cache_hold(d->cache, id, load_extra(d, id), load, &call, &b);
+    if (rc < 0)
+        return rc;
+    memcpy(out, cached_block_bytes(b) + from, size);
+    data_cache_release(d->cache, b);
+    *out_from_store = call.from_store;
+    return 0;
+}
+
 int data_load_bytes(struct data *d, const struct block_id *id, uint32_t from, uint32_t size, char *out, bool sequential)
 {
     CHECK(from + size <= id->size);
     struct cached_block *b = data_cache_find(d->cache, id);
-    metric_add(b ? d->hits : d->misses, 1);
-    if (!b && wants_range(d, id, from, size, sequential))
-        return load_range(d, id, from, size, out);
-    if (!b) {
-        int rc = data_cache_hold(d->cache, id, load_extra(d, id), load, d, &b);
-        if (rc < 0)
-            return rc;
+    metric_add(b ? d->memory_hits : d->memory_misses, 1);
+    bool from_store = false;
+    int rc = 0;
+    if (b) {
+        memcpy(out, cached_block_bytes(b) + from, size);
+        data_cache_release(d->cache, b);
+    } else if (wants_range(d, id, from, size, sequential)) {
+        rc = load_piece(d, id, from, size, out, &from_store);
+    } else {
+        rc = load_and_copy(d, id, from, size, out, &from_store);
     }
-    memcpy(out, cached_block_bytes(b) + from, size);
-    data_cache_release(d->cache, b);
-    return 0;
+    if (rc == 0) {
+        metric_add(from_store ? d->misses : d->hits, 1);
+        metric_add(from_store ? d->miss_bytes : d->hit_bytes, size);
+    }
+    return rc;
 }
 
 int data_read_piece(struct data *d, const struct meta_slice *piece, uint32_t off, uint32_t size, char *out,
@@ -114,8 +205,9 @@ static void run_prefetch(struct data_job *job)
 {
     struct prefetch *p = container_of(job, struct prefetch, job);
     struct data *d = p->data;
+    struct load_call call = {d, false};
     struct cached_block *b;
-    if (!data_cache_has(d->cache, &p->id) && data_cache_hold(d->cache, &p->id, load_extra(d, &p->id), load, d, &b) == 0)
+    if (!data_cache_has(d->cache, &p->id) && data_cache_hold(d->cache, &p->id, load_extra(d, &p->id), load, &call, &b) == 0)
         data_cache_release(d->cache, b);
     free(p);
 }
@@ -159,6 +251,8 @@ int data_delete_blocks(struct data *d, uint64_t slice, uint32_t size)
         struct block_id id = block_at(slice, size, i * d->layout.block_size, d->layout.block_size);
         char memory[BLOCK_KEY_MAX];
         data_cache_drop(d->cache, &id);
+        if (d->disk)
+            (void)disk_cache_remove(d->disk, &id); /* there or not */
         int rc = store_delete(d->store, block_key(&id, d->layout.hash_prefix, memory));
         if (rc < 0 && result == 0)
             result = rc;

@@ -202,6 +202,8 @@ static void keep_small(struct data *d, struct upload *u)
     CHECK(bytes != NULL); /* out of memory */
     data_cache_put(d->cache, &u->id, bytes);
     u->buffer.bytes = NULL;
+    if (d->disk)
+        disk_cache_offer(d->disk, &u->id);
 }
 
 static void run_upload(struct data_job *job)
