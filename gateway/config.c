@@ -22,6 +22,9 @@ enum option_kind {
     OPT_LISTEN, /* repeatable; a comma-separated list in one value */
     OPT_COUNT,
     OPT_SIZE,
+    OPT_COUNT64,
+    OPT_RATIO, /* 0 to 1, 1 excluded */
+    OPT_MODE,  /* octal */
     OPT_MS,
     OPT_SECONDS,
     OPT_SWITCH, /* on | off */
@@ -106,6 +109,14 @@ static const struct option options[] = {
      "connections at a time; more wait in the kernel"},
     {"memory", OPT_SIZE, AT(memory), "48M", 4ull << 20, 1ull << 40, NULL, false, NULL, "SIZE",
      "for object bytes in flight"},
+    {"cache-dir", OPT_TEXT, AT(cache.dirs), NULL, 0, 0, NULL, false, NULL, "DIR[:DIR…]",
+     "cache on disk of a JuiceFS-format volume's blocks, one folder for each disk; mounts may use the same; none: memory only"},
+    {"cache-size", OPT_SIZE, AT(cache.bytes_max), "100G", 1ull << 20, 1ull << 50, NULL, false, NULL, "SIZE", "of all its folders"},
+    {"cache-items", OPT_COUNT64, AT(cache.items_max), "0", 0, UINT32_MAX, NULL, false, NULL, "N",
+     "blocks that it has at most; 0: no limit"},
+    {"free-space-ratio", OPT_RATIO, AT(cache.free_min), "0.1", 0, 0, NULL, false, NULL, "RATIO",
+     "of its filesystems' space and inodes that stays free"},
+    {"cache-mode", OPT_MODE, AT(cache.mode), "0600", 0, 0777, NULL, false, NULL, "OCTAL", "mode of its files"},
     {"user-requests", OPT_COUNT, AT(user_requests), "0", 0, 1000000, NULL, false, NULL, "N",
      "requests of one user at a time, or, without a signature, of one address; more get 503 SlowDown; 0: no limit"},
     {"user-rate", OPT_COUNT, AT(user_rate), "0", 0, 1000000, NULL, false, NULL, "N",
@@ -159,7 +170,7 @@ static int set_number(const struct option *o, void *field, const char *value)
 {
     uint64_t n = 0;
     struct str text = str_z(value);
-    bool ok = o->kind == OPT_COUNT ? str_parse_u64(text, &n)
+    bool ok = o->kind == OPT_COUNT || o->kind == OPT_COUNT64 ? str_parse_u64(text, &n)
               : o->kind == OPT_SIZE ? str_parse_size(text, &n)
                                     : str_parse_duration_ms(text, &n);
     if (ok && o->kind == OPT_SECONDS)
@@ -170,6 +181,26 @@ static int set_number(const struct option *o, void *field, const char *value)
         *(uint32_t *)field = (uint32_t)n;
     else
         *(uint64_t *)field = n;
+    return 0;
+}
+
+static int set_ratio(double *field, const char *value)
+{
+    char *end;
+    double n = strtod(value, &end);
+    if (end == value || *end != '\0' || !(n >= 0 && n < 1))
+        return -EINVAL;
+    *field = n;
+    return 0;
+}
+
+static int set_mode(const struct option *o, int *field, const char *value)
+{
+    char *end;
+    long n = strtol(value, &end, 8);
+    if (end == value || *end != '\0' || n < 0 || (uint64_t)n > o->max)
+        return -EINVAL;
+    *field = (int)n;
     return 0;
 }
 
@@ -194,7 +225,14 @@ static void explain_allowed(const struct option *o, struct buf *error)
     case OPT_SWITCH:
         buf_addz(error, "allowed: on, off");
         break;
+    case OPT_RATIO:
+        buf_addz(error, "allowed: a number from 0 to 1, such as 0.1");
+        break;
+    case OPT_MODE:
+        buf_addz(error, "allowed: an octal mode such as 0640");
+        break;
     case OPT_COUNT:
+    case OPT_COUNT64:
         buf_addf(error, "allowed: a number from %llu to %llu", (unsigned long long)o->min, (unsigned long long)o->max);
         break;
     case OPT_SIZE:
@@ -229,10 +267,17 @@ static int set_option(struct gw_config *c, const struct option *o, const char *v
         rc = add_listen(c, value);
         break;
     case OPT_COUNT:
+    case OPT_COUNT64:
     case OPT_SIZE:
     case OPT_MS:
     case OPT_SECONDS:
         rc = set_number(o, field, value);
+        break;
+    case OPT_RATIO:
+        rc = set_ratio(field, value);
+        break;
+    case OPT_MODE:
+        rc = set_mode(o, field, value);
         break;
     case OPT_SWITCH:
         *(bool *)field = str_is(str_z(value), "on");
@@ -450,6 +495,8 @@ static int check_whole(const struct gw_config *c, struct buf *error)
         buf_addf(error, "sluice: --region: 1 to %d characters\n", AUTH_REGION_SIZE_MAX);
     if (!c->tls_cert != !c->tls_key)
         buf_addz(error, "sluice: --tls-cert and --tls-key go together\n");
+    if (!vfs_cache_dirs_ok(c->cache.dirs))
+        buf_addz(error, "sluice: --cache-dir: absolute paths, ':' between them\n");
     if (c->proxies_only && !c->trusted_proxies)
         buf_addz(error, "sluice: --proxies-only on needs --trusted-proxies\n");
     if (!c->root_access_key != !c->root_secret_key)
@@ -548,8 +595,15 @@ static void dump_option(const struct gw_config *c, const struct option *o, struc
     case OPT_COUNT:
         buf_addf(out, "%s = %u\n", o->name, *(const uint32_t *)field);
         break;
+    case OPT_COUNT64:
     case OPT_SIZE:
         buf_addf(out, "%s = %llu\n", o->name, *(const unsigned long long *)field);
+        break;
+    case OPT_RATIO:
+        buf_addf(out, "%s = %g\n", o->name, *(const double *)field);
+        break;
+    case OPT_MODE:
+        buf_addf(out, "%s = %04o\n", o->name, (unsigned)*(const int *)field);
         break;
     case OPT_MS:
         buf_addf(out, "%s = %llums\n", o->name, *(const unsigned long long *)field);

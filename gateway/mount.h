@@ -19,6 +19,7 @@
 #include "base/compiler.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "vfs/cache_options.h"
 
 #define GW_MOUNT_LISTS_MAX 16
 
@@ -31,6 +32,7 @@ struct gw_mount_options {
     int umask; /* -1: the programs' own */
     double attr_cache_s, entry_cache_s, dir_entry_cache_s, negative_cache_s;
     uint64_t memory, io_size_max;
+    struct vfs_cache_options cache;
     const char *metrics; /* NULL or "off": none */
     const char *log_file;
     enum log_level log_level;

@@ -88,6 +88,7 @@ static int open_volume(struct server *s, const struct gw_mount_message *start)
         .enable_cap = o->enable_cap,
         .enable_selinux = o->enable_selinux,
         .memory = o->memory,
+        .cache = o->cache,
         .io_size_max = (uint32_t)o->io_size_max,
         .attr_cache_s = o->attr_cache_s,
         .entry_cache_s = o->entry_cache_s,

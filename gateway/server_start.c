@@ -113,7 +113,7 @@ static bool open_proxies(struct gw_server *s)
 
 static bool open_volume(struct gw_server *s)
 {
-    struct vfs_options options = {.sync = s->config->sync, .xattr = s->config->xattr};
+    struct vfs_options options = {.sync = s->config->sync, .xattr = s->config->xattr, .cache = s->config->cache};
     const char *why = NULL;
     int rc = vfs_open_volume(s->config->volume, &options, &s->volume, &why);
     if (rc >= 0)

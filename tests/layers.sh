@@ -19,7 +19,7 @@ hits=$(grep -nE '^#include "s3api/op_[a-z_]+\.h"' s3api/op_*.c | grep -vE 'op_ha
 [ -z "$hits" ] || complain "operations include each other:"$'\n'"$hits"
 hits=$(grep -rnE '^#include "s3api/' --include='*.[ch]' gateway | grep -v '"s3api/s3.h"')
 [ -z "$hits" ] || complain "gateway/ includes more of s3api/ than s3.h:"$'\n'"$hits"
-hits=$(grep -rnE '^#include "vfs/' --include='*.[ch]' gateway s3api | grep -vE '^gateway/cmd_[a-z]+\.c:.*"vfs/jfs/admin\.h"|"vfs/(vfs|fuse/(fuse|device|unsaved))\.h"|^gateway/fetch\.c:.*"vfs/store/http\.h"')
+hits=$(grep -rnE '^#include "vfs/' --include='*.[ch]' gateway s3api | grep -vE '^gateway/cmd_[a-z]+\.c:.*"vfs/jfs/admin\.h"|"vfs/(vfs|cache_options|fuse/(fuse|device|unsaved))\.h"|^gateway/fetch\.c:.*"vfs/store/http\.h"')
 [ -z "$hits" ] || complain "a volume's inside is included from above:"$'\n'"$hits"
 
 # owner <header pattern> <files that may include it>

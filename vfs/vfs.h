@@ -25,6 +25,7 @@
 #include "base/buf.h"
 #include "base/compiler.h"
 #include "base/str.h"
+#include "vfs/cache_options.h"
 
 struct vfs;      /* an open volume */
 struct vfs_dir;  /* a directory that confines what is resolved below it; may be shared by threads */
@@ -79,6 +80,7 @@ struct vfs_options {
     enum vfs_xattr_mode xattr;
     uint32_t file_mode, dir_mode; /* for new files and directories, before umask; 0: 0666 and 0777 */
     uint64_t memory; /* bytes for buffers and cached blocks of volumes that need them; 0: the default */
+    struct vfs_cache_options cache; /* on disk, for the same volumes */
 };
 
 /* Volume ------------------------------------------------------------------------------------------------------------ */

@@ -109,6 +109,9 @@ static void mistakes_name_themselves_and_what_is_allowed(void **state)
         {{"/d", "/e"}, 2, {"/e", "one volume", ""}},
         {{"--region", "x"}, 2, {"no volume", "sluice serve PATH", ""}},
         {{"/d", "--tls-cert", "c.pem"}, 3, {"--tls-cert", "--tls-key", "together"}},
+        {{"/d", "--cache-dir", "cache"}, 3, {"--cache-dir", "absolute", ""}},
+        {{"/d", "--free-space-ratio", "1.5"}, 3, {"--free-space-ratio", "1.5", "0.1"}},
+        {{"/d", "--cache-mode", "rw"}, 3, {"--cache-mode", "rw", "octal"}},
         {{"/d", "--config", "/nonexistent"}, 3, {"--config", "/nonexistent", "No such file"}},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -164,12 +167,15 @@ static void dump_is_a_config_file(void **state)
 {
     (void)state;
     struct parse p = PARSE("/data", "--region", "eu-1", "--listen", "127.0.0.1:1,127.0.0.1:2", "--log-format", "json",
-                           "--access-log", "-", "--sigv2", "off");
+                           "--access-log", "-", "--sigv2", "off", "--cache-dir", "/a:/b", "--free-space-ratio", "0.05", "--cache-mode",
+                           "0640", "--cache-items", "12345");
     struct buf dump = buf_make(65536), again = buf_make(65536);
     gw_config_dump(&p.config, &dump);
     char *path = write_file(buf_z(&dump));
     struct parse q = PARSE("--config", path);
     assert_int_equal(q.rc, 0);
+    assert_int_equal(q.config.cache.mode, 0640);
+    assert_int_equal(q.config.cache.items_max, 12345);
     gw_config_dump(&q.config, &again);
     assert_string_equal(buf_z(&dump), buf_z(&again));
     unlink(path);

@@ -53,6 +53,34 @@ static void options_of_juicefs_are_taken(void **state)
     buf_done(&error);
 }
 
+static void the_cache_on_disk(void **state)
+{
+    (void)state;
+    struct gw_mount_options o;
+    struct buf error;
+    const char *const words[] = {"sqlite3://x", "/tmp", "--cache-dir", "/a:/b", "--cache-size=500G", "--free-space-ratio", "0.25",
+                                 "-o", "cache-items=9000000000,cache-mode=0660", NULL};
+    assert_int_equal(parse(words, &o, &error), 0);
+    assert_int_equal(o.cache.bytes_max, 500ull << 30);
+    assert_int_equal(o.cache.items_max, 9000000000);
+    assert_int_equal(o.cache.mode, 0660);
+    assert_true(o.cache.free_min > 0.24 && o.cache.free_min < 0.26);
+    buf_done(&error);
+    const char *const plain[] = {"sqlite3://x", "/tmp", "--cache-dir=memory", "--cache-size", "2048", NULL};
+    assert_int_equal(parse(plain, &o, &error), 0);
+    assert_null(o.cache.dirs);
+    assert_int_equal(o.cache.bytes_max, 2ull << 30);
+    buf_done(&error);
+    static const char *const bad[] = {"--cache-dir=relative", "--cache-dir=/a:b", "--cache-dir=/a:", "--cache-size=-1", "--cache-size=much",
+                                      "--cache-items=x", "--free-space-ratio=1", "--free-space-ratio=nan", "--cache-mode=9"};
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        const char *const refused[] = {"sqlite3://x", "/tmp", bad[i], NULL};
+        assert_int_equal(parse(refused, &o, &error), -EINVAL);
+        assert_non_null(strstr(buf_z(&error), "cache-") ? strstr(buf_z(&error), "cache-") : strstr(buf_z(&error), "free-space"));
+        buf_done(&error);
+    }
+}
+
 /* As in /etc/fstab: ours, mount(8)'s that mean nothing here, and the filesystem's. */
 static void a_list_of_fstab(void **state)
 {
@@ -113,6 +141,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_form_is_taken),
         cmocka_unit_test(options_of_juicefs_are_taken),
+        cmocka_unit_test(the_cache_on_disk),
         cmocka_unit_test(a_list_of_fstab),
         cmocka_unit_test(what_is_wrong_is_named),
     };

@@ -316,7 +316,7 @@ int vfuse_open(const struct vfuse_options *options, const struct vfuse_resume *r
                  .skip_dir_mtime_ms = LIMIT_SKIP_DIR_MTIME_MS,
                  .mount_point = options->mount_point,
                  .resume_session = resume->session},
-        .data = {.memory = options->memory, .read_only = options->read_only},
+        .data = {.memory = options->memory, .read_only = options->read_only, .disk = options->cache},
         .no_sync = options->no_sync,
     };
     r = open_client(v, &how, out_error);

@@ -101,6 +101,15 @@ static void add_stats(struct vfuse *v, struct buf *out)
         add_metric_line(out, line);
 }
 
+static void add_cache_config(const struct vfuse_options *o, struct buf *out)
+{
+    const struct vfs_cache_options *c = &o->cache;
+    buf_addz(out, ",\n \"Chunk\": {\n  \"CacheDir\": ");
+    buf_add_json(out, str_z(c->dirs ? c->dirs : "memory"));
+    buf_addf(out, ",\n  \"CacheMode\": %d,\n  \"CacheSize\": %llu,\n  \"CacheItems\": %llu,\n  \"FreeSpace\": %g,\n  \"BufferSize\": %llu\n }",
+             c->mode, (unsigned long long)c->bytes_max, (unsigned long long)c->items_max, c->free_min, (unsigned long long)o->memory);
+}
+
 static void add_config(struct vfuse *v, struct buf *out)
 {
     const struct vfuse_options *o = &v->options;
@@ -112,6 +121,7 @@ static void add_config(struct vfuse *v, struct buf *out)
     buf_addf(out, ",\n  \"ReadOnly\": %s,\n  \"NoBGJob\": %s,\n  \"Sid\": %llu\n },\n \"Format\": ", o->read_only ? "true" : "false",
              o->no_background ? "true" : "false", (unsigned long long)meta_session_id(v->meta));
     meta_settings_show(settings, out);
+    add_cache_config(o, out);
     buf_addz(out, ",\n \"Version\": ");
     buf_add_json(out, STR(META_CLIENT_VERSION));
     buf_addf(out, ",\n \"AttrTimeout\": %.0f,\n \"EntryTimeout\": %.0f,\n \"DirEntryTimeout\": %.0f,\n \"NegEntryTimeout\": %.0f",

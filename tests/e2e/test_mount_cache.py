@@ -1,0 +1,153 @@
+"""The cache on disk: shared by mount and gateway of one host, of use without the object store, no harm when it fails."""
+
+import hashlib
+import os
+import random
+import re
+import shutil
+import subprocess
+import threading
+
+import pytest
+from aws import connect
+from mounts import Mounts, is_mounted, wait_until
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def mounts(binary, tmp_path):
+    made = Mounts(binary, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def cache(tmp_path):
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A filesystem of 24 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "sluice-test", folder], capture_output=True).returncode != 0:
+        pytest.skip("cannot mount a tmpfs here")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def with_cache(folder, *more):
+    return "--cache-dir", str(folder), "--cache-size", "1G", "--free-space-ratio", "0.0001", "--no-sync", *more
+
+
+def stat(mount, name):
+    return float(re.search(rf"^{name} (\S+)$", (mount.path / ".stats").read_text(), re.M).group(1))
+
+
+def make_file(path, size, seed=1):
+    data = random.Random(seed).randbytes(size)
+    path.write_bytes(data)
+    return data
+
+
+def blocks_of(url):
+    return os.path.dirname(url.removeprefix("sqlite3://")) + "/blocks"
+
+
+def test_cache_is_shared_and_needs_no_store(mounts, cache, private_server):
+    url = mounts.volume("volume", "--block-size", "1M")
+    writer = mounts.mount(url, "writer", "--no-sync")
+    (writer.path / "bucket").mkdir()
+    large, small = make_file(writer.path / "bucket/large", 20 * MIB + 5), make_file(writer.path / "bucket/small", 3000, 2)
+    reader = mounts.mount(url, "reader", *with_cache(cache))
+    assert (reader.path / "bucket/large").read_bytes() == large
+    assert (reader.path / "bucket/small").read_bytes() == small
+    assert stat(reader, "juicefs_blockcache_miss_bytes") > 0
+    wait_until(lambda: stat(reader, "juicefs_blockcache_blocks") == 22)
+    assert reader.stop() == 0
+
+    # Without the store: another mount, and a gateway beside it.
+    os.rename(blocks_of(url), blocks_of(url) + ".away")
+    try:
+        again = mounts.mount(url, "again", *with_cache(cache))
+        assert (again.path / "bucket/large").read_bytes() == large
+        with open(again.path / "bucket/large", "rb") as f:
+            f.seek(7 * MIB + 11)
+            assert f.read(1000) == large[7 * MIB + 11 :][:1000]
+        assert stat(again, "juicefs_blockcache_miss") == 0
+        assert stat(again, "juicefs_blockcache_hit_bytes") >= len(large)
+        options = ["--cache-dir", str(cache), "--cache-size", "1G", "--free-space-ratio", "0.0001"]
+        volume = os.path.dirname(url.removeprefix("sqlite3://"))
+        gateway = private_server("gateway", kind="juicefs-file", volume=volume, options=options)
+        s3 = connect(gateway)
+        assert s3.get_object(Bucket="bucket", Key="large")["Body"].read() == large
+        assert s3.get_object(Bucket="bucket", Key="small")["Body"].read() == small
+        metrics = gateway.admin("/metrics")[1]
+        assert re.search(r"^juicefs_blockcache_miss 0$", metrics, re.M)
+        assert re.search(r"^juicefs_blockcache_blocks 22$", metrics, re.M)
+    finally:
+        os.rename(blocks_of(url) + ".away", blocks_of(url))
+    # Removed files leave the cache with their blocks.
+    config = (again.path / ".config").read_text()
+    assert f'"CacheDir": "{cache}"' in config and '"CacheSize": 1073741824' in config
+
+
+def test_killed_while_it_fills(mounts, cache):
+    url = mounts.volume("volume", "--block-size", "256K")
+    mount = mounts.mount(url, "mnt", *with_cache(cache, "--cache-size", "24M"))
+    wanted = {}
+    for i in range(16):
+        wanted[i] = hashlib.sha256(make_file(mount.path / f"f{i}", 3 * MIB + i, i)).digest()
+    wrong, ending = [], threading.Event()
+
+    def read():
+        choice = random.Random()
+        while not ending.is_set():
+            i = choice.randrange(16)
+            try:
+                subprocess.run(["dd", f"if={mount.path}/f{i}", "of=/dev/null", "bs=1M", "iflag=direct", "status=none"], capture_output=True)
+                if hashlib.sha256((mount.path / f"f{i}").read_bytes()).digest() != wanted[i]:
+                    wrong.append(i)
+            except OSError:
+                pass  # a request that the killed process had, on kernels that do not hand it out again
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for _ in range(4):  # five in a row would be taken for a request that kills
+        ending.wait(random.uniform(0.5, 1.5))
+        mount.kill()
+        wait_until(lambda: is_mounted(mount.path))
+    ending.set()
+    for reader in readers:
+        reader.join()
+    assert not wrong
+    for i, digest in wanted.items():
+        assert hashlib.sha256((mount.path / f"f{i}").read_bytes()).digest() == digest
+    wait_until(lambda: 0 < stat(mount, "juicefs_blockcache_bytes") <= 24 * MIB)
+    assert "cache_block_damaged" not in mount.text()
+    assert stat(mount, "sluice_cache_disks_off") == 0
+
+
+def test_full_and_lost_disks_fail_nobody(mounts, small_disk):
+    url = mounts.volume("volume", "--block-size", "1M")
+    writer = mounts.mount(url, "writer", "--no-sync")
+    data = make_file(writer.path / "file", 60 * MIB)
+    mount = mounts.mount(url, "mnt", "--cache-dir", str(small_disk), "--cache-size", "1G", "--free-space-ratio", "0.2", "--no-sync")
+    for _ in range(2):
+        assert (mount.path / "file").read_bytes() == data
+        subprocess.run(["sh", "-c", "echo 1 > /proc/sys/vm/drop_caches"], check=False)
+    wait_until(lambda: stat(mount, "juicefs_blockcache_blocks") > 5)
+    free = os.statvfs(small_disk)
+    assert free.f_bavail >= 0.2 * free.f_blocks
+    # Somebody else fills it: the cache makes way.
+    (small_disk / "others").write_bytes(bytes(int(free.f_bavail * free.f_frsize * 0.9)))
+    wait_until(lambda: os.statvfs(small_disk).f_bavail >= 0.2 * free.f_blocks or stat(mount, "sluice_cache_disks_off") == 1)
+    assert (mount.path / "file").read_bytes() == data
+    # It goes altogether.
+    shutil.rmtree(small_disk / os.listdir(small_disk)[0], ignore_errors=True)
+    assert (mount.path / "file").read_bytes() == data
