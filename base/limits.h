@@ -141,6 +141,8 @@
 /* The data of a file that was replaced or deleted stays this long for who has it open through another gateway; only our own session
  * knows what is open here. Longer than nearly all downloads of one object take. */
 #define LIMIT_META_RECLAIM_DELAY_MS 60000
+/* Checks (fsck, gc): slices that are sorted in memory at a time, 16 bytes each; 10^8 slices are 25 runs of them. */
+#define LIMIT_META_MENTIONS_BYTES (64 * 1024 * 1024)
 /* JuiceFS-format volumes. The setting record holds a PEM key of up to 16 KiB in base64, at worst twice; two levels deep. */
 #define LIMIT_SETTINGS_BYTES (128 * 1024)
 #define LIMIT_SETTINGS_DEPTH 16

@@ -12,6 +12,7 @@ add_unit_test(vfs_meta_engine LIB test_meta_rig)
 add_unit_test(vfs_meta_node LIB test_meta_rig)
 add_unit_test(vfs_meta_crash LIB test_meta_rig)
 add_unit_test(vfs_slices LIB vfs)
+add_unit_test(vfs_mentions LIB vfs)
 # meta/: data, space, sessions
 add_unit_test(vfs_ranges LIB vfs)
 add_unit_test(vfs_meta_data LIB test_meta_rig)

@@ -167,6 +167,44 @@ static void test_edges(void **state)
                 "B:14:1: a:11:1:3=v ");
 }
 
+static int collect_inode(void *arg, meta_ino ino)
+{
+    buf_addf(arg, "%llu ", (unsigned long long)ino);
+    return 0;
+}
+
+static int collect_edge(void *arg, meta_ino parent, struct str name)
+{
+    buf_addf(arg, "%d/%.*s ", (int)parent, STR_ARG(name));
+    return 0;
+}
+
+/* What checks ask for. */
+static void test_edges_by_inode(void **state)
+{
+    (void)state;
+    char memory[256];
+    struct buf seen = buf_over(memory, sizeof(memory));
+    begin(META_TXN_WRITE);
+    for (meta_ino parent = 3; parent <= 9; parent += 3)
+        for (unsigned i = 0; i < 2; i++)
+            assert_int_equal(META_DO(t, edge_insert, parent, i ? STR("b") : STR("a"), ((struct meta_edge){20 + i, 1})), 0);
+    assert_int_equal(META_DO(t, edge_insert, META_TRASH + 1, STR("c"), ((struct meta_edge){22, 1})), 0);
+    assert_int_equal(META_DO(t, edge_parents, 0, 0, collect_inode, &seen), 0);
+    assert_str(buf_str(&seen), "3 6 9 9223372032828243969 ");
+    buf_reset(&seen);
+    assert_int_equal(META_DO(t, edge_parents, 3, 2, collect_inode, &seen), 0);
+    assert_str(buf_str(&seen), "6 9 ");
+    buf_reset(&seen);
+    assert_int_equal(META_DO(t, edge_parents, META_TRASH + 1, 2, collect_inode, &seen), 0);
+    assert_int_equal(META_DO(t, name_scan, 99, collect_edge, &seen), 0);
+    assert_int_equal(seen.len, 0);
+    assert_int_equal(META_DO(t, edge_delete, 6, STR("b")), 0);
+    assert_int_equal(META_DO(t, name_scan, 21, collect_edge, &seen), 0);
+    assert_true(str_is(buf_str(&seen), "3/b 9/b ") || str_is(buf_str(&seen), "9/b 3/b "));
+    commit();
+}
+
 static int stop_at_once(void *arg, const struct meta_entry *entry)
 {
     (void)entry;
@@ -251,8 +289,27 @@ static void test_refs(void **state)
     assert_int_equal(META_DO(t, ref_get, 3, 1, &refs), -ENOENT);
     assert_int_equal(META_DO(t, ref_scan_garbage, 0, 10, collect_ref, &seen), 0);
     assert_str(buf_str(&seen), "1/100=0 ");
+    buf_reset(&seen);
+    assert_int_equal(META_DO(t, ref_insert, 3, 300, 1), 0);
+    assert_int_equal(META_DO(t, ref_scan, 1, 1, collect_ref, &seen), 0);
+    assert_int_equal(META_DO(t, ref_scan, 2, 0, collect_ref, &seen), 0);
+    assert_str(buf_str(&seen), "2/200=2 3/300=1 ");
     assert_int_equal(META_DO(t, ref_delete, 1, 100), 0);
     assert_int_equal(META_DO(t, ref_get, 1, 100, &refs), -ENOENT);
+    commit();
+}
+
+static void test_deleted_files(void **state)
+{
+    (void)state;
+    uint64_t length = 0;
+    begin(META_TXN_WRITE);
+    assert_int_equal(META_DO(t, delfile_get, 7, &length), -ENOENT);
+    assert_int_equal(META_DO(t, delfile_insert, 7, 1ull << 40, 1000), 0);
+    assert_int_equal(META_DO(t, delfile_get, 7, &length), 0);
+    assert_int_equal(length, 1ull << 40);
+    assert_int_equal(META_DO(t, delfile_delete, 7, length), 0);
+    assert_int_equal(META_DO(t, delfile_get, 7, &length), -ENOENT);
     commit();
 }
 
@@ -275,9 +332,9 @@ static void test_counters(void **state)
     commit();
 }
 
-static int collect_inode(void *arg, meta_ino ino)
+static int collect_sustained(void *arg, uint64_t sid, meta_ino ino)
 {
-    buf_addf(arg, "%d ", (int)ino);
+    buf_addf(arg, "%d/%d ", (int)sid, (int)ino);
     return 0;
 }
 
@@ -304,6 +361,10 @@ static void test_sessions(void **state)
     assert_int_equal(META_DO(t, sustained_delete, 1, 77), 0);
     assert_int_equal(META_DO(t, sustained_scan, 1, collect_inode, &seen), 0);
     assert_str(buf_str(&seen), "70 ");
+    buf_reset(&seen);
+    assert_int_equal(META_DO(t, sustained_insert, 5, 71), 0);
+    assert_int_equal(META_DO(t, sustained_scan_all, collect_sustained, &seen), 0);
+    assert_true(str_is(buf_str(&seen), "1/70 5/71 ") || str_is(buf_str(&seen), "5/71 1/70 "));
     assert_int_equal(META_DO(t, session_delete, 1), 0);
     commit();
     assert_int_equal(meta_rig_number(&rig, "SELECT sid FROM jfs_session2"), 2);
@@ -603,9 +664,11 @@ int main(void)
         TEST(test_nodes),
         TEST(test_undone),
         TEST(test_edges),
+        TEST(test_edges_by_inode),
         TEST(test_scan_stops),
         TEST(test_chunks),
         TEST(test_refs),
+        TEST(test_deleted_files),
         TEST(test_counters),
         TEST(test_sessions),
         TEST(test_locks),

@@ -89,6 +89,8 @@ struct meta_totals {
 typedef int (*meta_entry_fn)(void *arg, const struct meta_entry *entry);
 typedef int (*meta_parent_fn)(void *arg, meta_ino parent, int64_t links);
 typedef int (*meta_ino_fn)(void *arg, meta_ino ino);
+typedef int (*meta_edge_fn)(void *arg, meta_ino parent, struct str name);
+typedef int (*meta_sustained_fn)(void *arg, uint64_t sid, meta_ino ino);
 typedef int (*meta_node_fn)(void *arg, meta_ino ino, const struct meta_attr *attr);
 typedef int (*meta_name_fn)(void *arg, struct str name);
 typedef int (*meta_xattr_fn)(void *arg, struct str name, struct str value);
@@ -160,6 +162,10 @@ struct meta_engine_ops {
     int (*edge_any)(struct meta_txn *t, meta_ino parent);
     /* The directories that name this inode, each with its number of names, for nodes whose parent is 0. */
     int (*parent_scan)(struct meta_txn *t, meta_ino ino, meta_parent_fn fn, void *arg);
+    /* Every name of the inode, in no order. For checks and messages: an engine without an index by inode finds them slowly. */
+    int (*name_scan)(struct meta_txn *t, meta_ino ino, meta_edge_fn fn, void *arg);
+    /* The inodes > after that names stand in, whether or not they are directories: ascending, at most limit. */
+    int (*edge_parents)(struct meta_txn *t, meta_ino after, uint64_t limit, meta_ino_fn fn, void *arg);
     /* The parent map of engines that keep one for hard-linked nodes (§6.4); SQL has it in the edges and does nothing. */
     int (*parent_add)(struct meta_txn *t, meta_ino ino, meta_ino parent, int delta);
 
@@ -195,6 +201,8 @@ struct meta_engine_ops {
     int (*ref_delete)(struct meta_txn *t, uint64_t id, uint32_t size);
     /* Those of count <= 0 with an id > after, ascending where the engine can, at most limit. */
     int (*ref_scan_garbage)(struct meta_txn *t, uint64_t after, uint64_t limit, meta_ref_fn fn, void *arg);
+    /* All records with an id > after, whatever they count, ascending, at most limit. */
+    int (*ref_scan)(struct meta_txn *t, uint64_t after, uint64_t limit, meta_ref_fn fn, void *arg);
 
     /* Delayed slices (§3.8) and files whose data is to go (§7.20) */
     int (*delslices_insert)(struct meta_txn *t, uint64_t id, int64_t deleted_s, struct str slices);
@@ -205,6 +213,8 @@ struct meta_engine_ops {
     int (*delfile_insert)(struct meta_txn *t, meta_ino ino, uint64_t length, int64_t now_s);
     int (*delfile_delete)(struct meta_txn *t, meta_ino ino, uint64_t length);
     int (*delfile_scan)(struct meta_txn *t, int64_t before_s, uint64_t limit, meta_delfile_fn fn, void *arg);
+    /* The record of an inode, whatever its length: -ENOENT. Maybe slow: for checks. */
+    int (*delfile_get)(struct meta_txn *t, meta_ino ino, uint64_t *out_length);
 
     /* Sessions, and the unlinked inodes that they keep */
     int (*session_insert)(struct meta_txn *t, uint64_t sid, int64_t expire_s, struct str info);
@@ -216,6 +226,8 @@ struct meta_engine_ops {
     int (*sustained_insert)(struct meta_txn *t, uint64_t sid, meta_ino ino);
     int (*sustained_delete)(struct meta_txn *t, uint64_t sid, meta_ino ino);
     int (*sustained_scan)(struct meta_txn *t, uint64_t sid, meta_ino_fn fn, void *arg);
+    /* Those of all sessions, also of ones without a record. */
+    int (*sustained_scan_all)(struct meta_txn *t, meta_sustained_fn fn, void *arg);
 
     /* Locks (§7.18) */
     int (*flock_scan)(struct meta_txn *t, meta_ino ino, meta_flock_fn fn, void *arg);

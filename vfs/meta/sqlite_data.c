@@ -128,6 +128,13 @@ int sq_ref_scan_garbage(struct meta_txn *t, uint64_t after, uint64_t limit, meta
                    SQ_ARGS(sq_int((int64_t)after), sq_limit(limit)), ref_row, &scan);
 }
 
+int sq_ref_scan(struct meta_txn *t, uint64_t after, uint64_t limit, meta_ref_fn fn, void *arg)
+{
+    struct ref_scan scan = {fn, arg};
+    return sq_each(t, "SELECT chunkid, size, refs FROM jfs_chunk_ref WHERE chunkid > ?1 ORDER BY chunkid LIMIT ?2",
+                   SQ_ARGS(sq_int((int64_t)after), sq_limit(limit)), ref_row, &scan);
+}
+
 /* Delayed slices */
 
 int sq_delslices_insert(struct meta_txn *t, uint64_t id, int64_t deleted_s, struct str slices)
@@ -197,4 +204,15 @@ int sq_delfile_scan(struct meta_txn *t, int64_t before_s, uint64_t limit, meta_d
     struct delfile_scan scan = {fn, arg};
     return sq_each(t, "SELECT inode, length, expire FROM jfs_delfile WHERE expire < ?1 LIMIT ?2",
                    SQ_ARGS(sq_int(before_s), sq_limit(limit)), delfile_row, &scan);
+}
+
+int sq_delfile_get(struct meta_txn *t, meta_ino ino, uint64_t *out_length)
+{
+    struct sq_rows row;
+    int rc = sq_row(sq_conn_of(t), "SELECT length FROM jfs_delfile WHERE inode = ?1", SQ_ARGS(sq_int((int64_t)ino)), &row);
+    if (rc < 0)
+        return rc;
+    *out_length = (uint64_t)sq_column_int(&row, 0);
+    sq_done(&row);
+    return 0;
 }

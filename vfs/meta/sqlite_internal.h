@@ -61,15 +61,15 @@ void sq_node_read(const struct sq_rows *row, int first, struct meta_attr *out);
     OP(setting_get) OP(setting_put) OP(counter_get) OP(counter_add) OP(counter_put) OP(take_ids)             \
     OP(node_get) OP(node_insert) OP(node_put) OP(node_touch) OP(node_delete) OP(node_scan) OP(node_totals)   \
     OP(edge_get) OP(edge_get_node) OP(edge_insert) OP(edge_replace) OP(edge_delete) OP(edge_scan)            \
-    OP(edge_any) OP(parent_scan) OP(parent_add)                                                              \
+    OP(edge_any) OP(edge_parents) OP(name_scan) OP(parent_scan) OP(parent_add)                               \
     OP(symlink_get) OP(symlink_insert) OP(symlink_delete)                                                    \
     OP(xattr_get) OP(xattr_put) OP(xattr_delete) OP(xattr_scan) OP(xattr_delete_all)                         \
     OP(chunk_get) OP(chunk_append) OP(chunk_rewrite) OP(chunk_delete) OP(chunk_scan) OP(chunk_scan_all)      \
-    OP(ref_insert) OP(ref_add) OP(ref_get) OP(ref_delete) OP(ref_scan_garbage)                               \
+    OP(ref_insert) OP(ref_add) OP(ref_get) OP(ref_delete) OP(ref_scan_garbage) OP(ref_scan)                  \
     OP(delslices_insert) OP(delslices_get) OP(delslices_delete) OP(delslices_scan)                           \
-    OP(delfile_insert) OP(delfile_delete) OP(delfile_scan)                                                   \
+    OP(delfile_insert) OP(delfile_delete) OP(delfile_scan) OP(delfile_get)                                   \
     OP(session_insert) OP(session_refresh) OP(session_delete) OP(session_scan)                               \
-    OP(sustained_insert) OP(sustained_delete) OP(sustained_scan)                                             \
+    OP(sustained_insert) OP(sustained_delete) OP(sustained_scan) OP(sustained_scan_all)                      \
     OP(flock_scan) OP(flock_put) OP(flock_delete) OP(plock_scan) OP(plock_put) OP(plock_delete)              \
     OP(locks_delete_session)                                                                                 \
     OP(dir_stat_get) OP(dir_stat_put) OP(dir_stat_add) OP(dir_stat_delete)                                   \

@@ -263,6 +263,45 @@ int sq_edge_any(struct meta_txn *t, meta_ino parent)
     return rc < 0 ? rc : 1;
 }
 
+struct name_scan {
+    meta_edge_fn fn;
+    void *arg;
+};
+
+static int name_row(const struct sq_rows *row, void *arg)
+{
+    const struct name_scan *scan = arg;
+    return scan->fn(scan->arg, (meta_ino)sq_column_int(row, 0), sq_column_bytes(row, 1));
+}
+
+int sq_name_scan(struct meta_txn *t, meta_ino ino, meta_edge_fn fn, void *arg)
+{
+    struct name_scan scan = {fn, arg};
+    return sq_each(t, "SELECT parent, name FROM jfs_edge WHERE inode = ?1", SQ_ARGS(sq_int((int64_t)ino)), name_row, &scan);
+}
+
+struct edge_parents {
+    meta_ino_fn fn;
+    void *arg;
+};
+
+static int edge_parent_row(const struct sq_rows *row, void *arg)
+{
+    const struct edge_parents *scan = arg;
+    return scan->fn(scan->arg, (meta_ino)sq_column_int(row, 0));
+}
+
+/* From one to the next by a search each: their names would all be read otherwise. */
+int sq_edge_parents(struct meta_txn *t, meta_ino after, uint64_t limit, meta_ino_fn fn, void *arg)
+{
+    struct edge_parents scan = {fn, arg};
+    return sq_each(t,
+                   "WITH RECURSIVE p(inode) AS (SELECT MIN(parent) FROM jfs_edge WHERE parent > ?1 UNION ALL "
+                   "SELECT (SELECT MIN(parent) FROM jfs_edge WHERE parent > p.inode) FROM p WHERE p.inode IS NOT NULL) "
+                   "SELECT inode FROM p WHERE inode IS NOT NULL LIMIT ?2",
+                   SQ_ARGS(sq_int((int64_t)after), sq_limit(limit)), edge_parent_row, &scan);
+}
+
 struct parent_scan {
     meta_parent_fn fn;
     void *arg;

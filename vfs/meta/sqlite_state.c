@@ -138,6 +138,23 @@ int sq_sustained_scan(struct meta_txn *t, uint64_t sid, meta_ino_fn fn, void *ar
                    ino_row, &scan);
 }
 
+struct sustained_scan {
+    meta_sustained_fn fn;
+    void *arg;
+};
+
+static int sustained_row(const struct sq_rows *row, void *arg)
+{
+    const struct sustained_scan *scan = arg;
+    return scan->fn(scan->arg, (uint64_t)sq_column_int(row, 0), (meta_ino)sq_column_int(row, 1));
+}
+
+int sq_sustained_scan_all(struct meta_txn *t, meta_sustained_fn fn, void *arg)
+{
+    struct sustained_scan scan = {fn, arg};
+    return sq_each(t, "SELECT sid, inode FROM jfs_sustained", SQ_NONE, sustained_row, &scan);
+}
+
 int sq_detached_insert(struct meta_txn *t, meta_ino ino, int64_t added_s)
 {
     return sq_change(t, "INSERT INTO jfs_detached_node (inode, added) VALUES (?1, ?2)",
