@@ -143,6 +143,20 @@
 #define LIMIT_META_RECLAIM_DELAY_MS 60000
 /* Checks (fsck, gc): slices that are sorted in memory at a time, 16 bytes each; 10^8 slices are 25 runs of them. */
 #define LIMIT_META_MENTIONS_BYTES (64 * 1024 * 1024)
+/* Findings of one transaction, told when it has ended (100 bytes and a name each). */
+#define LIMIT_META_FINDINGS 16384
+/* What is looked at again before it is told: slices (80 bytes each), at the price of one more scan of all lists for as many;
+ * directories (64 bytes each), at that of some seconds. */
+#define LIMIT_META_SUSPECTS (1024 * 1024)
+#define LIMIT_META_SUSPECT_DIRS 65536
+/* Inodes that sessions keep, 16 bytes each: uploads and unlinked open files. */
+#define LIMIT_META_SUSTAINED (16 * 1024 * 1024)
+/* Lists of slices that are taken out of a transaction at a time. */
+#define LIMIT_META_SCAN_BYTES (8 * 1024 * 1024)
+/* A path in a message. */
+#define LIMIT_META_PATH_BYTES (64 * 1024)
+/* Quotas that are checked at a time, 80 bytes each. */
+#define LIMIT_META_QUOTAS (1024 * 1024)
 /* JuiceFS-format volumes. The setting record holds a PEM key of up to 16 KiB in base64, at worst twice; two levels deep. */
 #define LIMIT_SETTINGS_BYTES (128 * 1024)
 #define LIMIT_SETTINGS_DEPTH 16

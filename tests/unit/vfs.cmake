@@ -11,6 +11,7 @@ target_link_libraries(vfs_store_s3_test PRIVATE test_store_rig)
 add_unit_test(vfs_meta_engine LIB test_meta_rig)
 add_unit_test(vfs_meta_node LIB test_meta_rig)
 add_unit_test(vfs_meta_crash LIB test_meta_rig)
+add_unit_test(vfs_meta_check LIB test_meta_rig)
 add_unit_test(vfs_slices LIB vfs)
 add_unit_test(vfs_mentions LIB vfs)
 # meta/: data, space, sessions

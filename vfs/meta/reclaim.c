@@ -219,37 +219,12 @@ void meta_reclaim_garbage(struct meta *m)
 
 /* Slices put off */
 
-#define DELAYED_RECORD 12 /* id, size; big-endian */
-
 struct delayed {
     uint64_t id;
     int64_t deleted_s;
     struct meta_slice *list;
     size_t count;
 };
-
-static uint64_t get_be(const char *p, size_t size)
-{
-    uint64_t v = 0;
-    for (size_t i = 0; i < size; i++)
-        v = v << 8 | (uint8_t)p[i];
-    return v;
-}
-
-static int parse_delayed(struct str bytes, struct delayed *d)
-{
-    size_t count = bytes.len / DELAYED_RECORD;
-    if (count == 0 || bytes.len % DELAYED_RECORD != 0)
-        return -EIO;
-    d->list = calloc(count, sizeof(*d->list));
-    CHECK(d->list != NULL); /* out of memory */
-    for (size_t i = 0; i < count; i++) {
-        d->list[i].id = get_be(bytes.ptr + i * DELAYED_RECORD, 8);
-        d->list[i].size = (uint32_t)get_be(bytes.ptr + i * DELAYED_RECORD + 8, 4);
-    }
-    d->count = count;
-    return 0;
-}
 
 static int delayed_txn(struct meta *m, struct meta_txn *t, void *arg)
 {
@@ -261,7 +236,7 @@ static int delayed_txn(struct meta *m, struct meta_txn *t, void *arg)
     d->count = 0;
     int rc = META_DO(t, delslices_get, d->id, d->deleted_s, true, &bytes);
     if (rc == 0)
-        rc = parse_delayed(buf_str(&bytes), d);
+        rc = meta_delayed_parse(buf_str(&bytes), &d->list, &d->count);
     buf_done(&bytes);
     if (rc == -ENOENT) /* another client was faster */
         return 0;

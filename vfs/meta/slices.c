@@ -40,6 +40,16 @@ static bool is_sound(const struct meta_slice *s)
     return end_of(s) <= META_CHUNK_SIZE && (s->id == 0 || (uint64_t)s->off + s->len <= s->size);
 }
 
+struct meta_slice meta_slice_read(const char *p)
+{
+    const uint8_t *r = (const uint8_t *)p;
+    return (struct meta_slice){.pos = get_be32(r),
+                               .id = (uint64_t)get_be32(r + 4) << 32 | get_be32(r + 8),
+                               .size = get_be32(r + 12),
+                               .off = get_be32(r + 16),
+                               .len = get_be32(r + 20)};
+}
+
 int meta_slices_parse(struct str records, struct meta_slice **out, size_t *out_count)
 {
     size_t count = records.len / META_SLICE_RECORD;
@@ -48,16 +58,30 @@ int meta_slices_parse(struct str records, struct meta_slice **out, size_t *out_c
     struct meta_slice *list = count ? malloc(count * sizeof(*list)) : NULL;
     CHECK(count == 0 || list != NULL); /* out of memory */
     for (size_t i = 0; i < count; i++) {
-        const uint8_t *r = (const uint8_t *)records.ptr + i * META_SLICE_RECORD;
-        list[i] = (struct meta_slice){.pos = get_be32(r),
-                                      .id = (uint64_t)get_be32(r + 4) << 32 | get_be32(r + 8),
-                                      .size = get_be32(r + 12),
-                                      .off = get_be32(r + 16),
-                                      .len = get_be32(r + 20)};
+        list[i] = meta_slice_read(records.ptr + i * META_SLICE_RECORD);
         if (!is_sound(&list[i])) {
             free(list);
             return -EIO;
         }
+    }
+    *out = list;
+    *out_count = count;
+    return 0;
+}
+
+#define DELAYED_RECORD 12 /* id, size; big-endian */
+
+int meta_delayed_parse(struct str bytes, struct meta_slice **out, size_t *out_count)
+{
+    size_t count = bytes.len / DELAYED_RECORD;
+    if (count == 0 || bytes.len % DELAYED_RECORD != 0)
+        return -EIO;
+    struct meta_slice *list = calloc(count, sizeof(*list));
+    CHECK(list != NULL); /* out of memory */
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *r = (const uint8_t *)bytes.ptr + i * DELAYED_RECORD;
+        list[i].id = (uint64_t)get_be32(r) << 32 | get_be32(r + 4);
+        list[i].size = get_be32(r + 8);
     }
     *out = list;
     *out_count = count;

@@ -11,8 +11,13 @@
 
 /* Appends one record. */
 void meta_slice_add(struct buf *out, const struct meta_slice *s);
+/* The record at p, sound or not. */
+struct meta_slice meta_slice_read(const char *p);
 /* The records of a chunk as they came. *out: malloc, for the caller to free, NULL when there are none. -EIO: damaged (§3.2). */
 MUST_USE int meta_slices_parse(struct str records, struct meta_slice **out, size_t *out_count);
+
+/* The slices of a delayed record (§3.8), each with its size alone. *out: malloc, for the caller to free. -EIO: damaged, or empty. */
+MUST_USE int meta_delayed_parse(struct str bytes, struct meta_slice **out, size_t *out_count);
 
 /* How `count` records overlay each other: sorted by pos, not overlapping, gaps left out. out has room for 2 * count pieces;
  * returns how many there are. */
