@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/buf.h"
 #include "base/check.h"
 
 /* The first block holds what a small request needs and survives arena_reset. */
@@ -121,6 +122,18 @@ char *arena_dupz(struct arena *a, struct str s)
 struct str arena_dup(struct arena *a, struct str s)
 {
     return str_of(arena_dupz(a, s), s.len);
+}
+
+struct str arena_join(struct arena *a, const struct str *parts, size_t count)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++)
+        size += parts[i].len;
+    char *text = arena_alloc(a, size + 1);
+    struct buf b = buf_over(text, size + 1);
+    for (size_t i = 0; i < count; i++)
+        buf_add(&b, parts[i]);
+    return buf_str(&b);
 }
 
 struct str arena_printf(struct arena *a, const char *format, ...)

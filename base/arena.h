@@ -25,6 +25,8 @@ void *arena_alloc(struct arena *a, size_t size);
 /* A copy with a NUL behind it. */
 struct str arena_dup(struct arena *a, struct str s);
 char *arena_dupz(struct arena *a, struct str s);
+/* The parts behind each other, with a NUL behind the last. */
+struct str arena_join(struct arena *a, const struct str *parts, size_t count);
 struct str arena_printf(struct arena *a, const char *format, ...) PRINTF(2, 3);
 void arena_on_free(struct arena *a, arena_cleanup_fn fn, void *data);
 /* Bytes taken from the system. */

@@ -36,7 +36,7 @@ static void grow(struct buf *b, size_t needed)
     b->capacity = capacity;
 }
 
-char *buf_reserve(struct buf *b, size_t size)
+char *buf_reserve_more(struct buf *b, size_t size)
 {
     DCHECK(b->len <= b->max || b->failed);
     if (b->failed || size > b->max - b->len) {
@@ -55,26 +55,6 @@ void buf_extend(struct buf *b, size_t size)
     CHECK(size < b->capacity - b->len);
     b->len += size;
     b->ptr[b->len] = '\0';
-}
-
-void buf_add(struct buf *b, struct str s)
-{
-    char *room = buf_reserve(b, s.len);
-    if (!room)
-        return;
-    if (s.len > 0)
-        memcpy(room, s.ptr, s.len);
-    buf_extend(b, s.len);
-}
-
-void buf_addz(struct buf *b, const char *z)
-{
-    buf_add(b, str_z(z));
-}
-
-void buf_addc(struct buf *b, char c)
-{
-    buf_add(b, str_of(&c, 1));
 }
 
 void buf_addf(struct buf *b, const char *format, ...)

@@ -37,15 +37,15 @@ static inline struct buf buf_over(char *memory, size_t size)
 void buf_done(struct buf *b);
 /* len = 0, failed = false; keeps the memory. */
 void buf_reset(struct buf *b);
-void buf_add(struct buf *b, struct str s);
-void buf_addz(struct buf *b, const char *z);
-void buf_addc(struct buf *b, char c);
+static inline void buf_add(struct buf *b, struct str s);
+static inline void buf_addz(struct buf *b, const char *z);
+static inline void buf_addc(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *format, ...) PRINTF(2, 3);
 void buf_addv(struct buf *b, const char *format, va_list args) PRINTF(2, 0);
 void buf_add_u64(struct buf *b, uint64_t value);
 /* Room for `size` more bytes at the end for the caller to fill; NULL (and failed) past the maximum. buf_extend adds what
  * was filled. */
-char *buf_reserve(struct buf *b, size_t size);
+static inline char *buf_reserve(struct buf *b, size_t size);
 void buf_extend(struct buf *b, size_t size);
 /* Back to `len` bytes, at most the present length: takes a failed step's bytes off. Does not clear `failed`. */
 void buf_truncate(struct buf *b, size_t len);
@@ -57,5 +57,37 @@ static inline struct str buf_str(const struct buf *b)
 }
 /* NUL-terminated content; "" when empty. Contains no promise about NULs inside. */
 const char *buf_z(const struct buf *b);
+
+/* What is appended is mostly a few bytes, hundreds of times per request: where there is room already, that is done in place. */
+
+/* Makes the room, or fails. Use buf_reserve. */
+char *buf_reserve_more(struct buf *b, size_t size);
+
+static inline char *buf_reserve(struct buf *b, size_t size)
+{
+    bool has_room = !b->failed && b->len < b->capacity && size < b->capacity - b->len && size <= b->max - b->len;
+    return has_room ? b->ptr + b->len : buf_reserve_more(b, size);
+}
+
+static inline void buf_add(struct buf *b, struct str s)
+{
+    char *room = buf_reserve(b, s.len);
+    if (!room)
+        return;
+    if (s.len > 0)
+        memcpy(room, s.ptr, s.len);
+    room[s.len] = '\0';
+    b->len += s.len;
+}
+
+static inline void buf_addz(struct buf *b, const char *z)
+{
+    buf_add(b, str_z(z));
+}
+
+static inline void buf_addc(struct buf *b, char c)
+{
+    buf_add(b, str_of(&c, 1));
+}
 
 #endif

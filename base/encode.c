@@ -147,15 +147,17 @@ static bool is_unreserved(char c)
 
 void buf_add_uri(struct buf *b, struct str s, bool keep_slash)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.ptr[i];
-        if (is_unreserved(c) || (keep_slash && c == '/')) {
-            buf_addc(b, c);
-            continue;
-        }
-        unsigned char byte = (unsigned char)c;
+    while (s.len > 0) {
+        size_t plain = 0;
+        while (plain < s.len && (is_unreserved(s.ptr[plain]) || (keep_slash && s.ptr[plain] == '/')))
+            plain++;
+        buf_add(b, str_first(s, plain));
+        if (plain == s.len)
+            return;
+        unsigned char byte = (unsigned char)s.ptr[plain];
         const char escape[3] = {'%', hex_upper[byte >> 4], hex_upper[byte & 15]};
         buf_add(b, str_of(escape, sizeof(escape)));
+        s = str_from(s, plain + 1);
     }
 }
 
@@ -175,7 +177,14 @@ static size_t uri_byte(struct str s, bool plus_is_space, char *out)
 bool uri_decode(struct str s, bool plus_is_space, struct buf *out)
 {
     size_t len_before = out->len;
-    while (s.len > 0) {
+    for (;;) {
+        size_t plain = 0;
+        while (plain < s.len && s.ptr[plain] != '%' && (s.ptr[plain] != '+' || !plus_is_space))
+            plain++;
+        buf_add(out, str_first(s, plain));
+        s = str_from(s, plain);
+        if (s.len == 0)
+            return true;
         char c;
         size_t taken = uri_byte(s, plus_is_space, &c);
         if (taken == 0) {
@@ -185,7 +194,6 @@ bool uri_decode(struct str s, bool plus_is_space, struct buf *out)
         buf_addc(out, c);
         s = str_from(s, taken);
     }
-    return true;
 }
 
 /* Case */

@@ -8,12 +8,10 @@ static unsigned char lower(char c)
     return u >= 'A' && u <= 'Z' ? (unsigned char)(u | 0x20) : u;
 }
 
-bool str_eq_nocase(struct str a, struct str b)
+bool str_same_nocase(const char *a, const char *b, size_t len)
 {
-    if (a.len != b.len)
-        return false;
-    for (size_t i = 0; i < a.len; i++) {
-        if (lower(a.ptr[i]) != lower(b.ptr[i]))
+    for (size_t i = 0; i < len; i++) {
+        if (a[i] != b[i] && lower(a[i]) != lower(b[i]))
             return false;
     }
     return true;
@@ -80,21 +78,7 @@ void secure_zero(void *memory, size_t size)
         explicit_bzero(memory, size);
 }
 
-/* Parts. Arithmetic on a NULL ptr is undefined even by zero, hence the early returns. */
-
-struct str str_from(struct str s, size_t from)
-{
-    if (from == 0)
-        return s;
-    if (from > s.len)
-        from = s.len;
-    return s.ptr ? str_of(s.ptr + from, s.len - from) : s;
-}
-
-struct str str_first(struct str s, size_t count)
-{
-    return str_of(s.ptr, count < s.len ? count : s.len);
-}
+/* Parts */
 
 static bool is_blank(char c)
 {

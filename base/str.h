@@ -42,8 +42,13 @@ static inline bool str_is(struct str a, const char *z)
     return str_eq(a, str_z(z));
 }
 
+/* For str_eq_nocase: of the same length. */
+bool str_same_nocase(const char *a, const char *b, size_t len);
 /* ASCII letters compare without case; other bytes exactly. */
-bool str_eq_nocase(struct str a, struct str b);
+static inline bool str_eq_nocase(struct str a, struct str b)
+{
+    return a.len == b.len && str_same_nocase(a.ptr, b.ptr, a.len);
+}
 /* Byte order, a shorter prefix first: <0, 0, >0. */
 int str_cmp(struct str a, struct str b);
 bool str_starts(struct str s, struct str prefix);
@@ -53,9 +58,18 @@ bool str_ends(struct str s, struct str suffix);
 ptrdiff_t str_find_char(struct str s, char c);
 ptrdiff_t str_rfind_char(struct str s, char c);
 ptrdiff_t str_find(struct str s, struct str needle);
-/* The bytes from `from` (clamped to len) on; the first `count` (clamped) bytes. */
-struct str str_from(struct str s, size_t from);
-struct str str_first(struct str s, size_t count);
+/* The bytes from `from` (clamped to len) on. Arithmetic on a NULL ptr is undefined even by zero. */
+static inline struct str str_from(struct str s, size_t from)
+{
+    if (from > s.len)
+        from = s.len;
+    return from > 0 ? str_of(s.ptr + from, s.len - from) : s;
+}
+/* The first `count` (clamped) bytes. */
+static inline struct str str_first(struct str s, size_t count)
+{
+    return str_of(s.ptr, count < s.len ? count : s.len);
+}
 /* Without leading and trailing spaces and tabs. */
 struct str str_trim(struct str s);
 /* Takes the bytes before the next `sep` off *rest into *out_token; the separator is consumed. Returns false when

@@ -29,13 +29,25 @@ static bool is_above_policy(struct s3_op *op, const struct s3_access *a)
     return s3_bucket_record(op, a->bucket, &record) == S3_OK && str_eq(record.owner_id, op->auth.user->id);
 }
 
+static struct str arn(struct arena *arena, struct str prefix, struct str name)
+{
+    const struct str parts[] = {prefix, name};
+    return arena_join(arena, parts, ARRAY_SIZE(parts));
+}
+
+static struct str resource_arn(struct arena *arena, const struct s3_access *a)
+{
+    const struct str parts[] = {STR("arn:aws:s3:::"), a->bucket, STR("/"), a->key};
+    return arena_join(arena, parts, a->key.len > 0 ? 4 : 2);
+}
+
 struct str s3_access_principal(struct s3_op *op)
 {
     const struct auth_session *session = op->auth.session;
     if (session && session->role.len > 0)
-        return arena_printf(op->arena, "arn:aws:iam::" S3_ACCOUNT_ID ":role/%.*s", STR_ARG(session->role));
+        return arn(op->arena, STR("arn:aws:iam::" S3_ACCOUNT_ID ":role/"), session->role);
     const struct auth_user *user = op->auth.user;
-    return user ? arena_printf(op->arena, "arn:aws:iam::" S3_ACCOUNT_ID ":user/%.*s", STR_ARG(user->name)) : STR_EMPTY;
+    return user ? arn(op->arena, STR("arn:aws:iam::" S3_ACCOUNT_ID ":user/"), user->name) : STR_EMPTY;
 }
 
 /* RestrictPublicBuckets keeps everybody out whose own policies do not reach here: nobody in particular, and others' accounts. */
@@ -53,9 +65,7 @@ static enum auth_verdict policies_say(struct s3_op *op, const struct s3_access *
     struct auth_parties parties = {.user = owned.is_own ? user : NULL, .session = op->auth.session};
     struct auth_policy_request r = {
         .action = str_z(action),
-        .resource = a->key.len > 0
-                        ? arena_printf(op->arena, "arn:aws:s3:::%.*s/%.*s", STR_ARG(a->bucket), STR_ARG(a->key))
-                        : arena_printf(op->arena, "arn:aws:s3:::%.*s", STR_ARG(a->bucket)),
+        .resource = resource_arn(op->arena, a),
         .context = s3_access_context,
         .context_data = &question,
     };

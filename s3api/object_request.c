@@ -1,8 +1,6 @@
 /* What the headers of a request that makes an object say of it. */
 #include "s3api/object.h"
 
-#include <stdio.h>
-
 #include "base/limits.h"
 #include "s3api/body.h"
 #include "s3api/ownership.h"
@@ -136,8 +134,10 @@ enum s3_error s3_object_check_unsupported(struct s3_op *op)
 static struct str condition(const struct s3_request *r, const char *prefix, const char *name)
 {
     char header[64];
-    int len = snprintf(header, sizeof(header), "%s%s", prefix, name);
-    return len > 0 && (size_t)len < sizeof(header) ? s3_header(r, header) : STR_EMPTY;
+    struct buf b = buf_over(header, sizeof(header));
+    buf_addz(&b, prefix);
+    buf_addz(&b, name);
+    return b.failed ? STR_EMPTY : s3_header(r, header);
 }
 
 void s3_conditions_from_request(const struct s3_request *r, const char *prefix, struct s3_conditions *out)

@@ -12,7 +12,10 @@
 
 static bool is_header_text(struct str s)
 {
-    return str_find_char(s, '\r') < 0 && str_find_char(s, '\n') < 0 && str_find_char(s, '\0') < 0;
+    for (size_t i = 0; i < s.len; i++)
+        if (s.ptr[i] == '\r' || s.ptr[i] == '\n' || s.ptr[i] == '\0')
+            return false;
+    return true;
 }
 
 /* Names of user metadata come from stored records, which a file's owner may have written by hand. */
@@ -38,11 +41,12 @@ static void grow_headers(struct s3_op *op)
 
 void s3_reply_header(struct s3_op *op, const char *name, struct str value)
 {
-    if (!is_header_name(str_z(name)) || !is_header_text(value))
+    struct str name_text = str_z(name);
+    if (!is_header_name(name_text) || !is_header_text(value))
         return;
     if (op->reply.header_count == op->reply_headers_max)
         grow_headers(op);
-    op->reply_headers[op->reply.header_count++] = (struct http_header){str_z(name), arena_dup(op->arena, value)};
+    op->reply_headers[op->reply.header_count++] = (struct http_header){name_text, arena_dup(op->arena, value)};
 }
 
 void s3_reply_headerf(struct s3_op *op, const char *name, const char *format, ...)

@@ -64,11 +64,28 @@ static const char *replacement(struct str s, size_t *len)
     return is_noncharacter ? unknown : NULL;
 }
 
+static bool is_plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x80 && c != '&' && c != '<' && c != '>' && c != '"';
+}
+
+/* Bytes at the start of s that stay as they are: nearly all of nearly all texts. */
+static size_t plain_len(struct str s)
+{
+    size_t len = 0;
+    while (len < s.len && is_plain((unsigned char)s.ptr[len]))
+        len++;
+    return len;
+}
+
 void xml_escape(struct buf *b, struct str value)
 {
     size_t start = 0;
     size_t at = 0;
-    while (at < value.len) {
+    for (;;) {
+        at += plain_len(str_from(value, at));
+        if (at == value.len)
+            break;
         size_t len;
         const char *instead = replacement(str_from(value, at), &len);
         if (instead) {

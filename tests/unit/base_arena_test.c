@@ -45,6 +45,11 @@ static void copies_and_texts(void **state)
     struct str text = arena_printf(a, "%s-%d", "part", 7);
     assert_str(text, "part-7");
     assert_int_equal(text.ptr[text.len], '\0');
+    const struct str parts[] = {STR("arn:"), STR_EMPTY, STR("name")};
+    struct str joined = arena_join(a, parts, 3);
+    assert_str(joined, "arn:name");
+    assert_int_equal(joined.ptr[joined.len], '\0');
+    assert_str(arena_join(a, parts, 0), "");
     uint32_t *numbers = arena_array_of(a, uint32_t, 5);
     assert_int_equal(numbers[4], 0);
     assert_non_null(arena_new_of(a, uint64_t));
