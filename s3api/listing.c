@@ -73,6 +73,7 @@ static void give(struct s3_list *l, const struct s3_list_entry *entry)
         return;
     }
     l->count++;
+    l->walk.expected--;
     l->passed = 0;
     l->last_is_group = entry->is_prefix;
     l->last_len = entry->key.len;
@@ -259,6 +260,8 @@ struct s3_list *s3_list_open(struct s3_op *op, struct vfs_dir *bucket, const str
     l->fn = fn;
     l->context = context;
     l->walk.bucket = bucket;
+    l->walk.expected = (size_t)q->max + 1; /* one more shows that the page is not the last */
+    l->walk.expected_xattr = S3_OBJMETA_XATTR;
     l->scratch = arena_new();
     l->record = buf_make(LIMIT_OBJECT_RECORD_BYTES);
     return l;

@@ -107,8 +107,12 @@ static int open_top(struct s3_walk *w)
     struct str path = str_of(w->key, dir_len > 0 ? dir_len - 1 : 0);
     struct str from = str_of(w->key + dir_len, w->key_len - dir_len);
     CHECK(!level->unordered || from.len == 0);
-    return level->unordered ? vfs_scan_open_unordered(w->bucket, path, w->cred, &level->scan)
-                            : vfs_scan_open(w->bucket, path, w->cred, from, &level->scan);
+    if (level->unordered)
+        return vfs_scan_open_unordered(w->bucket, path, w->cred, &level->scan);
+    int result = vfs_scan_open(w->bucket, path, w->cred, from, &level->scan);
+    if (result == 0 && w->expected > 0)
+        vfs_scan_expect(level->scan, w->expected, w->expected_xattr);
+    return result;
 }
 
 /* A directory that is gone, became a file, has a name that no path can have, or keeps its entries to others: there is

@@ -40,6 +40,9 @@ struct s3_walk {
     /* The node returned last; for a level without a scan, where to open it. */
     char key[LIMIT_KEY_BYTES + LIMIT_KEY_SEGMENT_BYTES + 2];
     size_t key_len;
+    /* How many files' attributes and which xattr will be asked for; 0: of few, or of none. To be set before the first step. */
+    size_t expected;
+    const char *expected_xattr;
     bool is_past; /* the position is behind everything that starts with key */
     size_t depth;
     struct s3_walk_level levels[S3_WALK_LEVELS];

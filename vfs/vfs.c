@@ -306,6 +306,12 @@ int vfs_scan_stat(struct vfs_scan *s, struct vfs_attr *out, const char *xattr_na
     return s->volume->ops->scan_stat(s, out, xattr_name, out_value);
 }
 
+void vfs_scan_expect(struct vfs_scan *s, size_t count, const char *xattr_name)
+{
+    if (s->volume->ops->scan_expect)
+        s->volume->ops->scan_expect(s, count, xattr_name);
+}
+
 void vfs_scan_close(struct vfs_scan *s)
 {
     if (s)

@@ -245,6 +245,9 @@ MUST_USE int vfs_scan_next(struct vfs_scan *s, struct vfs_dirent *out);
 /* Attributes of the entry last returned and, when xattr_name is not NULL, that attribute's value (appended; nothing when
  * absent). -ENOENT when it has gone meanwhile. */
 MUST_USE int vfs_scan_stat(struct vfs_scan *s, struct vfs_attr *out, const char *xattr_name, struct buf *out_value);
+/* The caller will ask for the attributes and this xattr (a static text) of about `count` files to come: they may be read several
+ * at a time, and before they are asked for. vfs_scan_stat then tells of some moment since this call. */
+void vfs_scan_expect(struct vfs_scan *s, size_t count, const char *xattr_name);
 void vfs_scan_close(struct vfs_scan *s);
 void vfs_scan_closep(struct vfs_scan **s);
 

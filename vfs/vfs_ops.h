@@ -69,6 +69,7 @@ struct vfs_ops {
     int (*scan_open_unordered)(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, struct vfs_scan **out);
     int (*scan_next)(struct vfs_scan *s, struct vfs_dirent *out);
     int (*scan_stat)(struct vfs_scan *s, struct vfs_attr *out, const char *xattr_name, struct buf *out_value);
+    void (*scan_expect)(struct vfs_scan *s, size_t count, const char *xattr_name); /* NULL: it makes no difference */
     void (*scan_close)(struct vfs_scan *s);
 };
 

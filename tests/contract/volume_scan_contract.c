@@ -74,6 +74,93 @@ static void tells_attributes_and_values(void **state)
     assert_int_equal(vfs_scan_next(s, &e), 0);
 }
 
+enum { EXPECTED = 400, LONG_VALUE = 600 };
+
+static struct str expected_value(size_t i, char out[LONG_VALUE])
+{
+    size_t len = i % 3 != 0 ? 0 : i == 150 ? LONG_VALUE : i % 5 + 1;
+    memset(out, 'a' + (int)(i % 26), len);
+    return str_of(out, len);
+}
+
+static void make_expected(struct vfs_dir *root)
+{
+    for (size_t i = 0; i < EXPECTED; i++) {
+        CLEANUP(vfs_closep) struct vfs_file *f = NULL;
+        char path[32], value[LONG_VALUE];
+        snprintf(path, sizeof(path), "e/%03zu%s", i, i % 40 == 7 ? "/in" : "");
+        put(root, path, &"1234567"[i % 7]);
+        if (i % 40 == 7 || i % 3 != 0)
+            continue;
+        assert_ok(vfs_open(root, str_z(path), NULL, VFS_OPEN_WRITE, &f, NULL));
+        assert_ok(vfs_xattr_set(f, NULL, "user.t", expected_value(i, value)));
+    }
+}
+
+static void check_entry(struct vfs_scan *s, struct vfs_dir *root, size_t i)
+{
+    CLEANUP(buf_done) struct buf value = buf_make(LONG_VALUE);
+    char path[32], memory[LONG_VALUE];
+    struct vfs_attr attr, direct;
+    snprintf(path, sizeof(path), "e/%03zu", i);
+    assert_ok(vfs_scan_stat(s, &attr, "user.t", &value));
+    assert_ok(vfs_lookup(root, str_z(path), NULL, &direct));
+    assert_int_equal(attr.type, i % 40 == 7 ? VFS_DIRECTORY : VFS_FILE);
+    assert_int_equal(attr.ino, direct.ino);
+    assert_int_equal(attr.size, direct.size);
+    assert_int_equal(attr.ctime_ns, direct.ctime_ns);
+    if (attr.type == VFS_FILE)
+        assert_true(str_eq(buf_str(&value), expected_value(i, memory)));
+    buf_reset(&value);
+    assert_ok(vfs_scan_stat(s, &attr, "user.other", &value));
+    assert_int_equal(value.len, 0);
+    assert_int_equal(attr.ino, direct.ino);
+}
+
+/* Whatever is read ahead, every entry gets what belongs to it: also when some are passed over, are directories, have long values, or
+ * come after more than were expected. */
+static void what_is_expected_is_told_alike(void **state)
+{
+    struct vfs_dir *root = fixture_of(state)->root;
+    make_expected(root);
+    nanosleep(&(struct timespec){.tv_nsec = 30 * 1000 * 1000}, NULL); /* so that nothing counts as just changed */
+    for (size_t expected = 0; expected <= 2 * EXPECTED; expected += 100) {
+        CLEANUP(vfs_scan_closep) struct vfs_scan *s = NULL;
+        struct vfs_dirent e;
+        assert_ok(vfs_scan_open(root, STR("e"), NULL, STR_EMPTY, &s));
+        vfs_scan_expect(s, expected, "user.t");
+        for (size_t i = 0; i < EXPECTED; i++) {
+            assert_int_equal(vfs_scan_next(s, &e), 1);
+            if (i % 11 != 3)
+                check_entry(s, root, i);
+        }
+        assert_int_equal(vfs_scan_next(s, &e), 0);
+    }
+}
+
+static void what_changes_before_it_is_expected_is_told(void **state)
+{
+    struct vfs_dir *root = fixture_of(state)->root;
+    CLEANUP(vfs_scan_closep) struct vfs_scan *s = NULL;
+    CLEANUP(buf_done) struct buf value = buf_make(LONG_VALUE);
+    struct vfs_attr attr;
+    struct vfs_dirent e;
+    make_expected(root);
+    nanosleep(&(struct timespec){.tv_nsec = 30 * 1000 * 1000}, NULL);
+    assert_ok(vfs_scan_open(root, STR("e"), NULL, STR_EMPTY, &s));
+    assert_ok(vfs_unlink(root, STR("e/000"), NULL, NULL));
+    put(root, "e/001", "123456789");
+    vfs_scan_expect(s, EXPECTED, "user.t");
+    assert_int_equal(vfs_scan_next(s, &e), 1);
+    if (str_is(e.name, "000")) { /* its name was read before it went */
+        assert_fails(vfs_scan_stat(s, &attr, "user.t", &value), ENOENT);
+        assert_int_equal(vfs_scan_next(s, &e), 1);
+    }
+    assert_true(str_is(e.name, "001"));
+    assert_ok(vfs_scan_stat(s, &attr, "user.t", &value));
+    assert_int_equal(attr.size, 9);
+}
+
 static void finds_all_entries_in_any_order(void **state)
 {
     struct vfs_dir *root = fixture_of(state)->root;
@@ -257,6 +344,8 @@ int volume_scan_contract(const struct volume_kind *k)
         VOLUME_TEST(orders_directories_with_a_slash, k),
         VOLUME_TEST(hides_what_is_its_own, k),
         VOLUME_TEST(tells_attributes_and_values, k),
+        VOLUME_TEST(what_is_expected_is_told_alike, k),
+        VOLUME_TEST(what_changes_before_it_is_expected_is_told, k),
         VOLUME_TEST(finds_all_entries_in_any_order, k),
         VOLUME_TEST(follows_the_model, k),
         VOLUME_TEST(shows_every_change_at_once, k),

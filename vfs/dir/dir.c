@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/map.h"
+#include "vfs/dir/ahead.h"
 #include "vfs/dir/dir_internal.h"
 #include "vfs/dir/fresh.h"
 #include "vfs/dir/intents.h"
@@ -112,6 +113,7 @@ static int dir_space(struct vfs *v, struct vfs_space *out)
 static void dir_volume_close(struct vfs *base)
 {
     struct dir_volume *v = dir_volume_of(base);
+    ahead_pool_free(v->ahead);
     kept_free(v->kept);
     CHECK(v->root.fd < 0 || atomic_load(&v->root.refs) == 1);
     view_cache_free(v->views);
@@ -166,6 +168,7 @@ static const struct vfs_ops dir_ops = {
     .scan_open_unordered = dir_scan_open_unordered,
     .scan_next = dir_scan_next,
     .scan_stat = dir_scan_stat,
+    .scan_expect = dir_scan_expect,
     .scan_close = dir_scan_close,
 };
 
@@ -186,6 +189,7 @@ static struct dir_volume *volume_new(const struct vfs_options *options)
     v->graves = graves_new();
     v->warm = warm_new();
     v->kept = kept_new();
+    v->ahead = ahead_pool_new();
     mutex_init(&v->sidecar_lock);
     identity_read(&v->self);
     for (size_t i = 0; i < DIR_STRIPES; i++)

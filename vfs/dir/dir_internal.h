@@ -36,6 +36,7 @@ struct view_cache;
 struct graves;
 struct kept;
 struct warm;
+struct ahead_pool;
 
 struct dir_handle {
     struct vfs_dir base;
@@ -64,6 +65,7 @@ struct dir_volume {
     struct graves *graves;
     struct warm *warm;
     struct kept *kept;
+    struct ahead_pool *ahead;
     atomic_llong temp_swept_s; /* when leftovers in .sluice/tmp were last looked for, monotonic */
     struct mutex stripes[DIR_STRIPES];
 };
@@ -168,6 +170,10 @@ struct mutex *stripe_of(struct dir_volume *v, const struct place *p);
 /* Attributes (node.c); attr_at does not follow a link. */
 MUST_USE int attr_of_fd(int fd, struct vfs_attr *out);
 MUST_USE int attr_at(int dir_fd, const char *name, struct vfs_attr *out);
+/* Both of a regular file, by its name in a directory on the private filesystem: two system calls instead of four. -EAGAIN: not
+ * sure that they are of one file, or something else that is better met in opening it (xattr.c). */
+MUST_USE int entry_read(struct dir_volume *v, int dir_fd, struct str name, const char *xattr_name, struct vfs_attr *out,
+                        struct buf *out_value);
 
 /* Extended attributes, wherever the volume keeps them (xattr.c). fd may not be O_PATH. */
 MUST_USE int xattr_read(struct dir_volume *v, int fd, const char *name, struct buf *out);
@@ -252,6 +258,7 @@ int dir_scan_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cre
 int dir_scan_open_unordered(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, struct vfs_scan **out);
 int dir_scan_next(struct vfs_scan *s, struct vfs_dirent *out);
 int dir_scan_stat(struct vfs_scan *s, struct vfs_attr *out, const char *xattr_name, struct buf *out_value);
+void dir_scan_expect(struct vfs_scan *s, size_t count, const char *xattr_name);
 void dir_scan_close(struct vfs_scan *s);
 
 #endif

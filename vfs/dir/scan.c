@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/fault.h"
+#include "vfs/dir/ahead.h"
 #include "vfs/dir/delta.h"
 #include "vfs/dir/dir_internal.h"
 #include "vfs/dir/view_cache.h"
@@ -23,6 +23,7 @@ struct dir_scan {
     bool is_partial; /* unordered: the view is what was read last of the directory */
     struct vfs_dirent current; /* what scan_next returned last */
     enum entry_kind current_kind;
+    struct ahead *ahead; /* NULL: nothing is read before it is asked for */
     bool is_private; /* on the filesystem that only this kernel changes */
     bool has_cred;
     struct vfs_cred cred; /* groups are our copy */
@@ -119,6 +120,7 @@ int dir_scan_open_unordered(struct vfs_dir *d, struct str path, const struct vfs
 void dir_scan_close(struct vfs_scan *scan)
 {
     struct dir_scan *s = container_of(scan, struct dir_scan, base);
+    ahead_free(s->ahead);
     view_unref(s->view);
     delta_unref(s->delta);
     dir_handle_unref(s->h);
@@ -231,32 +233,26 @@ static int stat_entry(const struct dir_scan *s, struct vfs_attr *out)
     return r < 0 ? r : attr_at(s->fd, text, out);
 }
 
-/* Two system calls instead of four. The value is read first: a file that has been as it is for longer than the clock's tick was
- * there then, so that both are of one file. -EAGAIN: not sure. */
 static int stat_by_name(const struct dir_scan *s, struct vfs_attr *out, const char *xattr_name, struct buf *out_value)
 {
     struct dir_volume *v = dir_volume_of(s->base.volume);
-    struct str name = s->current.name;
-    char text[NAME_MAX + 1];
-    struct vfs_attr attr;
     if (!s->is_private || s->current_kind != ENTRY_FILE)
         return -EAGAIN;
-    memcpy(text, name.ptr, name.len);
-    text[name.len] = '\0';
-    size_t before = out_value->len;
-    CLEANUP(cred_leave) struct cred_scope scope = CRED_SCOPE_INIT;
-    int r = cred_enter(&scope, &v->self, cred_of(s));
-    if (r == 0)
-        r = xattr_read_at(v, s->fd, text, xattr_name, out_value);
-    if (r < 0 && r != -ENODATA)
+    int r = s->ahead ? ahead_read(s->ahead, s->current.name, &s->cursor, xattr_name, out, out_value) : -EAGAIN;
+    if (r != -EAGAIN)
         return r;
-    bool settled = attr_at(s->fd, text, &attr) == 0 && attr.type == VFS_FILE &&
-                   clock_wall_ns() - attr.ctime_ns > dir_tick_ns(attr.ctime_ns);
-    if (settled)
-        *out = attr;
-    else
-        buf_truncate(out_value, before);
-    return settled ? 0 : -EAGAIN;
+    CLEANUP(cred_leave) struct cred_scope scope = CRED_SCOPE_INIT;
+    r = cred_enter(&scope, &v->self, cred_of(s));
+    return r < 0 ? r : entry_read(v, s->fd, s->current.name, xattr_name, out, out_value);
+}
+
+/* Not on behalf of others, whom other threads would have to become for it. */
+void dir_scan_expect(struct vfs_scan *scan, size_t count, const char *xattr_name)
+{
+    struct dir_scan *s = container_of(scan, struct dir_scan, base);
+    bool can_read_ahead = s->is_private && !s->is_partial && !s->has_cred;
+    ahead_free(s->ahead);
+    s->ahead = can_read_ahead ? ahead_new(dir_volume_of(scan->volume), s->fd, xattr_name, count) : NULL;
 }
 
 static bool can_open(const struct dir_scan *s)

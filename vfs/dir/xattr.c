@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/fault.h"
 #include "vfs/dir/dir_internal.h"
 #include "vfs/dir/sidecar.h"
@@ -176,6 +177,27 @@ int xattr_read_at(struct dir_volume *v, int dir_fd, const char *file, const char
     if (size < 0 || str_eq(str_of(value, (size_t)size), ELSEWHERE))
         return -EAGAIN;
     return add_value(out, value, size);
+}
+
+/* The value is read first: a file that has been as it is for longer than the clock's tick was there then. */
+int entry_read(struct dir_volume *v, int dir_fd, struct str name, const char *xattr_name, struct vfs_attr *out,
+               struct buf *out_value)
+{
+    char text[NAME_MAX + 1];
+    struct vfs_attr attr;
+    memcpy(text, name.ptr, name.len);
+    text[name.len] = '\0';
+    size_t before = out_value->len;
+    int r = xattr_read_at(v, dir_fd, text, xattr_name, out_value);
+    if (r < 0 && r != -ENODATA)
+        return r;
+    bool settled = attr_at(dir_fd, text, &attr) == 0 && attr.type == VFS_FILE &&
+                   clock_wall_ns() - attr.ctime_ns > dir_tick_ns(attr.ctime_ns);
+    if (settled)
+        *out = attr;
+    else
+        buf_truncate(out_value, before);
+    return settled ? 0 : -EAGAIN;
 }
 
 static int fs_write(struct dir_volume *v, int fd, const struct vfs_cred *cred, const char *name, struct str value, int flags)
