@@ -110,6 +110,7 @@ def test_multipart(pair, shared):
     assert etag == f'"{md5(b"".join(hashlib.md5(p).digest() for p in parts))}-3"'
     for s3 in (other, one):
         looks(s3, shared, "m/k", b"".join(parts), etag, tags={"t": "m"})
+    assert keys(other, shared) == keys(one, shared) == ["m/k"]
 
 
 def test_overwritten_and_deleted(pair, shared):
@@ -217,3 +218,28 @@ def test_presigned(pair, shared):
     url = one.generate_presigned_url("put_object", Params={"Bucket": shared, "Key": "p"})
     assert requests.put(url, data=b"presigned", timeout=30).status_code == 200
     assert read(other, shared, "p") == b"presigned"
+
+
+def test_own_state_is_nobodys_object(pair, shared):
+    """Neither shows the other's uploads in progress, nor is kept from removing the bucket by what they leave."""
+    one, other = pair
+    parts = [b"x" * PART, b"y"]
+    upload, done = upload_parts(one, shared, "k", parts)
+    aborted, _ = upload_parts(one, shared, "other", parts[:1])
+    assert keys(other, shared) == [] and "CommonPrefixes" not in other.list_objects_v2(Bucket=shared, Delimiter="/")
+    complete(one, shared, "k", upload, done)
+    one.abort_multipart_upload(Bucket=shared, Key="other", UploadId=aborted)
+    assert keys(other, shared) == ["k"]
+    other.delete_object(Bucket=shared, Key="k")
+    other.delete_bucket(Bucket=shared)
+
+
+def test_bucket_configuration_goes_with_the_bucket(sides):
+    bucket = new_bucket_name()
+    ours, theirs = sides["ours"], sides["theirs"]
+    ours.create_bucket(Bucket=bucket)
+    ours.put_bucket_tagging(Bucket=bucket, Tagging=tag_set(team="blue"))
+    theirs.delete_bucket(Bucket=bucket)
+    theirs.create_bucket(Bucket=bucket)
+    with fails("NoSuchTagSet", 404):
+        ours.get_bucket_tagging(Bucket=bucket)

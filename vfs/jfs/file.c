@@ -51,14 +51,15 @@ static int open_node(struct jfs_volume *v, const struct meta_ctx *ctx, meta_ino 
 static int find(struct jfs_volume *v, const struct meta_ctx *ctx, struct vfs_dir *d, struct str path, unsigned flags,
                 meta_ino *out_parent, struct jfs_node *out)
 {
-    meta_ino dir = jfs_dir_of(d)->ino;
-    *out_parent = dir;
-    if (path.len == 0)
-        return jfs_resolve(v, ctx, dir, path, out);
-    int r = jfs_resolve_dir(v, ctx, dir, vfs_path_parent(path), out_parent);
+    struct jfs_place at;
+    int r = jfs_locate(v, ctx, d, path, JFS_FAIL, &at);
+    *out_parent = at.dir;
+    if (r < 0 || path.len == 0)
+        return r < 0 ? r : jfs_resolve(v, ctx, at.dir, at.path, out);
+    r = jfs_resolve_dir(v, ctx, at.dir, vfs_path_parent(at.path), out_parent);
     if (r == 0)
-        r = open_node(v, ctx, *out_parent, vfs_path_leaf(path), flags, out);
-    return r == 0 && out->attr.type == META_SYMLINK ? jfs_resolve(v, ctx, dir, path, out) : r;
+        r = open_node(v, ctx, *out_parent, vfs_path_leaf(at.path), flags, out);
+    return r == 0 && out->attr.type == META_SYMLINK ? jfs_resolve(v, ctx, at.dir, at.path, out) : r;
 }
 
 static int refuse_type(const struct meta_attr *attr, unsigned flags)

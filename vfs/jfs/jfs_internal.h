@@ -4,12 +4,15 @@
 
 #include <stdatomic.h>
 
+#include "base/limits.h"
 #include "base/mutex.h"
 #include "vfs/jfs/client.h"
 #include "vfs/vfs_ops.h"
 
 /* Set, to "1", on directories that were made on the way to something; see vfs_is_implicit. */
 #define JFS_IMPLICIT_XATTR "user.sluice.implicit"
+/* In the root: what gateways keep there, the official ones their uploads, we our state (state.c). */
+#define JFS_GATEWAYS_NAME ".sys"
 /* A race lost this often in a row is somebody who does not let us through. */
 #define JFS_RACE_TURNS 50
 
@@ -99,6 +102,24 @@ uint64_t jfs_new_owner(struct jfs_volume *v);
 /* A text of one's own, never NULL, and its end. */
 struct str jfs_own(struct str s);
 void jfs_disown(struct str *s);
+
+/* state.c */
+
+/* Where a caller's path leads: one with a segment ".sluice" elsewhere than it says. `text` holds it then. */
+struct jfs_place {
+    meta_ino dir;
+    struct str path; /* below dir */
+    char text[LIMIT_KEY_BYTES + 64];
+};
+/* The directory that the state is of, when it is not there. */
+enum jfs_missing { JFS_FAIL, JFS_MAKE };
+MUST_USE int jfs_locate(struct jfs_volume *v, const struct meta_ctx *ctx, struct vfs_dir *d, struct str path,
+                        enum jfs_missing missing, struct jfs_place *out);
+bool jfs_is_state_path(struct str path);
+/* Removes a directory's state. -ENOTEMPTY when something in it is in use. */
+MUST_USE int jfs_state_remove_idle(struct jfs_volume *v, meta_ino owner);
+/* Removes the state of directories that are no more: other clients remove a bucket and know nothing of it. Best effort. */
+void jfs_state_sweep(struct jfs_volume *v);
 
 /* node.c */
 int jfs_lookup(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, struct vfs_attr *out);

@@ -14,8 +14,12 @@ int jfs_lookup(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, 
 {
     struct jfs_volume *v = jfs_volume_of(d->volume);
     struct meta_ctx scratch;
+    const struct meta_ctx *ctx = jfs_ctx(v, cred, &scratch);
+    struct jfs_place at;
     struct jfs_node node;
-    int r = jfs_resolve(v, jfs_ctx(v, cred, &scratch), jfs_dir_of(d)->ino, path, &node);
+    int r = jfs_locate(v, ctx, d, path, JFS_FAIL, &at);
+    if (r == 0)
+        r = jfs_resolve(v, ctx, at.dir, at.path, &node);
     if (r == 0)
         jfs_attr(node.ino, &node.attr, out);
     return r;
@@ -65,8 +69,12 @@ int jfs_is_implicit(struct vfs_dir *d, struct str path, const struct vfs_cred *c
 {
     struct jfs_volume *v = jfs_volume_of(d->volume);
     struct meta_ctx scratch;
+    const struct meta_ctx *ctx = jfs_ctx(v, cred, &scratch);
+    struct jfs_place at;
     struct jfs_node node;
-    int r = jfs_resolve(v, jfs_ctx(v, cred, &scratch), jfs_dir_of(d)->ino, path, &node);
+    int r = jfs_locate(v, ctx, d, path, JFS_FAIL, &at);
+    if (r == 0)
+        r = jfs_resolve(v, ctx, at.dir, at.path, &node);
     if (r == 0 && node.attr.type != META_DIRECTORY)
         r = -ENOTDIR;
     return r < 0 ? r : is_node_implicit(v, &node);
@@ -77,8 +85,11 @@ int jfs_set_implicit(struct vfs_dir *d, struct str path, const struct vfs_cred *
     struct jfs_volume *v = jfs_volume_of(d->volume);
     struct meta_ctx scratch;
     const struct meta_ctx *ctx = jfs_ctx(v, cred, &scratch);
+    struct jfs_place at;
     meta_ino ino;
-    int r = jfs_resolve_dir(v, ctx, jfs_dir_of(d)->ino, path, &ino);
+    int r = jfs_locate(v, ctx, d, path, JFS_FAIL, &at);
+    if (r == 0)
+        r = jfs_resolve_dir(v, ctx, at.dir, at.path, &ino);
     if (r == 0 && cred)
         r = meta_access(v->meta, ctx, ino, META_ACCESS_W, NULL);
     return r < 0 ? r : mark(v, ino, implicit);
@@ -101,27 +112,27 @@ int jfs_mkdir(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, u
     struct jfs_volume *v = jfs_volume_of(d->volume);
     struct meta_ctx scratch;
     const struct meta_ctx *ctx = jfs_ctx(v, cred, &scratch);
-    const struct jfs_dir *at = jfs_dir_of(d);
+    struct jfs_place at;
     for (int turn = 0; turn < JFS_RACE_TURNS; turn++) {
         bool made = false;
         meta_ino parent, ino;
-        int r = jfs_make_dirs(v, ctx, at->ino, vfs_path_parent(path), &parent, &made);
+        int r = jfs_locate(v, ctx, d, path, JFS_MAKE, &at);
+        if (r == 0)
+            r = jfs_make_dirs(v, ctx, at.dir, vfs_path_parent(at.path), &parent, &made);
         if (r < 0)
             return r;
-        bool is_state = str_is(vfs_path_leaf(path), VFS_PATH_STATE_NAME);
         r = fault_point("vfs.mkdir");
         if (r == 0)
-            r = meta_mkdir(v->meta, ctx, parent, vfs_path_leaf(path), is_state ? 0700 : (uint16_t)v->options.dir_mode,
-                           v->umask, &ino, NULL);
+            r = meta_mkdir(v->meta, ctx, parent, vfs_path_leaf(at.path), (uint16_t)v->options.dir_mode, v->umask, &ino, NULL);
         if (r == 0 && flags & VFS_MKDIR_IMPLICIT)
             jfs_mark_new(v, ino);
         else if (r == 0)
             r = mark(v, ino, false);
-        if (r == -ENOENT && !jfs_is_gone(v, at->ino))
+        if (r == -ENOENT && !jfs_is_gone(v, at.dir))
             continue; /* the parent, or the directory itself, has gone again */
         if (r < 0 && made)
-            jfs_prune_below(v, ctx, at->ino, vfs_path_parent(path));
-        return r == -EEXIST ? refuse_mkdir(v, ctx, at->ino, path) : r;
+            jfs_prune_below(v, ctx, at.dir, vfs_path_parent(at.path));
+        return r == -EEXIST ? refuse_mkdir(v, ctx, at.dir, at.path) : r;
     }
     return -EBUSY;
 }
@@ -133,36 +144,23 @@ static unsigned trash_flags(const struct jfs_dir *d, struct str path)
     return jfs_skips_trash(d, path) ? META_SKIP_TRASH : 0;
 }
 
-/* A directory whose last content is our own state, with nothing in progress in it, counts as empty. */
-static bool remove_state(struct jfs_volume *v, meta_ino parent, struct str name)
-{
-    meta_ino dir, state;
-    struct meta_attr attr;
-    if (meta_lookup(v->meta, NULL, parent, name, &dir, &attr) < 0 ||
-        meta_lookup(v->meta, NULL, dir, STR(VFS_PATH_STATE_NAME), &state, &attr) < 0)
-        return false;
-    static const char *const parts[] = {"uploads", "config", "tmp"};
-    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-        int r = meta_rmdir(v->meta, NULL, state, str_z(parts[i]), META_SKIP_TRASH);
-        if (r < 0 && r != -ENOENT)
-            return false; /* in use */
-    }
-    return meta_rmdir(v->meta, NULL, dir, STR(VFS_PATH_STATE_NAME), META_SKIP_TRASH) == 0;
-}
-
 int jfs_rmdir(struct vfs_dir *d, struct str path, const struct vfs_cred *cred)
 {
     struct jfs_volume *v = jfs_volume_of(d->volume);
     struct meta_ctx scratch;
     const struct meta_ctx *ctx = jfs_ctx(v, cred, &scratch);
     unsigned flags = trash_flags(jfs_dir_of(d), path);
-    meta_ino parent;
-    int r = jfs_resolve_dir(v, ctx, jfs_dir_of(d)->ino, vfs_path_parent(path), &parent);
+    struct jfs_place at;
+    struct meta_attr attr;
+    meta_ino parent, ino;
+    int r = jfs_locate(v, ctx, d, path, JFS_FAIL, &at);
     if (r == 0)
-        r = meta_rmdir(v->meta, ctx, parent, vfs_path_leaf(path), flags);
-    if (r == -ENOTEMPTY && remove_state(v, parent, vfs_path_leaf(path)))
-        r = meta_rmdir(v->meta, ctx, parent, vfs_path_leaf(path), flags);
-    return r;
+        r = jfs_resolve_dir(v, ctx, at.dir, vfs_path_parent(at.path), &parent);
+    if (r == 0)
+        r = meta_lookup(v->meta, ctx, parent, vfs_path_leaf(at.path), &ino, &attr);
+    if (r == 0)
+        r = jfs_state_remove_idle(v, ino);
+    return r < 0 ? r : meta_rmdir(v->meta, ctx, parent, vfs_path_leaf(at.path), flags);
 }
 
 /* Whether it is implicit is decided under its lock, which those hold who make it an object of its own. */
@@ -204,23 +202,29 @@ void jfs_prune(struct vfs_dir *d, struct str path, const struct vfs_cred *cred)
 {
     struct jfs_volume *v = jfs_volume_of(d->volume);
     struct meta_ctx scratch;
-    jfs_prune_below(v, jfs_ctx(v, cred, &scratch), jfs_dir_of(d)->ino, path);
+    const struct meta_ctx *ctx = jfs_ctx(v, cred, &scratch);
+    struct jfs_place at;
+    if (jfs_locate(v, ctx, d, path, JFS_FAIL, &at) == 0)
+        jfs_prune_below(v, ctx, at.dir, at.path);
 }
 
 static int unlink_name(struct vfs_dir *d, struct str path, const struct meta_ctx *ctx, unsigned flags,
                        const struct vfs_version *expected)
 {
     struct jfs_volume *v = jfs_volume_of(d->volume);
+    struct jfs_place at;
     meta_ino parent;
     int r = fault_point("vfs.unlink");
     if (r == 0)
-        r = jfs_resolve_dir(v, ctx, jfs_dir_of(d)->ino, vfs_path_parent(path), &parent);
+        r = jfs_locate(v, ctx, d, path, JFS_FAIL, &at);
+    if (r == 0)
+        r = jfs_resolve_dir(v, ctx, at.dir, vfs_path_parent(at.path), &parent);
     if (r < 0)
         return r;
     struct meta_version version;
     if (expected)
         version = jfs_version(expected);
-    return meta_unlink(v->meta, ctx, parent, vfs_path_leaf(path), flags, expected ? &version : NULL);
+    return meta_unlink(v->meta, ctx, parent, vfs_path_leaf(at.path), flags, expected ? &version : NULL);
 }
 
 int jfs_unlink(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, const struct vfs_version *expected)
@@ -242,25 +246,30 @@ int jfs_rename(struct vfs_dir *d, struct str from, struct str to, const struct v
     struct jfs_volume *v = jfs_volume_of(d->volume);
     struct meta_ctx scratch;
     const struct meta_ctx *ctx = jfs_ctx(v, cred, &scratch);
-    meta_ino dir = jfs_dir_of(d)->ino;
+    struct jfs_place old, new;
     bool made = false;
-    int r = -ENOENT;
+    int r = jfs_locate(v, ctx, d, from, JFS_FAIL, &old);
+    if (r == 0)
+        r = jfs_locate(v, ctx, d, to, JFS_MAKE, &new);
+    if (r < 0)
+        return r;
+    r = -ENOENT;
     for (int turn = 0; turn < JFS_RACE_TURNS && r == -ENOENT; turn++) {
         meta_ino source, target, ino;
-        r = jfs_resolve_dir(v, ctx, dir, vfs_path_parent(from), &source);
+        r = jfs_resolve_dir(v, ctx, old.dir, vfs_path_parent(old.path), &source);
         struct meta_attr attr;
         if (r == 0)
-            r = meta_lookup(v->meta, ctx, source, vfs_path_leaf(from), &ino, &attr);
+            r = meta_lookup(v->meta, ctx, source, vfs_path_leaf(old.path), &ino, &attr);
         if (r < 0)
             break; /* the source is not there */
-        r = jfs_make_dirs(v, ctx, dir, vfs_path_parent(to), &target, &made);
+        r = jfs_make_dirs(v, ctx, new.dir, vfs_path_parent(new.path), &target, &made);
         if (r == 0)
             r = fault_point("vfs.rename");
         if (r == 0)
-            r = meta_rename(v->meta, ctx, source, vfs_path_leaf(from), target, vfs_path_leaf(to),
+            r = meta_rename(v->meta, ctx, source, vfs_path_leaf(old.path), target, vfs_path_leaf(new.path),
                             flags & VFS_RENAME_NOREPLACE ? META_RENAME_NOREPLACE : 0, NULL, NULL);
     }
     if (r < 0 && made)
-        jfs_prune_below(v, ctx, dir, vfs_path_parent(to));
+        jfs_prune_below(v, ctx, new.dir, vfs_path_parent(new.path));
     return r;
 }

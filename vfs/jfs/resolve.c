@@ -194,11 +194,7 @@ struct meta_version jfs_version(const struct vfs_version *v)
 
 bool jfs_skips_trash(const struct jfs_dir *d, struct str path)
 {
-    struct str rest = path, name;
-    bool skips = d->in_state;
-    while (!skips && str_split(&rest, '/', &name))
-        skips = str_is(name, VFS_PATH_STATE_NAME);
-    return skips;
+    return d->in_state || jfs_is_state_path(path);
 }
 
 uint64_t jfs_new_owner(struct jfs_volume *v)

@@ -177,10 +177,13 @@ int jfs_scan_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cre
     struct jfs_volume *v = jfs_volume_of(d->volume);
     struct meta_ctx scratch;
     const struct meta_ctx *ctx = jfs_ctx(v, cred, &scratch);
+    struct jfs_place at;
     meta_ino dir;
     int r = fault_point("vfs.scan");
     if (r == 0)
-        r = jfs_resolve_dir(v, ctx, jfs_dir_of(d)->ino, path, &dir);
+        r = jfs_locate(v, ctx, d, path, JFS_FAIL, &at);
+    if (r == 0)
+        r = jfs_resolve_dir(v, ctx, at.dir, at.path, &dir);
     if (r == 0 && cred)
         r = meta_access(v->meta, ctx, dir, META_ACCESS_R, NULL);
     if (r < 0)
@@ -188,8 +191,8 @@ int jfs_scan_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cre
     struct jfs_scan *s = calloc(1, sizeof(*s));
     CHECK(s != NULL); /* out of memory */
     s->base.volume = &v->base;
-    s->root = jfs_dir_of(d)->ino;
-    s->path = jfs_own(path);
+    s->root = at.dir;
+    s->path = jfs_own(at.path);
     s->dir = dir;
     s->page_memory = arena_new();
     s->current_name = buf_make(META_NAME_MAX);
@@ -229,9 +232,10 @@ void jfs_scan_close(struct vfs_scan *base)
 
 /* Entries */
 
-static bool is_hidden(struct str name)
+static bool is_hidden(const struct jfs_scan *s, struct str name)
 {
-    return str_is(name, VFS_PATH_STATE_NAME) || str_starts(name, STR(VFS_PATH_TEMP_PREFIX));
+    return str_is(name, VFS_PATH_STATE_NAME) || str_starts(name, STR(VFS_PATH_TEMP_PREFIX)) ||
+           (s->dir == META_ROOT && str_is(name, JFS_GATEWAYS_NAME));
 }
 
 /* A link to a file inside is that file. */
@@ -300,7 +304,7 @@ int jfs_scan_next(struct vfs_scan *base, struct vfs_dirent *out)
     int r;
     do
         r = advance(s);
-    while (r == 1 && is_hidden(s->current.name));
+    while (r == 1 && is_hidden(s, s->current.name));
     if (r == 1)
         *out = (struct vfs_dirent){.name = s->current.name, .type = type_of(s, &s->current)};
     return r;

@@ -25,33 +25,35 @@ int jfs_stage(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, u
     struct jfs_volume *v = jfs_volume_of(d->volume);
     struct meta_ctx scratch;
     const struct meta_ctx *ctx = jfs_ctx(v, cred, &scratch);
-    meta_ino dir = jfs_dir_of(d)->ino;
-    struct str parent_path = vfs_path_parent(path);
+    struct jfs_place at;
     struct jfs_node node;
     bool made = false;
     int r = fault_point("vfs.stage");
     if (r == 0 && size_hint > 0)
         r = check_room(v, size_hint);
+    if (r == 0)
+        r = jfs_locate(v, ctx, d, path, JFS_MAKE, &at);
+    struct str parent_path = r == 0 ? vfs_path_parent(at.path) : STR_EMPTY;
     for (int turn = 0; r == 0 && turn < JFS_RACE_TURNS; turn++) {
         meta_ino parent;
-        r = jfs_make_dirs(v, ctx, dir, parent_path, &parent, &made);
+        r = jfs_make_dirs(v, ctx, at.dir, parent_path, &parent, &made);
         if (r == 0)
             r = meta_stage(v->meta, ctx, parent, (uint16_t)v->options.file_mode, v->umask, &node.ino, &node.attr);
         if (r == 0)
             break;
-        r = r == -ENOENT && !jfs_is_gone(v, dir) ? 0 : r; /* the parent has gone again */
+        r = r == -ENOENT && !jfs_is_gone(v, at.dir) ? 0 : r; /* the parent has gone again */
         if (turn + 1 == JFS_RACE_TURNS)
             r = -EBUSY;
     }
     if (r < 0) {
         if (made)
-            jfs_prune_below(v, ctx, dir, parent_path);
+            jfs_prune_below(v, ctx, at.dir, parent_path);
         return r;
     }
     struct jfs_file *f = jfs_file_new(v, node.ino, &node.attr);
     f->can_write = f->is_staged = true;
     if (made)
-        keep_parent(f, dir, parent_path);
+        keep_parent(f, at.dir, parent_path);
     *out = &f->base;
     return 0;
 }
@@ -105,8 +107,12 @@ int jfs_publish(struct vfs_file *base, struct vfs_dir *d, struct str path, const
         .file_mode = (uint16_t)v->options.file_mode,
         .umask = v->umask,
     };
+    struct jfs_place at;
     struct meta_attr before, after;
-    int r = jfs_flush(f);
+    int r = jfs_locate(v, ctx, d, path, JFS_MAKE, &at);
+    struct str name = r == 0 ? vfs_path_leaf(at.path) : STR_EMPTY;
+    if (r == 0)
+        r = jfs_flush(f);
     if (r == 0)
         r = fault_point("vfs.publish");
     if (r == 0)
@@ -114,25 +120,25 @@ int jfs_publish(struct vfs_file *base, struct vfs_dir *d, struct str path, const
     bool made = false, published = false;
     meta_ino parent;
     for (int turn = 0; r == 0 && !published && turn < JFS_RACE_TURNS; turn++) {
-        r = jfs_make_dirs(v, ctx, jfs_dir_of(d)->ino, vfs_path_parent(path), &parent, &made);
-        if (r == 0 && is_at(f, parent, vfs_path_leaf(path)))
+        r = jfs_make_dirs(v, ctx, at.dir, vfs_path_parent(at.path), &parent, &made);
+        if (r == 0 && is_at(f, parent, name))
             break;
         if (r == 0)
-            r = meta_publish(v->meta, ctx, f->ino, parent, vfs_path_leaf(path), &request, &after);
+            r = meta_publish(v->meta, ctx, f->ino, parent, name, &request, &after);
         published = r == 0;
-        if (r == -ENOENT && how->mode != VFS_PUBLISH_IF_VERSION && !jfs_is_gone(v, jfs_dir_of(d)->ino))
+        if (r == -ENOENT && how->mode != VFS_PUBLISH_IF_VERSION && !jfs_is_gone(v, at.dir))
             r = 0; /* the parent has gone again */
     }
-    if (r == 0 && !published && !is_at(f, parent, vfs_path_leaf(path)))
+    if (r == 0 && !published && !is_at(f, parent, name))
         r = -EBUSY;
     if (r == 0 && !f->is_staged)
         r = set_again(v, f, &before);
     if (r < 0) {
         if (made)
-            jfs_prune_below(v, ctx, jfs_dir_of(d)->ino, vfs_path_parent(path));
+            jfs_prune_below(v, ctx, at.dir, vfs_path_parent(at.path));
         return r;
     }
     jfs_staging_done(f);
-    jfs_file_place(f, parent, vfs_path_leaf(path));
+    jfs_file_place(f, parent, name);
     return out_attr ? jfs_file_fstat(base, out_attr) : 0;
 }

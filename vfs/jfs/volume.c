@@ -31,8 +31,12 @@ static int open_dir(struct vfs_dir *parent, struct str path, const struct vfs_cr
 {
     struct jfs_volume *v = jfs_volume_of(parent->volume);
     struct meta_ctx scratch;
+    const struct meta_ctx *ctx = jfs_ctx(v, cred, &scratch);
+    struct jfs_place at;
     meta_ino ino;
-    int r = jfs_resolve_dir(v, jfs_ctx(v, cred, &scratch), jfs_dir_of(parent)->ino, path, &ino);
+    int r = jfs_locate(v, ctx, parent, path, JFS_FAIL, &at);
+    if (r == 0)
+        r = jfs_resolve_dir(v, ctx, at.dir, at.path, &ino);
     if (r == 0)
         *out = &dir_new(v, ino, jfs_skips_trash(jfs_dir_of(parent), path))->base;
     return r;
@@ -137,6 +141,7 @@ int jfs_volume_open(const char *url, const struct vfs_options *options, struct v
     v->umask = (uint16_t)fd_umask();
     v->self = (struct meta_ctx){.uid = geteuid(), .gid = getegid(), .pid = (uint32_t)getpid()};
     atomic_init(&v->next_owner, 1);
+    jfs_state_sweep(v);
     *out = &v->base;
     return 0;
 }
