@@ -141,23 +141,22 @@ static enum s3_error check_before_body(struct s3_op *op, const struct s3_access 
     return is_hopeless ? S3_ACCESS_DENIED : S3_OK;
 }
 
-/* The list of an object to be is its writer's to choose. Nobody in particular owns nothing, and chooses where a list lets him write. */
-static enum s3_error check_list_of_new(struct s3_op *op, const struct s3_access *a)
+/* List and tags of an object to be are its writer's to choose, where lists say who writes. Nobody in particular owns nothing, and
+ * chooses where a list lets him write. */
+static enum s3_error check_choice_of_new(struct s3_op *op, const struct s3_access *a, const char *action)
 {
-    enum auth_verdict verdict = policies_say_all(op, a, "s3:PutObjectAcl");
+    enum auth_verdict verdict = policies_say_all(op, a, action);
     bool may_choose = op->auth.user || s3_owned_ask(op, a, "s3:PutObject").is_granted;
     bool is_allowed = verdict == AUTH_ALLOW || (verdict == AUTH_NO_OPINION && may_choose);
     return is_allowed ? S3_OK : S3_ACCESS_DENIED;
 }
 
-static enum s3_error check_acl_headers(struct s3_op *op, const struct s3_access *a)
+static enum s3_error check_implied(struct s3_op *op, const struct s3_access *a, const char *action)
 {
     bool is_new = strcmp(op->row->action, "s3:PutObject") == 0;
-    if (a->key.len == 0)
-        return s3_access_check(op, a, "s3:PutBucketAcl");
     if (is_new && s3_owned_of(op, a->dir, a->bucket)->mode != S3_OWNER_ENFORCED)
-        return check_list_of_new(op, a);
-    return s3_access_check(op, a, "s3:PutObjectAcl");
+        return check_choice_of_new(op, a, action);
+    return s3_access_check(op, a, action);
 }
 
 /* What a header does beside the operation is what another operation would do (SEC-33). */
@@ -168,9 +167,9 @@ static enum s3_error check_headers(struct s3_op *op, const struct s3_access *a)
         return S3_OK;
     bool is_object = a->key.len > 0;
     if (is_object && s3_header(&op->req, "x-amz-tagging").ptr)
-        error = s3_access_check(op, a, "s3:PutObjectTagging");
+        error = check_implied(op, a, "s3:PutObjectTagging");
     if (error == S3_OK && s3_acl_has_headers(&op->req))
-        error = check_acl_headers(op, a);
+        error = is_object ? check_implied(op, a, "s3:PutObjectAcl") : s3_access_check(op, a, "s3:PutBucketAcl");
     return error;
 }
 

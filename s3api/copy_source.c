@@ -57,6 +57,8 @@ static enum s3_error open_allowed(struct s3_op *op, struct s3_copy_source *s)
 {
     enum s3_error opened = s3_bucket_open_source(op, s->name.bucket, &s->bucket);
     struct s3_policy policy = {0};
+    if (opened == S3_NO_SUCH_BUCKET)
+        return opened;
     if (s->bucket)
         policy = s3_policy_load(op, s->bucket, s->name.bucket);
     const struct s3_access a = {.bucket = s->name.bucket,

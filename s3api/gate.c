@@ -244,7 +244,8 @@ static void load_rules(struct s3_op *op)
     s3_plain_learn(op);
 }
 
-/* The bucket is opened first, since its policy has a say; whether it is there shows to those only who may know. */
+/* The bucket is opened first, since its policy has a say. That there is none is told to everybody, as AWS does: names are no secret,
+ * what is in a bucket is. */
 static enum s3_error pass_bucket(struct s3_op *op)
 {
     bool has_bucket = op->row->level != S3_LEVEL_SERVICE && !(op->row->flags & S3_OP_NO_BUCKET);
@@ -254,6 +255,8 @@ static enum s3_error pass_bucket(struct s3_op *op)
         load_rules(op);
     if (op->would_wait)
         return S3_AGAIN;
+    if (opened == S3_NO_SUCH_BUCKET)
+        return opened;
     op->detail = (struct s3_error_detail){0};
     enum s3_error error = authorise(op);
     if (error != S3_OK)

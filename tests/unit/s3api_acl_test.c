@@ -334,6 +334,8 @@ static void test_limits_of_grants(void **state UNUSED)
     assert_answer(call("bob", "PUT", "/bkt/b", "x-amz-acl: public-read", "x"), 403, "AccessDenied");
     assert_answer(call("alice", "DELETE", "/bkt?policy", NULL, NULL), 204, NULL);
     assert_answer(call(NULL, "PUT", "/bkt/n", "x-amz-acl: public-read", "x"), 200, NULL);
+    assert_answer(call(NULL, "PUT", "/bkt/tagged", "x-amz-tagging: a=b", "x"), 200, NULL);
+    assert_int_equal(status(NULL, "DELETE", "/bkt/tagged?tagging"), 403);
     assert_int_equal(status(NULL, "GET", "/bkt/n"), 200);
     /* Who may write by the policy alone owns what he writes; nobody in particular does not. */
     static const char writes[] = "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":"
@@ -343,6 +345,7 @@ static void test_limits_of_grants(void **state UNUSED)
     assert_answer(call("bob", "PUT", "/bkt/b", "x-amz-acl: public-read", "x"), 200, NULL);
     assert_int_equal(status(NULL, "PUT", "/bkt/n"), 200);
     assert_answer(call(NULL, "PUT", "/bkt/n", "x-amz-acl: public-read", "x"), 403, "AccessDenied");
+    assert_answer(call(NULL, "PUT", "/bkt/n", "x-amz-tagging: a=b", "x"), 403, "AccessDenied");
 }
 
 static void test_whose_buckets_are_listed(void **state UNUSED)

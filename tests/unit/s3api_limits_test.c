@@ -73,15 +73,15 @@ static void test_requests_at_a_time(void **state)
     struct arena *arena = arena_new();
     struct s3_op *first = begin(arena, &head, "192.0.2.1"), *second = begin(arena, &head, "192.0.2.1");
     struct s3_op *third = begin(arena, &head, "192.0.2.1"), *other = begin(arena, &head, "192.0.2.2");
-    assert_int_equal(status(first), 403);
-    assert_int_equal(status(second), 403);
+    assert_int_equal(status(first), 404);
+    assert_int_equal(status(second), 404);
     assert_int_equal(status(third), 503);
-    assert_int_equal(status(other), 403);
+    assert_int_equal(status(other), 404);
     assert_answer(list_as("ann"), 200, NULL);
     s3_end(third);
     s3_end(first);
     struct s3_op *fourth = begin(arena, &head, "192.0.2.1"), *fifth = begin(arena, &head, "192.0.2.1");
-    assert_int_equal(status(fourth), 403);
+    assert_int_equal(status(fourth), 404);
     assert_int_equal(status(fifth), 503);
     s3_end(second);
     s3_end(fourth);
@@ -102,13 +102,13 @@ static void test_many_callers(void **state)
     size_t passed = 0;
     for (size_t i = 0; i < COUNT; i++) {
         ops[i] = begin(arena, &head, arena_printf(arena, "10.%zu.%zu.1", i >> 8, i & 255).ptr);
-        passed += status(ops[i]) == 403;
+        passed += status(ops[i]) == 404;
     }
     assert_in_range(passed, LIMIT_CALLERS / 2, LIMIT_CALLERS + 64);
     for (size_t i = 0; i < COUNT; i++)
         s3_end(ops[i]);
     struct s3_op *late = begin(arena, &head, "192.0.2.1");
-    assert_int_equal(status(late), 403);
+    assert_int_equal(status(late), 404);
     s3_end(late);
     arena_free(arena);
     free(ops);

@@ -149,7 +149,7 @@ static void test_anonymous_reading(void **state)
         {"DELETE", "/bkt/public/k", 403},
         {"POST", "/bkt/public/k?uploads", 403},
         {"GET", "/", 403},
-        {"GET", "/absent/public/k", 403},
+        {"GET", "/absent/public/k", 404},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         int status = status_of(NULL, rows[i].method, rows[i].target, NULL);
