@@ -24,6 +24,12 @@
 /* First white space of a slow answer, then this interval (Run:ai's client gives up after 1 s of silence). */
 #define LIMIT_KEEPALIVE_SPACE_MS 500
 
+/* --memory: of a directory volume for chunks only; of a JuiceFS-format volume, a quarter of it, and at most so much. */
+#define LIMIT_MEMORY_DEFAULT (48ull * 1024 * 1024)
+#define LIMIT_MEMORY_VOLUME_DEFAULT (300ull * 1024 * 1024)
+#define LIMIT_MEMORY_VOLUME_MIN (64ull * 1024 * 1024)
+#define LIMIT_CHUNK_MEMORY_MAX (256ull * 1024 * 1024)
+
 /* Streaming. A request holds at most LIMIT_CHUNKS_PER_DIRECTION chunks each way. */
 #define CHUNK_SIZE (64 * 1024)
 #define LIMIT_CHUNKS_PER_DIRECTION 4
@@ -191,8 +197,11 @@
 /* One half of an ACL: what Linux lets an extended attribute hold. */
 #define LIMIT_META_ACL_BYTES (64 * 1024)
 
-/* Data of JuiceFS-format volumes (vfs/data). Half of the memory caches blocks, half holds what is being written. */
+/* Data of JuiceFS-format volumes (vfs/data), and the least of blocks that their memory may be. */
 #define LIMIT_DATA_MEMORY (256ull * 1024 * 1024)
+#define LIMIT_DATA_BLOCKS_MIN 4
+/* How long an upload waits for memory before its client is told to slow down. Shorter than clients' own patience. */
+#define LIMIT_DATA_WRITE_WAIT_MS (10 * 1000)
 /* Threads: enough to hide 50 ms of an object store's latency at 4 MiB a block and 10 Gbit/s. */
 #define LIMIT_DATA_UPLOADS 20
 #define LIMIT_DATA_DOWNLOADS 20

@@ -107,8 +107,8 @@ static const struct option options[] = {
     {"workers", OPT_COUNT, AT(workers), "32", 1, 1024, NULL, false, NULL, "N", "threads for file system calls"},
     {"connections", OPT_COUNT, AT(connections_max), "10000", 1, 1000000, NULL, false, NULL, "N",
      "connections at a time; more wait in the kernel"},
-    {"memory", OPT_SIZE, AT(memory), "48M", 4ull << 20, 1ull << 40, NULL, false, NULL, "SIZE",
-     "for object bytes in flight"},
+    {"memory", OPT_SIZE, AT(memory), NULL, 4ull << 20, 1ull << 40, NULL, false, NULL, "SIZE",
+     "for object bytes in flight (48M); of a JuiceFS-format volume for its blocks, writers and buffers too (300M)"},
     {"cache-dir", OPT_TEXT, AT(cache.dirs), NULL, 0, 0, NULL, false, NULL, "DIR[:DIR…]",
      "cache on disk of a JuiceFS-format volume's blocks, one folder for each disk; mounts may use the same; none: memory only"},
     {"cache-size", OPT_SIZE, AT(cache.bytes_max), "100G", 1ull << 20, 1ull << 50, NULL, false, NULL, "SIZE", "of all its folders"},
@@ -497,6 +497,8 @@ static int check_whole(const struct gw_config *c, struct buf *error)
         buf_addz(error, "sluice: --tls-cert and --tls-key go together\n");
     if (!vfs_cache_dirs_ok(c->cache.dirs))
         buf_addz(error, "sluice: --cache-dir: absolute paths, ':' between them\n");
+    if (c->volume && vfs_has_own_memory(c->volume) && c->memory > 0 && c->memory < LIMIT_MEMORY_VOLUME_MIN)
+        buf_addf(error, "sluice: --memory: a JuiceFS-format volume needs at least %lluM\n", LIMIT_MEMORY_VOLUME_MIN >> 20);
     if (c->proxies_only && !c->trusted_proxies)
         buf_addz(error, "sluice: --proxies-only on needs --trusted-proxies\n");
     if (!c->root_access_key != !c->root_secret_key)
@@ -531,6 +533,8 @@ int gw_config_parse(int argc, char **argv, struct gw_config *out, struct buf *er
         result = -EINVAL;
     if (result == 0)
         result = check_whole(&c, error);
+    if (result == 0 && c.memory == 0)
+        c.memory = vfs_has_own_memory(c.volume) ? LIMIT_MEMORY_VOLUME_DEFAULT : LIMIT_MEMORY_DEFAULT;
     if (result == 0)
         *out = c;
     else

@@ -41,7 +41,7 @@ struct gw_config {
     uint32_t loops;                   /* event-loop threads; default: cores the process may use */
     uint32_t workers;                 /* blocking threads; default 32 */
     uint32_t connections_max;         /* default 10000 */
-    uint64_t memory;                  /* bytes for chunks in flight; default 48 MiB */
+    uint64_t memory;                  /* bytes for chunks in flight and, with those, all that the volume holds */
     struct vfs_cache_options cache;   /* of JuiceFS-format volumes, on disk */
     uint64_t head_timeout_ms, idle_timeout_ms, body_timeout_ms;
     uint64_t drain_delay_ms;          /* after SIGTERM: not ready but still accepting; default 0 */

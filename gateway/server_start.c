@@ -111,9 +111,17 @@ static bool open_proxies(struct gw_server *s)
 
 /* Volume and identities */
 
+/* The part of --memory that is for chunks. */
+static uint64_t chunk_memory(const struct gw_config *c)
+{
+    if (!vfs_has_own_memory(c->volume))
+        return c->memory;
+    return c->memory / 4 < LIMIT_CHUNK_MEMORY_MAX ? c->memory / 4 : LIMIT_CHUNK_MEMORY_MAX;
+}
+
 static bool open_volume(struct gw_server *s)
 {
-    struct vfs_options options = {.sync = s->config->sync, .xattr = s->config->xattr, .cache = s->config->cache};
+    struct vfs_options options = {.memory = s->config->memory - chunk_memory(s->config), .sync = s->config->sync, .xattr = s->config->xattr, .cache = s->config->cache};
     const char *why = NULL;
     int rc = vfs_open_volume(s->config->volume, &options, &s->volume, &why);
     if (rc >= 0)
@@ -273,7 +281,7 @@ static void open_bridge(struct gw_server *s)
     s->bridge.host_id = str_of(s->host_id, 2 * sizeof(random));
     s->bridge.in_flight = &s->in_flight;
     s->bridge.stats = gw_stats_new(s3_operation_names());
-    s->bridge.chunks = gw_chunks_new(c->memory);
+    s->bridge.chunks = gw_chunks_new(chunk_memory(c));
     s->bridge.workers = gw_workers_start(c->workers, (size_t)c->workers * QUEUE_PER_WORKER);
     metric_callback(METRIC_GAUGE, "sluice_connections", "", "Open client connections.", read_count, &s->connections);
     metric_callback(METRIC_GAUGE, "sluice_requests_in_flight", "", "Requests being answered.", read_count, &s->in_flight);

@@ -17,13 +17,18 @@
 
 /* Volume */
 
+bool vfs_has_own_memory(const char *url)
+{
+    return !str_starts(str_z(url), STR("file://")) && str_find(str_z(url), STR("://")) >= 0;
+}
+
 int vfs_open_volume(const char *url, const struct vfs_options *options, struct vfs **out, const char **out_error)
 {
     struct str location = str_z(url);
+    if (vfs_has_own_memory(url))
+        return jfs_volume_open(url, options, out, out_error);
     if (str_starts(location, STR("file://")))
         location = str_from(location, sizeof("file://") - 1);
-    else if (str_find(location, STR("://")) >= 0)
-        return jfs_volume_open(url, options, out, out_error);
     if (location.len == 0) {
         *out_error = "the volume's path is empty";
         return -EINVAL;

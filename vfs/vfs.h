@@ -85,6 +85,8 @@ struct vfs_options {
 
 /* Volume ------------------------------------------------------------------------------------------------------------ */
 
+/* Do the volume's bytes pass through memory of its own (vfs_options.memory)? By its URL alone. */
+bool vfs_has_own_memory(const char *url);
 /* url: a path, file://PATH, or the URL of a JuiceFS-format volume's metadata (sqlite3://PATH). *out_error is a static or volume-owned line of text on failure. */
 MUST_USE int vfs_open_volume(const char *url, const struct vfs_options *options, struct vfs **out, const char **out_error);
 /* All handles must be closed. */

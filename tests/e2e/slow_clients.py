@@ -1,7 +1,9 @@
 """Load for the memory tests: many slow clients in one process, big objects, and a quick client whose latencies are measured."""
 
 import dataclasses
+import json
 import socket
+import subprocess
 import threading
 import time
 
@@ -138,3 +140,11 @@ def stream_down(server, bucket, key, size):
             assert buffer == piece, f"wrong bytes within the MiB at {seen}"
             seen, have = seen + have, 0
     return time.monotonic() - started
+
+
+def load(server, *options):
+    """What tests/bench/sluice-load, the load of the benchmarks, says of the server."""
+    program = server.binary.parents[1] / "tests/bench/sluice-load"
+    where = ["--host", "127.0.0.1", "--port", str(server.port), "--access-key", server.root.access_key, "--secret-key", server.root.secret_key]
+    done = subprocess.run([program, *where, *options], capture_output=True, text=True, check=True, timeout=280)
+    return json.loads(done.stdout)

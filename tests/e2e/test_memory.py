@@ -5,10 +5,12 @@ import os
 import pytest
 
 from aws import connect
-from slow_clients import MIB, Sampler, SlowClients, latencies, percentile, stream_down, stream_up
+from slow_clients import MIB, Sampler, SlowClients, latencies, load, percentile, stream_down, stream_up
 from wire import Wire
 
 LIMIT = 128 * MIB
+# What a gateway has beside --memory: itself, a thousand connections, and what the allocator is about to give back.
+BESIDE = 64 * MIB
 pytestmark = [pytest.mark.plain, pytest.mark.heavy]
 
 
@@ -17,6 +19,38 @@ def roomy(private_server):
     server = private_server("memory")
     connect(server).create_bucket(Bucket="memory")
     return server
+
+
+@pytest.fixture
+def volume(private_server):
+    """A gateway of a JuiceFS-format volume, with 256 MiB."""
+    server = private_server("volume-memory", kind="juicefs-file", options=["--memory", "256M", "--sync", "none"])
+    connect(server).create_bucket(Bucket="memory")
+    return server
+
+
+def test_1000_cold_ranges_of_a_volume(volume):
+    """8 MiB each, of an object that was never read: blocks, read-ahead and answers stay inside --memory, and nobody waits in vain."""
+    stream_up(volume, "memory", "big", 2048 * MIB)
+    volume.stop()
+    volume.start()
+    sampler = Sampler(volume)
+    sampler.start()
+    ranges = ["--range-size", "8M", "--object-size", "2G", "--count", "256"]
+    done = load(volume, "--target", "/memory/big", *ranges, "--connections", "1000", "--requests", "1000")
+    assert sampler.stop() < 256 * MIB + BESIDE
+    assert (done["failures"], done["status"], done["bytes"]) == (0, 206, 1000 * 8 * MIB)
+    metrics = volume.admin("/metrics")[1]
+    read = next(int(line.split()[-1]) for line in metrics.splitlines() if line.startswith("sluice_store_read_bytes_total"))
+    assert read < 3 * 1000 * 8 * MIB  # no block is fetched for one piece of it, over and over
+
+
+def test_many_writers_of_a_volume(volume):
+    sampler = Sampler(volume)
+    sampler.start()
+    done = load(volume, "--method", "PUT", "--target", "/memory/w{n}", "--count", "200", "--body-size", "8M", "--connections", "200", "--requests", "200")
+    assert sampler.stop() < 256 * MIB + BESIDE
+    assert (done["failures"], done["status"]) == (0, 200)
 
 
 @pytest.mark.posix

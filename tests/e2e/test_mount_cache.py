@@ -11,6 +11,7 @@ import threading
 import pytest
 from aws import connect
 from mounts import Mounts, is_mounted, wait_until
+from slow_clients import load, stream_up
 
 MIB = 1 << 20
 
@@ -151,3 +152,72 @@ def test_full_and_lost_disks_fail_nobody(mounts, small_disk):
     # It goes altogether.
     shutil.rmtree(small_disk / os.listdir(small_disk)[0], ignore_errors=True)
     assert (mount.path / "file").read_bytes() == data
+
+
+# In a cgroup of 512 MiB, as in a pod: page cache, blocks and buffers together.
+
+CONTROLLER = "/sys/fs/cgroup/memory"
+POD = 512 * MIB
+
+
+@pytest.fixture
+def pod():
+    """Limits a process and its children; at the end, says whether the kernel has killed any of them."""
+    if not os.access(f"{CONTROLLER}/cgroup.procs", os.W_OK) or not os.path.exists(f"{CONTROLLER}/memory.limit_in_bytes"):
+        pytest.skip("no memory controller (cgroup v1) to be used here")
+    made = []
+
+    def limit(process):
+        folder = f"{CONTROLLER}/sluice-test-{process.pid}"
+        os.mkdir(folder)
+        made.append((folder, process))
+        with open(f"{folder}/memory.limit_in_bytes", "w") as f:
+            f.write(str(POD))
+        pids = [process.pid] + [int(p) for p in subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()]
+        for pid in pids:
+            with open(f"{folder}/cgroup.procs", "w") as f:
+                f.write(str(pid))
+
+    yield limit
+    for folder, process in made:
+        control = open(f"{folder}/memory.oom_control").read()
+        peak = int(open(f"{folder}/memory.max_usage_in_bytes").read())
+        for pid in open(f"{folder}/cgroup.procs").read().split():
+            with open(f"{CONTROLLER}/cgroup.procs", "w") as f:
+                f.write(pid)
+        wait_until(lambda folder=folder: not open(f"{folder}/cgroup.procs").read())
+        os.rmdir(folder)
+        assert "oom_kill 0" in control, control
+        assert POD / 2 < peak <= POD  # it was put to the test
+
+
+@pytest.mark.plain
+@pytest.mark.heavy
+def test_fio_in_a_small_pod(mounts, cache, pod):
+    """20 jobs × 40 files, written and read back at random, with a cache that fills meanwhile."""
+    mount = mounts.mount(mounts.volume("volume"), "mnt", *with_cache(cache))
+    pod(mount.process)
+    for how in ("write", "randread", "randrw"):
+        words = ["fio", "--name=j", f"--directory={mount.path}", "--numjobs=20", "--nrfiles=40", "--filesize=1m", f"--rw={how}", "--bs=64k"]
+        done = subprocess.run([*words, "--ioengine=psync", "--fallocate=none", "--group_reporting"], capture_output=True, text=True, timeout=250)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        assert " err= 0" in done.stdout
+    assert "server_died" not in mount.text()
+
+
+@pytest.mark.plain
+@pytest.mark.heavy
+def test_1000_ranges_in_a_small_pod(private_server, cache, pod):
+    options = ["--cache-dir", str(cache), "--cache-size", "4G", "--free-space-ratio", "0.0001", "--sync", "none"]
+    gateway = private_server("pod", kind="juicefs-file", options=options)
+    connect(gateway).create_bucket(Bucket="memory")
+    stream_up(gateway, "memory", "big", 2048 * MIB)
+    gateway.stop()
+    gateway.start()
+    pod(gateway.process)
+    ranges = ["--range-size", "8M", "--object-size", "2G", "--count", "256"]
+    for _ in range(2):  # the second time from the disk, as far as it has kept up
+        done = load(gateway, "--target", "/memory/big", *ranges, "--connections", "1000", "--requests", "1000")
+        assert (done["failures"], done["status"], done["bytes"]) == (0, 206, 1000 * 8 * MIB)
+    metrics = gateway.admin("/metrics")[1]
+    assert int(re.search(r"^juicefs_blockcache_blocks (\d+)$", metrics, re.M).group(1)) > 0

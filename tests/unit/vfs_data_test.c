@@ -571,6 +571,102 @@ static void test_threads(void **state)
     run_threads(*state, 4 * BLOCK);
 }
 
+/* Memory */
+
+static void test_who_may_have_memory(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t used[DATA_MEMORY_KINDS]; /* idle, read, (ahead), write, code; of 100 */
+        enum data_memory kind;
+        uint64_t size;
+        bool fits;
+        uint64_t evict;
+    } rows[] = {
+        {{0}, DATA_READ, 75, true, 0},
+        {{100}, DATA_READ, 10, true, 10}, /* idle blocks make way */
+        {{100}, DATA_WRITE, 75, true, 75},
+        {{90, 5}, DATA_CODE, 30, true, 25},
+        {{0, 70}, DATA_READ, 6, false, 0}, /* three quarters each */
+        {{0, 0, 0, 70}, DATA_WRITE, 6, false, 0},
+        {{0, 25, 0, 75}, DATA_READ, 1, false, 0},
+        {{0, 0, 0, 75, 25}, DATA_READ, 25, true, 0}, /* one block always */
+        {{0, 75, 0, 0, 25}, DATA_WRITE, 25, true, 0},
+        {{0, 50, 0, 50}, DATA_CODE, 25, true, 0},
+        {{0, 50, 0, 40, 5}, DATA_CODE, 6, false, 0},
+        {{50, 30, 0, 10}, DATA_AHEAD, 10, true, 0}, /* read-ahead stops at half, whatever is idle */
+        {{50, 30, 0, 10}, DATA_AHEAD, 11, false, 0},
+        {{80, 10, 0, 10}, DATA_IDLE, 10, true, 10},
+        {{0, 50, 0, 45}, DATA_IDLE, 6, false, 0},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct data_budget b = {.max = 100};
+        uint64_t evict = 0;
+        memcpy(b.used, rows[i].used, sizeof(b.used));
+        if (data_budget_fits(&b, rows[i].kind, rows[i].size, &evict) != rows[i].fits || evict != rows[i].evict)
+            fail_msg("row %zu: evict %ju", i, (uintmax_t)evict);
+    }
+}
+
+static void set_up_slices(struct fixture *x, uint32_t blocks, char *bytes)
+{
+    struct data_writer *w = open_writer(x);
+    fill(bytes, blocks * BLOCK, 77);
+    assert_int_equal(data_writer_write(w, str_of(bytes, blocks * BLOCK), 0), 0);
+    assert_int_equal(data_writer_flush(w), 0);
+    data_writer_close(w);
+}
+
+/* More readers than there is memory for whole blocks: they read pieces, and each byte is not fetched over and over. */
+static void test_more_readers_than_memory(void **state)
+{
+    struct fixture *x = *state;
+    enum { READERS = 24, STEPS = 16, STEP = BLOCK / STEPS };
+    char *in = malloc(READERS * BLOCK);
+    set_up_slices(x, READERS, in);
+    reopen(x, COMPRESS_NONE, 6 * BLOCK);
+    struct metric *ranged = metric_get(METRIC_COUNTER, "sluice_data_ranged_reads_total", "", "");
+    uint64_t before = metric_value_for_test(ranged);
+    for (unsigned step = 0; step < STEPS; step++)
+        for (uint64_t i = 0; i < READERS; i++)
+            assert_reads(x, i * BLOCK + step * STEP, in + i * BLOCK + step * STEP, STEP);
+    assert_true(data_cache_is_pressed(x->data->cache));
+    assert_in_range(metric_value_for_test(ranged) - before, READERS * STEPS / 2, READERS * STEPS);
+    /* With memory enough it is over. */
+    usleep(1100 * 1000);
+    assert_false(data_cache_is_pressed(x->data->cache));
+    before = metric_value_for_test(ranged);
+    for (unsigned i = 0; i < 3 * STEPS; i++)
+        assert_reads(x, i * STEP, in + i * STEP, STEP);
+    assert_int_equal(metric_value_for_test(ranged), before);
+    free(in);
+}
+
+#ifdef SLUICE_FAULTS
+/* A store that takes nothing: who writes waits as long as was said, and is told. */
+static void test_writers_are_pushed_back(void **state)
+{
+    struct fixture *x = *state;
+    const struct data_source source = fake_meta_source(x->meta);
+    const struct data_layout layout = {.block_size = BLOCK};
+    const struct data_options options = {.memory = 8 * BLOCK, .uploads = 1, .downloads = 1, .write_wait_ms = 100};
+    data_close(x->data);
+    x->data = data_new(x->store, &source, &layout, &options, STR("volume"));
+    char *in = calloc(20, BLOCK);
+    struct data_writer *w = open_writer(x);
+    fault_set_for_test("data.store:1:sleep2000");
+    assert_int_equal(data_writer_write(w, str_of(in, 20 * BLOCK), 0), -EBUSY);
+    struct data_budget b = data_cache_budget(x->data->cache);
+    assert_in_range(b.used[DATA_WRITE], 5 * BLOCK, 6 * BLOCK);
+    /* What was taken is not lost by that. */
+    assert_int_equal(data_writer_flush(w), 0);
+    assert_int_equal(data_writer_write(w, STR("on"), 20 * BLOCK), 0);
+    assert_int_equal(data_writer_flush(w), 0);
+    data_writer_close(w);
+    free(in);
+}
+#endif
+
 /* Many writers that each hold a little, and no more memory: all get on. */
 static void test_back_pressure(void **state)
 {
@@ -585,9 +681,8 @@ static void test_back_pressure(void **state)
     for (unsigned round = 0; round < 3; round++) {
         for (unsigned i = 0; i < WRITERS; i++)
             assert_int_equal(data_writer_write(writers[i], str_of(in, sizeof(in)), round * sizeof(in)), 0);
-        mutex_lock(&x->data->budget.lock);
-        assert_true(x->data->budget.used <= x->data->budget.max);
-        mutex_unlock(&x->data->budget.lock);
+        struct data_budget b = data_cache_budget(x->data->cache);
+        assert_true(data_budget_used(&b) <= b.max);
     }
     for (unsigned i = 0; i < WRITERS; i++) {
         assert_int_equal(data_writer_flush(writers[i]), 0);
@@ -675,7 +770,8 @@ static void test_parallel_and_single_flight(void **state)
     assert_int_equal(data_read(x.data, FILE_INO, 3 * BLOCK + 1000, out, 100), 100);
     assert_memory_equal(out, in + 3 * BLOCK + 1000, 100);
     assert_int_equal(metric_value_for_test(x.data->ranged), ranged + 1);
-    assert_int_equal(data_cache_used(x.data->cache), 0);
+    struct data_budget empty = data_cache_budget(x.data->cache);
+    assert_int_equal(data_budget_used(&empty), 0);
     data_close(x.data);
     store_close(x.store);
     fake_meta_free(x.meta);
@@ -706,6 +802,11 @@ int main(void)
         DATA_TEST(test_pieces_that_cannot_be),
         DATA_TEST(test_merge_and_delete),
         DATA_TEST(test_threads),
+        cmocka_unit_test(test_who_may_have_memory),
+        DATA_TEST(test_more_readers_than_memory),
+#ifdef SLUICE_FAULTS
+        DATA_TEST(test_writers_are_pushed_back),
+#endif
         DATA_TEST(test_back_pressure),
         DATA_TEST(test_old_slices_are_committed),
         DATA_TEST(test_read_only),

@@ -1,44 +1,51 @@
+#include "vfs/data/budget.h"
+
 #include "base/check.h"
-#include "vfs/data/data_internal.h"
 
-void data_budget_init(struct data_budget *b, uint64_t max)
+uint64_t data_budget_used(const struct data_budget *b)
 {
-    mutex_init(&b->lock);
-    cond_init(&b->freed);
-    b->used = 0;
-    b->max = max;
+    uint64_t sum = 0;
+    for (int i = 0; i < DATA_MEMORY_KINDS; i++)
+        sum += b->used[i];
+    return sum;
 }
 
-void data_budget_done(struct data_budget *b)
+/* used: of everybody but idle blocks, with what is asked for. */
+static bool may_have(const struct data_budget *b, enum data_memory kind, uint64_t size, uint64_t used)
 {
-    CHECK(b->used == 0);
-    cond_done(&b->freed);
-    mutex_done(&b->lock);
+    switch (kind) {
+    case DATA_IDLE: return used <= b->max;
+    case DATA_AHEAD: return used <= b->max / 2;
+    case DATA_READ:
+    case DATA_WRITE: return b->used[kind] == 0 || (used <= b->max && b->used[kind] + size <= b->max / 4 * 3);
+    case DATA_CODE: return b->used[kind] == 0 || used <= b->max;
+    case DATA_MEMORY_KINDS: break;
+    }
+    return false;
 }
 
-bool data_budget_take(struct data_budget *b, uint64_t size)
+bool data_budget_fits(const struct data_budget *b, enum data_memory kind, uint64_t size, uint64_t *out_evict)
 {
-    mutex_lock(&b->lock);
-    bool ok = b->used + size <= b->max;
-    if (ok)
-        b->used += size;
-    mutex_unlock(&b->lock);
-    return ok;
+    uint64_t sum = data_budget_used(b) + size, over = sum > b->max ? sum - b->max : 0;
+    if (!may_have(b, kind, size, sum - b->used[DATA_IDLE]))
+        return false;
+    *out_evict = over < b->used[DATA_IDLE] ? over : b->used[DATA_IDLE];
+    return true;
 }
 
-void data_budget_give(struct data_budget *b, uint64_t size)
+static enum data_memory counted_as(enum data_memory kind)
 {
-    mutex_lock(&b->lock);
-    CHECK(b->used >= size);
-    b->used -= size;
-    cond_broadcast(&b->freed);
-    mutex_unlock(&b->lock);
+    return kind == DATA_AHEAD ? DATA_READ : kind;
 }
 
-bool data_budget_wait(struct data_budget *b, uint64_t timeout_ms)
+void data_budget_take(struct data_budget *b, enum data_memory kind, uint64_t size)
 {
-    mutex_lock(&b->lock);
-    bool freed = cond_wait_ms(&b->freed, &b->lock, timeout_ms);
-    mutex_unlock(&b->lock);
-    return freed;
+    b->used[counted_as(kind)] += size;
+}
+
+void data_budget_give(struct data_budget *b, enum data_memory kind, uint64_t size)
+{
+    uint64_t *used = &b->used[counted_as(kind)];
+    CHECK(*used >= size);
+    *used -= size;
 }

@@ -1,11 +1,21 @@
 #include "vfs/data/cache.h"
 
+#include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mutex.h"
+
+/* So many blocks more go unread than read: there is no room for them. */
+#define WASTED_MAX 8
+/* Memory of whole blocks that have gone is given to the next ones rather than back: so that what goes and what comes are the same
+ * bytes, and the allocator keeps none of them for later. Beside the budget. */
+#define SPARES_MAX 4
+#define PRESSED_MS 1000
 
 enum block_state { BLOCK_LOADING, BLOCK_READY, BLOCK_FAILED };
 
@@ -17,6 +27,7 @@ struct cached_block {
     unsigned holders; /* the loader among them */
     bool dropped;     /* no longer in the map */
     uint64_t charge;
+    _Atomic uint32_t used; /* bytes that were read of it, perhaps some twice */
     char *bytes;
 };
 
@@ -25,7 +36,13 @@ struct data_cache {
     struct cond changed;
     struct map *blocks; /* block_id → struct cached_block */
     struct list idle;   /* the least recently used first */
-    uint64_t used, max;
+    struct data_budget budget;
+    unsigned waiting;
+    uint32_t block_size;
+    char *spares[SPARES_MAX];
+    unsigned spare_count;
+    unsigned wasted; /* 0 to WASTED_MAX */
+    _Atomic uint64_t pressed_until_ms;
 };
 
 static struct str key_of(const struct block_id *id)
@@ -34,7 +51,7 @@ static struct str key_of(const struct block_id *id)
 }
 _Static_assert(sizeof(struct block_id) == 16, "no padding in a key of the map");
 
-struct data_cache *data_cache_new(uint64_t memory_max)
+struct data_cache *data_cache_new(uint64_t memory_max, uint32_t block_size)
 {
     struct data_cache *c = calloc(1, sizeof(*c));
     CHECK(c != NULL); /* out of memory */
@@ -42,18 +59,41 @@ struct data_cache *data_cache_new(uint64_t memory_max)
     cond_init(&c->changed);
     list_init(&c->idle);
     c->blocks = map_new();
-    c->max = memory_max;
+    c->budget.max = memory_max;
+    c->block_size = block_size;
+    atomic_init(&c->pressed_until_ms, 0);
     return c;
 }
 
 /* Below, the lock is held. */
 
-static void free_block(struct data_cache *c, struct cached_block *b)
+static void wake(struct data_cache *c)
+{
+    if (c->waiting > 0)
+        cond_broadcast(&c->changed);
+}
+
+static void wait_for_change(struct data_cache *c)
+{
+    c->waiting++;
+    cond_wait(&c->changed, &c->lock);
+    c->waiting--;
+}
+
+static void free_bytes(struct data_cache *c, char *bytes, uint32_t size)
+{
+    if (bytes && size == c->block_size && c->spare_count < SPARES_MAX)
+        c->spares[c->spare_count++] = bytes;
+    else
+        free(bytes);
+}
+
+/* kind: what its bytes are counted as. */
+static void free_block(struct data_cache *c, struct cached_block *b, enum data_memory kind)
 {
     CHECK(b->holders == 0 && b->dropped);
-    CHECK(c->used >= b->charge);
-    c->used -= b->charge;
-    free(b->bytes);
+    data_budget_give(&c->budget, kind, b->charge);
+    free_bytes(c, b->bytes, b->id.size);
     free(b);
 }
 
@@ -64,17 +104,37 @@ static void forget(struct data_cache *c, struct cached_block *b)
     b->dropped = true;
     list_remove(&b->link);
     if (b->holders == 0)
-        free_block(c, b);
+        free_block(c, b, DATA_IDLE);
 }
 
-static bool make_room(struct data_cache *c, uint64_t size)
+/* A block that was brought here for nothing, mostly, or one that was of use. */
+static void judge(struct data_cache *c, const struct cached_block *b)
 {
-    while (c->used + size > c->max && !list_empty(&c->idle))
-        forget(c, list_entry(c->idle.next, struct cached_block, link));
-    /* One block always fits, however small the cache is. */
-    return c->used + size <= c->max || c->used == 0;
+    bool wasted = atomic_load_explicit(&b->used, memory_order_relaxed) < b->id.size / 2;
+    if (wasted && c->wasted < WASTED_MAX)
+        c->wasted++;
+    else if (!wasted && c->wasted > 0)
+        c->wasted--;
+    if (wasted && c->wasted == WASTED_MAX)
+        atomic_store(&c->pressed_until_ms, clock_mono_ms() + PRESSED_MS);
 }
 
+static bool take(struct data_cache *c, enum data_memory kind, uint64_t size)
+{
+    uint64_t evict;
+    if (!data_budget_fits(&c->budget, kind, size, &evict))
+        return false;
+    uint64_t until = c->budget.used[DATA_IDLE] - evict;
+    while (c->budget.used[DATA_IDLE] > until) {
+        struct cached_block *b = list_entry(c->idle.next, struct cached_block, link);
+        judge(c, b);
+        forget(c, b);
+    }
+    data_budget_take(&c->budget, kind, size);
+    return true;
+}
+
+/* The bytes are taken. */
 static struct cached_block *add_block(struct data_cache *c, const struct block_id *id, uint64_t charge)
 {
     struct cached_block *b = calloc(1, sizeof(*b));
@@ -82,10 +142,13 @@ static struct cached_block *add_block(struct data_cache *c, const struct block_i
     list_init(&b->link);
     b->id = *id;
     b->charge = charge;
-    b->holders = 1;
-    c->used += charge;
     CHECK(map_set(c->blocks, key_of(id), b) == NULL);
     return b;
+}
+
+static void rest(struct data_cache *c, struct cached_block *b)
+{
+    list_push_back(&c->idle, &b->link);
 }
 
 static void release(struct data_cache *c, struct cached_block *b)
@@ -93,25 +156,31 @@ static void release(struct data_cache *c, struct cached_block *b)
     CHECK(b->holders > 0);
     if (--b->holders > 0)
         return;
-    if (b->dropped)
-        free_block(c, b);
-    else
-        list_push_back(&c->idle, &b->link);
-    cond_broadcast(&c->changed);
+    if (b->dropped) {
+        free_block(c, b, DATA_READ);
+    } else {
+        data_budget_give(&c->budget, DATA_READ, b->charge);
+        data_budget_take(&c->budget, DATA_IDLE, b->charge);
+        rest(c, b);
+    }
+    wake(c);
 }
 
-static void hold(struct cached_block *b)
+static void hold(struct data_cache *c, struct cached_block *b)
 {
-    b->holders++;
+    if (b->holders++ > 0)
+        return;
+    data_budget_give(&c->budget, DATA_IDLE, b->charge);
+    data_budget_take(&c->budget, DATA_READ, b->charge);
     list_remove(&b->link);
 }
 
 /* Waits for the one that loads it; its error, or 0 with the block held. */
 static int join(struct data_cache *c, struct cached_block *b)
 {
-    hold(b);
+    hold(c, b);
     while (b->state == BLOCK_LOADING)
-        cond_wait(&c->changed, &c->lock);
+        wait_for_change(c);
     if (b->state == BLOCK_READY)
         return 0;
     int error = b->error;
@@ -127,7 +196,9 @@ void data_cache_free(struct data_cache *c)
         return;
     while (!list_empty(&c->idle))
         forget(c, list_entry(c->idle.next, struct cached_block, link));
-    CHECK(map_count(c->blocks) == 0 && c->used == 0);
+    CHECK(map_count(c->blocks) == 0 && data_budget_used(&c->budget) == 0);
+    while (c->spare_count > 0)
+        free(c->spares[--c->spare_count]);
     map_free(c->blocks, NULL);
     cond_done(&c->changed);
     mutex_done(&c->lock);
@@ -138,42 +209,51 @@ static void finish_load(struct data_cache *c, struct cached_block *b, int rc, ui
 {
     mutex_lock(&c->lock);
     b->charge -= load_extra;
-    c->used -= load_extra;
+    data_budget_give(&c->budget, DATA_READ, load_extra);
     b->error = rc;
     b->state = rc < 0 ? BLOCK_FAILED : BLOCK_READY;
     if (rc < 0) {
         forget(c, b);
         release(c, b);
     }
-    cond_broadcast(&c->changed);
+    wake(c);
     mutex_unlock(&c->lock);
 }
 
-static int load_block(struct data_cache *c, struct cached_block *b, uint64_t load_extra, block_load_fn load, void *arg)
+/* spare: memory of its size, or NULL. */
+static int load_block(struct data_cache *c, struct cached_block *b, const struct data_cache_load *how, char *spare)
 {
-    b->bytes = malloc(b->id.size);
+    b->bytes = spare ? spare : malloc(b->id.size);
     CHECK(b->bytes != NULL); /* out of memory */
     const struct block_id id = b->id;
-    int rc = load(arg, &id, b->bytes);
-    finish_load(c, b, rc, load_extra);
+    int rc = how->load(how->arg, &id, b->bytes);
+    finish_load(c, b, rc, how->extra);
     return rc;
 }
 
-int data_cache_hold(struct data_cache *c, const struct block_id *id, uint64_t load_extra, block_load_fn load, void *arg,
-                    struct cached_block **out)
+int data_cache_hold(struct data_cache *c, const struct block_id *id, const struct data_cache_load *how, struct cached_block **out)
 {
     struct cached_block *b;
-    mutex_lock(&c->lock);
-    while ((b = map_get(c->blocks, key_of(id))) == NULL && !make_room(c, id->size + load_extra))
-        cond_wait(&c->changed, &c->lock);
+    enum data_memory kind = how->ahead ? DATA_AHEAD : DATA_READ;
     int rc = 0;
+    mutex_lock(&c->lock);
+    while ((b = map_get(c->blocks, key_of(id))) == NULL && rc == 0 && !take(c, kind, id->size + how->extra)) {
+        if (how->ahead)
+            rc = -EAGAIN;
+        else
+            wait_for_change(c);
+    }
     if (b) {
         rc = join(c, b);
         mutex_unlock(&c->lock);
-    } else {
-        b = add_block(c, id, id->size + load_extra);
+    } else if (rc < 0) {
         mutex_unlock(&c->lock);
-        rc = load_block(c, b, load_extra, load, arg);
+    } else {
+        b = add_block(c, id, id->size + how->extra);
+        b->holders = 1;
+        char *spare = id->size == c->block_size && c->spare_count > 0 ? c->spares[--c->spare_count] : NULL;
+        mutex_unlock(&c->lock);
+        rc = load_block(c, b, how, spare);
     }
     if (rc == 0)
         *out = b;
@@ -195,6 +275,11 @@ const char *cached_block_bytes(const struct cached_block *b)
     return b->bytes;
 }
 
+void cached_block_used(struct cached_block *b, uint32_t bytes)
+{
+    atomic_fetch_add_explicit(&b->used, bytes, memory_order_relaxed);
+}
+
 void data_cache_release(struct data_cache *c, struct cached_block *b)
 {
     mutex_lock(&c->lock);
@@ -213,13 +298,14 @@ bool data_cache_has(struct data_cache *c, const struct block_id *id)
 void data_cache_put(struct data_cache *c, const struct block_id *id, char *bytes)
 {
     mutex_lock(&c->lock);
-    if (map_get(c->blocks, key_of(id)) || !make_room(c, id->size)) {
+    if (map_get(c->blocks, key_of(id)) || !take(c, DATA_IDLE, id->size)) {
         free(bytes);
     } else {
         struct cached_block *b = add_block(c, id, id->size);
         b->bytes = bytes;
         b->state = BLOCK_READY;
-        release(c, b);
+        atomic_store(&b->used, id->size); /* written here: no reader has asked for it */
+        rest(c, b);
     }
     mutex_unlock(&c->lock);
 }
@@ -233,10 +319,52 @@ void data_cache_drop(struct data_cache *c, const struct block_id *id)
     mutex_unlock(&c->lock);
 }
 
-uint64_t data_cache_used(struct data_cache *c)
+bool data_cache_is_pressed(struct data_cache *c)
+{
+    uint64_t until_ms = atomic_load_explicit(&c->pressed_until_ms, memory_order_relaxed);
+    return until_ms > 0 && clock_mono_ms() < until_ms;
+}
+
+/* Other memory */
+
+bool data_cache_take(struct data_cache *c, enum data_memory kind, uint64_t size)
 {
     mutex_lock(&c->lock);
-    uint64_t used = c->used;
+    bool ok = take(c, kind, size);
     mutex_unlock(&c->lock);
-    return used;
+    return ok;
+}
+
+void data_cache_take_waiting(struct data_cache *c, enum data_memory kind, uint64_t size)
+{
+    mutex_lock(&c->lock);
+    while (!take(c, kind, size))
+        wait_for_change(c);
+    mutex_unlock(&c->lock);
+}
+
+void data_cache_give(struct data_cache *c, enum data_memory kind, uint64_t size)
+{
+    mutex_lock(&c->lock);
+    data_budget_give(&c->budget, kind, size);
+    wake(c);
+    mutex_unlock(&c->lock);
+}
+
+bool data_cache_wait(struct data_cache *c, uint64_t timeout_ms)
+{
+    mutex_lock(&c->lock);
+    c->waiting++;
+    bool given = cond_wait_ms(&c->changed, &c->lock, timeout_ms);
+    c->waiting--;
+    mutex_unlock(&c->lock);
+    return given;
+}
+
+struct data_budget data_cache_budget(struct data_cache *c)
+{
+    mutex_lock(&c->lock);
+    struct data_budget b = c->budget;
+    mutex_unlock(&c->lock);
+    return b;
 }

@@ -28,17 +28,23 @@ static void *age_slices(void *arg)
 
 static double read_cache_bytes(void *data)
 {
-    struct data *d = data;
-    return (double)data_cache_used(d->cache);
+    struct data_budget b = data_cache_budget(((struct data *)data)->cache);
+    return (double)(b.used[DATA_IDLE] + b.used[DATA_READ]);
 }
 
 static double read_write_bytes(void *data)
 {
-    struct data *d = data;
-    mutex_lock(&d->budget.lock);
-    uint64_t used = d->budget.used;
-    mutex_unlock(&d->budget.lock);
-    return (double)used;
+    return (double)data_cache_budget(((struct data *)data)->cache).used[DATA_WRITE];
+}
+
+static double read_code_bytes(void *data)
+{
+    return (double)data_cache_budget(((struct data *)data)->cache).used[DATA_CODE];
+}
+
+static double read_max_bytes(void *data)
+{
+    return (double)data_cache_budget(((struct data *)data)->cache).max;
 }
 
 /* read false: they stop to be shown, since d goes. */
@@ -47,6 +53,10 @@ static void show_gauges(struct data *d, bool shown)
     metric_callback(METRIC_GAUGE, "sluice_data_cache_bytes", "", "Blocks in memory.", shown ? read_cache_bytes : NULL, d);
     metric_callback(METRIC_GAUGE, "sluice_data_write_bytes", "", "Written bytes that are not uploaded yet, with their buffers.",
                     shown ? read_write_bytes : NULL, d);
+    metric_callback(METRIC_GAUGE, "sluice_data_code_bytes", "", "Buffers of blocks being compressed, encrypted, merged.",
+                    shown ? read_code_bytes : NULL, d);
+    metric_callback(METRIC_GAUGE, "sluice_data_memory_limit_bytes", "", "Memory of blocks, writers and buffers together.",
+                    shown ? read_max_bytes : NULL, d);
 }
 
 static void get_metrics(struct data *d)
@@ -75,11 +85,6 @@ static struct disk_cache *start_disk(struct data *d, const struct vfs_cache_opti
     return disk_cache_start(options, volume, &source);
 }
 
-static uint64_t at_least(uint64_t value, uint64_t least)
-{
-    return value > least ? value : least;
-}
-
 struct data *data_new(struct store *store, const struct data_source *source, const struct data_layout *layout,
                       const struct data_options *options, struct str volume)
 {
@@ -90,17 +95,18 @@ struct data *data_new(struct store *store, const struct data_source *source, con
     d->source = *source;
     d->layout = *layout;
     d->read_only = options->read_only;
-    d->cache = data_cache_new(memory / 2);
+    d->disk = start_disk(d, &options->disk, volume);
+    d->write_wait_ms = options->write_wait_ms;
+    /* With less, one block to read, one to write, and one to encode would be all there is. */
+    uint64_t beside = disk_cache_memory(d->disk), least = LIMIT_DATA_BLOCKS_MIN * (uint64_t)layout->block_size;
+    d->cache = data_cache_new(memory > beside + least ? memory - beside : least, layout->block_size);
     d->chunks = data_chunks_new();
     d->streams = data_streams_new();
-    /* A writer whose other blocks are all gone can always begin one. */
-    data_budget_init(&d->budget, at_least(memory / 2, 2ull * layout->block_size));
     mutex_init(&d->writers_lock);
     cond_init(&d->stop);
     list_init(&d->writers);
     get_metrics(d);
     show_gauges(d, true);
-    d->disk = start_disk(d, &options->disk, volume);
     d->downloads = data_pool_start("download", options->downloads ? options->downloads : LIMIT_DATA_DOWNLOADS);
     if (!d->read_only) {
         d->uploads = data_pool_start("upload", options->uploads ? options->uploads : LIMIT_DATA_UPLOADS);
@@ -131,7 +137,6 @@ void data_close(struct data *d)
     show_gauges(d, false);
     cond_done(&d->stop);
     mutex_done(&d->writers_lock);
-    data_budget_done(&d->budget);
     data_streams_free(d->streams);
     data_chunks_free(d->chunks);
     data_cache_free(d->cache);
@@ -172,6 +177,7 @@ static int gather(struct data *d, const struct meta_slice *pieces, size_t count,
 
 static int copy_blocks(struct data *d, const struct meta_slice *pieces, size_t count, uint64_t new_id, uint32_t total)
 {
+    data_writers_take(d, d->layout.block_size);
     char *bytes = malloc(d->layout.block_size);
     CHECK(bytes != NULL); /* out of memory */
     int rc = 0;
@@ -183,6 +189,7 @@ static int copy_blocks(struct data *d, const struct meta_slice *pieces, size_t c
         at += id.size;
     }
     free(bytes);
+    data_cache_give(d->cache, DATA_WRITE, d->layout.block_size);
     return rc;
 }
 

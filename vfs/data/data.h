@@ -4,8 +4,7 @@
  * Reading: blocks are cached in memory as a whole, loaded once whoever asks; who reads on is read ahead for; small pieces from
  * the middle of a block are fetched alone where blocks are stored as they are. Writing: contiguous writes of a chunk gather in one
  * slice; full blocks are uploaded at once, the rest at a flush, after some seconds, or when memory runs short. Memory is bounded
- * by data_options.memory, beside a block (two, compressed or encrypted) for each upload thread: who writes faster than the store
- * takes waits.
+ * by data_options.memory (budget.h): who reads ahead is refused first, then readers and writers wait.
  *
  * Errors: negative errno. -EIO: a block is missing or damaged, or the store fails; -ENOSPC, -EDQUOT and -ENOENT (the file has
  * gone) from commits. Thread: any; everything may block. */
@@ -25,7 +24,8 @@ struct data;
 struct data_writer;
 
 struct data_options {
-    uint64_t memory;       /* bytes for buffers and cached blocks together; 0: the default */
+    uint64_t memory;       /* bytes of blocks, writers and buffers together; 0: the default */
+    uint64_t write_wait_ms; /* how long data_writer_write waits for memory: then -EBUSY; 0: for ever */
     uint32_t uploads, downloads; /* at a time; 0: the defaults */
     bool read_only;
     struct vfs_cache_options disk;
@@ -47,6 +47,7 @@ void data_forget(struct data *d, meta_ino ino);
 
 /* For one open file; several threads may write ranges that do not overlap. */
 MUST_USE int data_writer_open(struct data *d, meta_ino ino, struct data_writer **out);
+/* -EBUSY: no memory for data_options.write_wait_ms; some of the bytes may be taken. */
 MUST_USE int data_writer_write(struct data_writer *w, struct str bytes, uint64_t offset);
 /* All that was written so far is durable and committed. An error is reported by every flush after it. Nothing to do is cheap. */
 MUST_USE int data_writer_flush(struct data_writer *w);

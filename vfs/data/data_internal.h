@@ -34,24 +34,17 @@ struct data_layout {
 struct data_chunks;
 struct data_streams;
 
-/* Bytes that writers hold. */
-struct data_budget {
-    struct mutex lock; /* guards what follows */
-    struct cond freed;
-    uint64_t used, max;
-};
-
 struct data {
     struct store *store;
     struct data_source source;
     struct data_layout layout;
     bool read_only;
-    struct data_cache *cache;
+    struct data_cache *cache; /* and all other memory */
+    uint64_t write_wait_ms;
     struct disk_cache *disk; /* NULL: none */
     struct data_chunks *chunks;
     struct data_streams *streams;
     struct data_pool *uploads, *downloads;
-    struct data_budget budget;
     struct metric *hits, *misses, *hit_bytes, *miss_bytes, *memory_hits, *memory_misses, *disk_hits, *ranged, *read_ahead;
 
     struct mutex writers_lock; /* guards what follows */
@@ -100,17 +93,11 @@ void data_chunk_forget_all(struct data *d, meta_ino ino);
 struct data_streams *data_streams_new(void);
 void data_streams_free(struct data_streams *s);
 
-/* budget.c */
-void data_budget_init(struct data_budget *b, uint64_t max);
-void data_budget_done(struct data_budget *b);
-MUST_USE bool data_budget_take(struct data_budget *b, uint64_t size);
-void data_budget_give(struct data_budget *b, uint64_t size);
-/* Until somebody gives something back; false when nobody did in timeout_ms. */
-MUST_USE bool data_budget_wait(struct data_budget *b, uint64_t timeout_ms);
-
 /* write.c */
 /* Closes and uploads slices that are older than age_ms. */
 void data_writers_age(struct data *d, uint64_t age_ms);
+/* Memory for a block that is to be written, by no writer; given back by data_cache_give. Waits. */
+void data_writers_take(struct data *d, uint64_t size);
 /* Closes the slice, of all writers, that has waited the longest for more. */
 void data_writers_relieve(struct data *d);
 

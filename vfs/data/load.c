@@ -78,6 +78,12 @@ static int load(void *arg, const struct block_id *id, char *out)
     return rc;
 }
 
+/* What encoding takes beside the block: what is compressed, and what is encrypted of it. */
+static uint64_t encode_extra(const struct data *d, uint32_t size)
+{
+    return data_codec_bound(&d->layout.codec, size) * (d->layout.codec.cipher ? 2 : 1);
+}
+
 int data_copy_for_disk(void *arg, const struct block_id *id, char *out, uint32_t *out_size)
 {
     struct data *d = arg;
@@ -90,11 +96,17 @@ int data_copy_for_disk(void *arg, const struct block_id *id, char *out, uint32_t
     } else {
         char *object;
         size_t size;
+        if (!data_cache_take(d->cache, DATA_CODE, encode_extra(d, id->size))) {
+            data_cache_release(d->cache, b);
+            return -ENOENT;
+        }
         data_codec_encode(&d->layout.codec, str_of(cached_block_bytes(b), id->size), &object, &size);
+        data_cache_give(d->cache, DATA_CODE, encode_extra(d, id->size));
         memcpy(out, object, size);
         *out_size = (uint32_t)size;
         free(object);
     }
+    cached_block_used(b, id->size);
     data_cache_release(d->cache, b);
     return 0;
 }
@@ -115,35 +127,40 @@ static int load_range(struct data *d, const struct block_id *id, uint32_t from, 
     return got == size ? 0 : -EIO;
 }
 
-/* As the official client: a small piece from the middle of a block, with no more of it to be read soon, is fetched alone.
- * Blocks begun at their first byte are mostly read on. */
-static bool wants_range(const struct data *d, const struct block_id *id, uint32_t from, uint32_t size, bool sequential)
+/* Whether a piece should not bring its block into memory. As with the official client one from the middle of a block, with no more
+ * of it to be read soon; blocks begun at their first byte are mostly read on. When memory is short, all small ones: the rest of
+ * the block would be gone before it is asked for. */
+static bool is_alone(const struct data *d, const struct block_id *id, uint32_t from, uint32_t size, bool sequential)
 {
-    return data_codec_is_plain(&d->layout.codec) && !sequential && from > 0 && size <= id->size / 4;
+    return size <= id->size / 4 && ((!sequential && from > 0) || data_cache_is_pressed(d->cache));
 }
 
-/* A piece that need not bring its block into memory: from the disk, or alone from the store. */
+/* A piece alone, from the disk or from the store; -EAGAIN: it cannot be had so. */
 static int load_piece(struct data *d, const struct block_id *id, uint32_t from, uint32_t size, char *out, bool *out_from_store)
 {
-    *out_from_store = d->disk == NULL || disk_cache_read(d->disk, id, from, size, out) < 0;
-    if (!*out_from_store) {
+    if (d->disk && !d->layout.codec.cipher && disk_cache_read(d->disk, id, from, size, out) == 0) {
         metric_add(d->disk_hits, 1);
+        *out_from_store = false;
         return 0;
     }
-    /* The next ones are to come from the disk. */
+    if (!data_codec_is_plain(&d->layout.codec))
+        return -EAGAIN;
     if (d->disk)
-        data_prefetch(d, id);
+        data_prefetch(d, id); /* the next ones are to come from the disk */
+    *out_from_store = true;
     return load_range(d, id, from, size, out);
 }
 
 static int load_and_copy(struct data *d, const struct block_id *id, uint32_t from, uint32_t size, char *out, bool *out_from_store)
 {
     struct load_call call = {d, false};
+    const struct data_cache_load how = {.load = load, .arg = &call, .extra = load_extra(d, id)};
     struct cached_block *b;
-    int rc = data_cache_hold(d->cache, id, load_extra(d, id), load, &call, &b);
+    int rc = data_cache_hold(d->cache, id, &how, &b);
     if (rc < 0)
         return rc;
     memcpy(out, cached_block_bytes(b) + from, size);
+    cached_block_used(b, size);
     data_cache_release(d->cache, b);
     *out_from_store = call.from_store;
     return 0;
@@ -155,15 +172,17 @@ int data_load_bytes(struct data *d, const struct block_id *id, uint32_t from, ui
     struct cached_block *b = data_cache_find(d->cache, id);
     metric_add(b ? d->memory_hits : d->memory_misses, 1);
     bool from_store = false;
-    int rc = 0;
+    int rc = -EAGAIN;
     if (b) {
         memcpy(out, cached_block_bytes(b) + from, size);
+        cached_block_used(b, size);
         data_cache_release(d->cache, b);
-    } else if (wants_range(d, id, from, size, sequential)) {
+        rc = 0;
+    } else if (is_alone(d, id, from, size, sequential)) {
         rc = load_piece(d, id, from, size, out, &from_store);
-    } else {
-        rc = load_and_copy(d, id, from, size, out, &from_store);
     }
+    if (rc == -EAGAIN)
+        rc = load_and_copy(d, id, from, size, out, &from_store);
     if (rc == 0) {
         metric_add(from_store ? d->misses : d->hits, 1);
         metric_add(from_store ? d->miss_bytes : d->hit_bytes, size);
@@ -206,15 +225,17 @@ static void run_prefetch(struct data_job *job)
     struct prefetch *p = container_of(job, struct prefetch, job);
     struct data *d = p->data;
     struct load_call call = {d, false};
+    const struct data_cache_load how = {.load = load, .arg = &call, .extra = load_extra(d, &p->id), .ahead = true};
     struct cached_block *b;
-    if (!data_cache_has(d->cache, &p->id) && data_cache_hold(d->cache, &p->id, load_extra(d, &p->id), load, &call, &b) == 0)
+    if (!data_cache_has(d->cache, &p->id) && data_cache_hold(d->cache, &p->id, &how, &b) == 0)
         data_cache_release(d->cache, b);
     free(p);
 }
 
 void data_prefetch(struct data *d, const struct block_id *id)
 {
-    if (data_cache_has(d->cache, id) || data_pool_depth(d->downloads) >= LIMIT_DATA_READAHEAD_QUEUE)
+    if (data_cache_is_pressed(d->cache) || data_cache_has(d->cache, id) ||
+        data_pool_depth(d->downloads) >= LIMIT_DATA_READAHEAD_QUEUE)
         return;
     struct prefetch *p = calloc(1, sizeof(*p));
     CHECK(p != NULL); /* out of memory */
@@ -238,9 +259,11 @@ int data_store_block(struct data *d, const struct block_id *id, const char *byte
         return store_put(d->store, key, block);
     char *object;
     size_t size;
+    data_cache_take_waiting(d->cache, DATA_CODE, encode_extra(d, id->size));
     data_codec_encode(&d->layout.codec, block, &object, &size);
     rc = store_put(d->store, key, str_of(object, size));
     free(object);
+    data_cache_give(d->cache, DATA_CODE, encode_extra(d, id->size));
     return rc;
 }
 

@@ -188,7 +188,7 @@ static void retire(struct data_writer *w)
 static void give_back(struct data *d, struct buffer *b)
 {
     free(b->bytes);
-    data_budget_give(&d->budget, b->capacity);
+    data_cache_give(d->cache, DATA_WRITE, b->capacity);
     *b = (struct buffer){0};
 }
 
@@ -274,7 +274,7 @@ static bool grow(struct data *d, struct buffer *b, uint32_t size)
         capacity *= 2;
     if (capacity > d->layout.block_size)
         capacity = d->layout.block_size;
-    if (!data_budget_take(&d->budget, capacity - b->capacity))
+    if (!data_cache_take(d->cache, DATA_WRITE, capacity - b->capacity))
         return false;
     b->bytes = realloc(b->bytes, capacity);
     CHECK(b->bytes != NULL); /* out of memory */
@@ -347,14 +347,40 @@ static void drop_if_empty(struct data_writer *w, struct slice *s, uint64_t *spar
     finish_slice(w, s);
 }
 
+/* Memory may have come back, or somebody's slice is on its way out now. No lock is held. */
+static void wait_for_memory(struct data *d)
+{
+    if (!data_cache_wait(d->cache, MEMORY_WAIT_MS)) /* no upload has ended: none may be going on */
+        data_writers_relieve(d);
+}
+
+/* Waits for memory; -EBUSY when there was none for too long. */
+static int be_patient(struct data *d, uint64_t *until_ms)
+{
+    uint64_t now_ms = clock_mono_ms();
+    if (*until_ms == 0)
+        *until_ms = now_ms + d->write_wait_ms;
+    if (d->write_wait_ms > 0 && now_ms >= *until_ms)
+        return -EBUSY;
+    wait_for_memory(d);
+    return 0;
+}
+
+void data_writers_take(struct data *d, uint64_t size)
+{
+    while (!data_cache_take(d->cache, DATA_WRITE, size))
+        wait_for_memory(d);
+}
+
 int data_writer_write(struct data_writer *w, struct str bytes, uint64_t offset)
 {
-    uint64_t spare = 0;
+    uint64_t spare = 0, patient_until_ms = 0; /* 0: not waiting */
+    int rc = 0;
     if (offset > INT64_MAX || bytes.len > INT64_MAX - offset ||
         (offset + bytes.len) >> META_CHUNK_BITS > INT32_MAX)
         return -EFBIG;
     mutex_lock(&w->lock);
-    while (bytes.len > 0 && w->error == 0) {
+    while (bytes.len > 0 && w->error == 0 && rc == 0) {
         uint32_t indx = (uint32_t)(offset >> META_CHUNK_BITS), pos = (uint32_t)(offset & (META_CHUNK_SIZE - 1));
         uint64_t in_chunk = bytes.len < META_CHUNK_SIZE - pos ? bytes.len : META_CHUNK_SIZE - pos;
         struct slice *s = slice_for(w, indx, pos, in_chunk, &spare);
@@ -362,16 +388,18 @@ int data_writer_write(struct data_writer *w, struct str bytes, uint64_t offset)
         if (s && part == 0) {
             drop_if_empty(w, s, &spare);
             mutex_unlock(&w->lock);
-            if (!data_budget_wait(&w->data->budget, MEMORY_WAIT_MS)) /* no upload has ended: none may be going on */
-                data_writers_relieve(w->data);
+            rc = be_patient(w->data, &patient_until_ms);
             mutex_lock(&w->lock);
+        } else {
+            patient_until_ms = 0;
         }
         bytes = str_from(bytes, part);
         offset += part;
         if (part > 0 && offset > w->end)
             w->end = offset;
     }
-    int rc = w->error;
+    if (w->error < 0)
+        rc = w->error;
     mutex_unlock(&w->lock);
     return rc;
 }

@@ -31,7 +31,7 @@ struct vfuse_options {
     bool hide_internal; /* the virtual files are not listed */
     bool enable_cap, enable_selinux; /* security.capability and security.selinux are kept; else refused */
     int umask;          /* of new nodes, in the place of the callers' own; -1: theirs */
-    uint64_t memory;    /* bytes for buffers and cached blocks; 0: the default */
+    uint64_t memory;    /* bytes of all buffers and cached blocks together; 0: the default */
     struct vfs_cache_options cache; /* on disk */
     uint32_t io_size_max; /* bytes of one read or write request; 0: the default */
     double attr_cache_s, entry_cache_s, dir_entry_cache_s, negative_cache_s;

@@ -296,6 +296,14 @@ static int open_client(struct vfuse *v, const struct jfs_client_options *how, co
     return r;
 }
 
+/* What is left of the mount's memory beside the threads' buffers, a request and an answer for each. */
+static uint64_t data_memory(const struct vfuse_options *o)
+{
+    uint64_t all = o->memory ? o->memory : LIMIT_MEMORY_VOLUME_DEFAULT, io = o->io_size_max ? o->io_size_max : LIMIT_FUSE_IO_BYTES;
+    uint64_t buffers = 2ull * LIMIT_FUSE_THREADS * io;
+    return all - (buffers < all / 4 ? buffers : all / 4);
+}
+
 int vfuse_open(const struct vfuse_options *options, const struct vfuse_resume *resume, struct vfuse **out,
                const char **out_error)
 {
@@ -316,7 +324,7 @@ int vfuse_open(const struct vfuse_options *options, const struct vfuse_resume *r
                  .skip_dir_mtime_ms = LIMIT_SKIP_DIR_MTIME_MS,
                  .mount_point = options->mount_point,
                  .resume_session = resume->session},
-        .data = {.memory = options->memory, .read_only = options->read_only, .disk = options->cache},
+        .data = {.memory = data_memory(options), .read_only = options->read_only, .disk = options->cache},
         .no_sync = options->no_sync,
     };
     r = open_client(v, &how, out_error);

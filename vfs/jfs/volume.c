@@ -121,7 +121,7 @@ int jfs_volume_open(const char *url, const struct vfs_options *options, struct v
                  .mount_point = "s3gateway",
                  .reclaim_delay_ms = LIMIT_META_RECLAIM_DELAY_MS},
         .no_sync = options->sync == VFS_SYNC_NONE,
-        .data = {.memory = options->memory, .disk = options->cache},
+        .data = {.memory = options->memory, .write_wait_ms = LIMIT_DATA_WRITE_WAIT_MS, .disk = options->cache},
     };
     int r = jfs_client_open(str_z(url), &how, &v->client, out_error);
     if (r < 0) {
