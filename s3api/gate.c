@@ -241,7 +241,8 @@ static void load_rules(struct s3_op *op)
     if (op->quick || is_plain)
         return;
     op->policy = s3_policy_load(op, op->bucket, op->req.bucket);
-    s3_plain_learn(op);
+    if (!op->policy.is_unreadable)
+        s3_plain_learn(op);
 }
 
 /* The bucket is opened first, since its policy has a say. That there is none is told to everybody, as AWS does: names are no secret,

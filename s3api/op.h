@@ -118,6 +118,7 @@ struct s3_op {
     const struct s3_pairs *request_tags;  /* of a body that was read; NULL: the header's */
     struct str location;                  /* CreateBucket's, of its body */
     struct vfs_dir *bucket; /* open unless S3_OP_NO_BUCKET or level service */
+    struct vfs_dir *documents; /* the bucket's .sluice, once it was asked for and found to be ours (bucket_config.c) */
     struct s3_body *body;
     struct buf body_bytes;  /* S3_BODY_KIND_SMALL */
 

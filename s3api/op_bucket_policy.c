@@ -38,10 +38,13 @@ enum s3_error s3_put_bucket_policy_finish(struct s3_op *op)
         return s3_fail(op, S3_MALFORMED_POLICY, "%.*s", STR_ARG(str_first(buf_str(&reason), LIMIT_TARGET_BYTES / 2)));
     bool is_public = auth_policy_is_public(policy);
     auth_policy_unref(policy);
+    enum s3_error error = s3_bucket_make_reserved(op, op->bucket); /* what was planted blocks nothing any more */
+    if (error != S3_OK)
+        return error;
     if (is_public && s3_public_block_of(op, op->bucket).block_policy)
         return s3_fail(op, S3_ACCESS_DENIED, "Public policies are blocked by the BlockPublicPolicy setting of the bucket's "
                                              "PublicAccessBlock.");
-    enum s3_error error = s3_bucket_config_put(op, S3_POLICY_CONFIG, document);
+    error = s3_bucket_config_put(op, S3_POLICY_CONFIG, document);
     return error == S3_OK ? s3_reply_empty(op, 204) : error;
 }
 

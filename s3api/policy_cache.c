@@ -8,10 +8,11 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mutex.h"
+#include "s3api/bucket.h"
 #include "s3api/service.h"
 
 #define SLOTS 256 /* at most 256 × 20 KiB of documents */
-#define PATH S3_RESERVED_DIR "/config/" S3_POLICY_CONFIG
+#define PATH "config/" S3_POLICY_CONFIG
 
 struct slot {
     char bucket[LIMIT_BUCKET_NAME_MAX + 1];
@@ -113,13 +114,21 @@ struct s3_policy s3_policy_load(struct s3_op *op, struct vfs_dir *bucket, struct
 {
     struct vfs_attr attr;
     struct s3_policy policy = {0};
+    struct vfs_dir *documents;
+    CLEANUP(vfs_dir_closep) struct vfs_dir *owned = NULL;
     CLEANUP(vfs_closep) struct vfs_file *file = NULL;
+    int r = s3_bucket_documents(op, bucket, &documents, &owned);
+    if (r == -EPERM)
+        return (struct s3_policy){.is_unreadable = true}; /* the log has it */
+    if (r == -ENOENT)
+        return policy;
     /* A look costs less than opening, and nearly always says that there is none. */
-    int r = vfs_lookup(bucket, STR(PATH), NULL, &attr);
+    if (r == 0)
+        r = vfs_lookup(documents, STR(PATH), NULL, &attr);
     if (r == 0 && find(op->service->policies, name, vfs_attr_version(&attr), &policy))
         return policy;
     if (r == 0)
-        r = vfs_open(bucket, STR(PATH), NULL, VFS_OPEN_READ, &file, &attr);
+        r = vfs_open(documents, STR(PATH), NULL, VFS_OPEN_READ, &file, &attr);
     if (r == -ENOENT || r == -ENOTDIR)
         return policy;
     if (r < 0)

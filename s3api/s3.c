@@ -42,6 +42,7 @@ int s3_service_new(const struct s3_service_options *options, struct s3_service *
     s->read_only = options->read_only;
     s->ownership = options->ownership;
     s->upload_expiry_s = options->upload_expiry_s;
+    s3_bucket_records_start(s);
     s->policies = s3_policy_cache_new();
     s->limits = s3_limits_new(options->user_requests, options->user_rate);
     s->oidc = s3_oidc_new(options->fetch, options->fetch_data);
@@ -205,6 +206,7 @@ void s3_end(struct s3_op *op)
         op->row->end(op);
     s3_body_close(op);
     s3_limits_leave(op);
+    vfs_dir_closep(&op->documents);
     vfs_dir_closep(&op->bucket);
     s3_policy_done(&op->policy);
     buf_done(&op->out);

@@ -29,6 +29,8 @@ struct s3_service {
     struct str region, domain, single_bucket;
     const struct vfs_cred *anonymous; /* NULL: the process itself */
     bool sigv2, read_only, block_public_access;
+    bool has_trusted_records;    /* bucket_record.c */
+    _Atomic(uint64_t) foreign_noted; /* which planted folder the log named last */
     enum s3_ownership ownership;
     uint64_t upload_expiry_s;
     struct arena *texts; /* holds the strings above */

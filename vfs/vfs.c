@@ -47,6 +47,11 @@ struct vfs_dir *vfs_root(struct vfs *v)
     return v->root;
 }
 
+bool vfs_is_own(const struct vfs *v, const struct vfs_attr *a)
+{
+    return (a->uid == v->self_uid || a->uid == 0) && (a->mode & 077) == 0;
+}
+
 int vfs_space(struct vfs *v, struct vfs_space *out)
 {
     return v->ops->space(v, out);

@@ -94,6 +94,9 @@ void vfs_close_volume(struct vfs *v);
 /* Borrowed; lives as long as the volume. */
 struct vfs_dir *vfs_root(struct vfs *v);
 
+/* Is it the process's own, or root's, and closed to everybody else? */
+bool vfs_is_own(const struct vfs *v, const struct vfs_attr *a);
+
 struct vfs_space {
     uint64_t total_bytes, free_bytes; /* free to unprivileged users */
     uint64_t total_inodes, free_inodes;

@@ -9,6 +9,7 @@
 struct vfs {
     const struct vfs_ops *ops;
     struct vfs_dir *root;
+    uint32_t self_uid; /* whose the process's own files are here; network filesystems may squash it */
 };
 struct vfs_dir {
     struct vfs *volume;

@@ -398,7 +398,7 @@ static void test_details_of_failures(void **state)
     rig_done(&r);
 }
 
-/* Time, with signatures that are right */
+/* Time, with signatures that are right: SEC-09 */
 
 static void test_header_time(void **state)
 {
@@ -431,6 +431,42 @@ static void test_query_time(void **state)
         assert_int_equal(rig_verify(&r, good[4].request), rows[i].error);
     }
     rig_done(&r);
+}
+
+/* SEC-09: how long a URL may be good for, by this clock and not by the caller's; and one day for both dates. Signatures are wrong here, and
+ * looked at last. */
+static void test_presigned_limits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *request;
+        int64_t later_s;
+        enum auth_error error;
+    } rows[] = {
+        {QUERY(V4, WHO, WHEN, "1", "host"), 0, AUTH_SIGNATURE_MISMATCH},
+        {QUERY(V4, WHO, WHEN, "1", "host"), 1, AUTH_EXPIRED},
+        {QUERY(V4, WHO, WHEN, "0", "host"), 0, AUTH_EXPIRED},
+        {QUERY(V4, WHO, WHEN, "604800", "host"), 604799, AUTH_SIGNATURE_MISMATCH},
+        {QUERY(V4, WHO, WHEN, "604800", "host"), 604800, AUTH_EXPIRED},
+        {QUERY(V4, WHO, WHEN, "604801", "host"), 0, AUTH_QUERY_MALFORMED},
+        /* A date of the caller's own does not make it younger. */
+        {QUERY(V4, WHO, WHEN, "3600", "host") "x-amz-date: 20130524T235959Z\n", 3600, AUTH_EXPIRED},
+        {QUERY(V4, WHO, WHEN, "3600", "host") "Date: Fri, 24 May 2013 23:59:59 GMT\n", 3600, AUTH_EXPIRED},
+        /* The day of the scope is the day of the date, both ways. */
+        {QUERY(V4, WHO, "20130525T000000Z", "3600", "host"), 86400, AUTH_QUERY_MALFORMED},
+        {QUERY(V4, WHO, "20130523T235959Z", "3600", "host"), 0, AUTH_QUERY_MALFORMED},
+        {HEADER_WITH("x-amz-content-sha256: " EMPTY_SHA256 "\nx-amz-date: 20130523T235959Z\n", ALL_NAMES), 0, AUTH_HEADER_MALFORMED},
+        {HEADER_WITH("x-amz-content-sha256: " EMPTY_SHA256 "\nx-amz-date: 20130525T000000Z\n", ALL_NAMES), 0, AUTH_HEADER_MALFORMED},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct auth_rig r;
+        rig_init(&r);
+        rig_set_time(EXAMPLE_TIME_S + rows[i].later_s);
+        enum auth_error error = rig_verify(&r, rows[i].request);
+        if (error != rows[i].error)
+            fail_msg("%s, %lld s later: %d", rows[i].request, (long long)rows[i].later_s, (int)error);
+        rig_done(&r);
+    }
 }
 
 /* Signed by our own signer, since nobody publishes such requests */
@@ -582,6 +618,7 @@ int main(void)
         cmocka_unit_test(test_bad_headers),   cmocka_unit_test(test_bad_queries),
         cmocka_unit_test(test_bad_mixtures),  cmocka_unit_test(test_details_of_failures),
         cmocka_unit_test(test_header_time),   cmocka_unit_test(test_query_time),
+        cmocka_unit_test(test_presigned_limits),
         cmocka_unit_test(test_every_payload), cmocka_unit_test(test_presigned_payload),
         cmocka_unit_test(test_date_header),   cmocka_unit_test(test_floods),
     };

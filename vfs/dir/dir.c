@@ -221,6 +221,7 @@ static int open_state(struct dir_volume *v, const char **out_error)
     v->state_fd = parents_make(v, &v->root, STR(VFS_PATH_STATE_NAME), NULL, &made);
     if (v->state_fd >= 0)
         v->intents = intents_open(v->root.fd, v->state_fd);
+    v->base.self_uid = v->intents ? intents_uid(v->intents) : geteuid();
     v->views = view_cache_new(v->private_dev, v->state_fd);
     int r = xattr_open_sidecar(v, v->sidecar_only);
     if (r < 0)

@@ -153,6 +153,12 @@ void intents_close(struct intents *in)
     free(in);
 }
 
+uint32_t intents_uid(const struct intents *in)
+{
+    struct stat st;
+    return fstat(in->fd, &st) == 0 ? st.st_uid : geteuid();
+}
+
 static size_t take_slot(struct intents *in)
 {
     mutex_lock(&in->lock);

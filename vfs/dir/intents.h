@@ -5,6 +5,7 @@
 #define VFS_DIR_INTENTS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/compiler.h"
 
@@ -13,6 +14,8 @@ struct intents;
  * state_fd: the directory <root>/.sluice. */
 struct intents *intents_open(int root_fd, int state_fd);
 void intents_close(struct intents *in);
+/* Whose the file is, as the filesystem has it: who the process is there. */
+uint32_t intents_uid(const struct intents *in);
 
 #define INTENT_NONE ((size_t)-1)
 /* `name` is about to appear in dir_fd. in may be NULL. Best effort. */

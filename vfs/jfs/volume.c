@@ -132,6 +132,7 @@ int jfs_volume_open(const char *url, const struct vfs_options *options, struct v
     v->data = v->client.data;
     v->base.ops = &jfs_ops;
     v->base.root = &v->root.base;
+    v->base.self_uid = geteuid();
     v->root = (struct jfs_dir){.base = {&v->base}, .ino = META_ROOT};
     v->options = *options;
     if (v->options.file_mode == 0)
