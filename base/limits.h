@@ -138,6 +138,10 @@
 #define LIMIT_META_FLUSH_DIRS (1024 * 1024)
 /* Directories that a summary still has to look at: 512 MiB of numbers. */
 #define LIMIT_META_WALK_DIRS (64ull * 1024 * 1024)
+/* Reads that are remembered until the database changes: a name and its attributes' values for each of some 15,000 objects, typically
+ * 10 MiB. Longer answers than these are rare. */
+#define LIMIT_META_MEMO 32768
+#define LIMIT_META_MEMO_BYTES 1024
 /* A file's locks: ranges of one owner (24 bytes each). */
 #define LIMIT_META_LOCK_BYTES (1024 * 1024)
 /* Chunks that wait to be rewritten; reading finds what does not fit once more. */

@@ -229,7 +229,8 @@ static void run(const struct job *job, uint64_t numbers, void (*one)(struct work
     uint64_t buffer = job->size > PIECE_BYTES ? PIECE_BYTES : job->size + 1;
     for (uint64_t i = 0; i < job->threads; i++) {
         struct worker *w = &workers[i];
-        *w = (struct worker){.job = job, .one = one, .first = numbers / job->threads * i, .end = numbers / job->threads * (i + 1)};
+        *w = (struct worker){.job = job, .one = one, .first = numbers / job->threads * i};
+        w->end = w->first + numbers / job->threads;
         w->times_us = calloc(TIMES_MAX, sizeof(*w->times_us));
         w->buffer = aligned_alloc(ALIGNMENT, (buffer + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
         w->random = 0x9e3779b97f4a7c15u * (i + 1) ^ start_ns;
@@ -245,8 +246,8 @@ static void run(const struct job *job, uint64_t numbers, void (*one)(struct work
         bytes += workers[i].bytes;
     }
     double seconds = (double)(clock_mono_ns() - start_ns) / 1e9;
-    printf("{\"requests\":%" PRIu64 ",\"failures\":0,\"bytes\":%" PRIu64 ",\"seconds\":%.6f,\"client_cpu\":%.6f,\"p99_us\":%u}\n",
-           operations, bytes, seconds, cpu_s(), percentile_us(workers, job->threads, 0.99));
+    printf("{\"requests\":%" PRIu64 ",\"failures\":0,\"bytes\":%" PRIu64 ",\"seconds\":%.6f,\"client_cpu\":%.6f,"
+           "\"p99_us\":%u}\n", operations, bytes, seconds, cpu_s(), percentile_us(workers, job->threads, 0.99));
     for (uint64_t i = 0; i < job->threads; i++) {
         free(workers[i].times_us);
         free(workers[i].buffer);

@@ -132,9 +132,16 @@ static int write_slice(void *arg, meta_ino ino, uint32_t indx, uint32_t off, con
     return rc;
 }
 
+/* Never told: chunks are remembered for their time only. */
+static struct meta_stamp stamp(void *arg)
+{
+    (void)arg;
+    return (struct meta_stamp){.known = false};
+}
+
 struct data_source fake_meta_source(struct fake_meta *m)
 {
-    return (struct data_source){m, read_chunk, new_slice, write_slice};
+    return (struct data_source){m, read_chunk, new_slice, write_slice, stamp};
 }
 
 void fake_meta_on_commit(struct fake_meta *m, fake_commit_fn fn, void *arg)

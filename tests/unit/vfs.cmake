@@ -9,6 +9,7 @@ add_unit_test(vfs_store_s3 LIB vfs)
 target_link_libraries(vfs_store_s3_test PRIVATE test_store_rig)
 # meta/
 add_unit_test(vfs_meta_engine LIB test_meta_rig)
+add_unit_test(vfs_meta_memo LIB test_meta_rig)
 add_unit_test(vfs_meta_node LIB test_meta_rig)
 add_unit_test(vfs_meta_crash LIB test_meta_rig)
 add_unit_test(vfs_meta_check LIB test_meta_rig)

@@ -270,6 +270,18 @@ struct cached_block *data_cache_find(struct data_cache *c, const struct block_id
     return b;
 }
 
+struct cached_block *data_cache_peek(struct data_cache *c, const struct block_id *id)
+{
+    mutex_lock(&c->lock);
+    struct cached_block *b = map_get(c->blocks, key_of(id));
+    if (b && b->state == BLOCK_READY)
+        hold(c, b);
+    else
+        b = NULL;
+    mutex_unlock(&c->lock);
+    return b;
+}
+
 const char *cached_block_bytes(const struct cached_block *b)
 {
     return b->bytes;

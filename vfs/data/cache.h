@@ -36,6 +36,8 @@ MUST_USE int data_cache_hold(struct data_cache *c, const struct block_id *id, co
                              struct cached_block **out);
 /* As data_cache_hold, but never loads: NULL when it is neither there nor being loaded, or its load fails. */
 struct cached_block *data_cache_find(struct data_cache *c, const struct block_id *id);
+/* As data_cache_find, but waits for no load. */
+struct cached_block *data_cache_peek(struct data_cache *c, const struct block_id *id);
 const char *cached_block_bytes(const struct cached_block *b);
 /* So many of its bytes were of use to somebody. By who holds it. */
 void cached_block_used(struct cached_block *b, uint32_t bytes);

@@ -1,5 +1,6 @@
-/* Resolved chunks, remembered for a moment: a file read in small pieces asks the metadata once, not for each piece. A chunk that
- * changed while it was being read from the metadata is used, but not remembered. */
+/* Resolved chunks, remembered for a moment, and beyond it as long as the metadata has not changed at all: a file read in small
+ * pieces asks the metadata once, not for each piece, and files that are read often seldom. A chunk that changed while it was
+ * being read from the metadata is used, but not remembered. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -18,6 +19,7 @@ struct remembered {
     struct list link; /* the oldest first */
     struct chunk_key key;
     uint64_t read_ms;
+    struct meta_stamp stamp; /* of the metadata, before it was read */
     struct data_chunk *chunk;
 };
 
@@ -71,13 +73,19 @@ void data_chunks_free(struct data_chunks *c)
     free(c);
 }
 
-static struct data_chunk *find(struct data_chunks *c, const struct chunk_key *key, uint64_t *out_changes)
+static bool is_believed(const struct remembered *r, const struct meta_stamp *now)
+{
+    return clock_mono_ms() - r->read_ms < LIMIT_DATA_CHUNK_AGE_MS || meta_stamp_eq(&r->stamp, now);
+}
+
+static struct data_chunk *find(struct data_chunks *c, const struct chunk_key *key, const struct meta_stamp *now,
+                               uint64_t *out_changes)
 {
     struct data_chunk *chunk = NULL;
     mutex_lock(&c->lock);
     *out_changes = c->changes;
     struct remembered *r = map_get(c->map, key_of(key));
-    if (r && clock_mono_ms() - r->read_ms < LIMIT_DATA_CHUNK_AGE_MS) {
+    if (r && is_believed(r, now)) {
         chunk = r->chunk;
         atomic_fetch_add(&chunk->refs, 1);
     } else if (r) {
@@ -87,7 +95,8 @@ static struct data_chunk *find(struct data_chunks *c, const struct chunk_key *ke
     return chunk;
 }
 
-static void remember(struct data_chunks *c, const struct chunk_key *key, struct data_chunk *chunk, uint64_t changes)
+static void remember(struct data_chunks *c, const struct chunk_key *key, struct data_chunk *chunk, uint64_t changes,
+                     const struct meta_stamp *stamp)
 {
     mutex_lock(&c->lock);
     if (c->changes == changes && !map_get(c->map, key_of(key))) {
@@ -97,6 +106,7 @@ static void remember(struct data_chunks *c, const struct chunk_key *key, struct 
         CHECK(r != NULL); /* out of memory */
         r->key = *key;
         r->read_ms = clock_mono_ms();
+        r->stamp = *stamp;
         r->chunk = chunk;
         atomic_fetch_add(&chunk->refs, 1);
         list_push_back(&c->all, &r->link);
@@ -124,7 +134,8 @@ int data_chunk_get(struct data *d, meta_ino ino, uint32_t indx, struct data_chun
 {
     const struct chunk_key key = {ino, indx};
     uint64_t changes;
-    struct data_chunk *chunk = find(d->chunks, &key, &changes);
+    const struct meta_stamp stamp = d->source.stamp(d->source.arg);
+    struct data_chunk *chunk = find(d->chunks, &key, &stamp, &changes);
     if (!chunk) {
         struct meta_slice *pieces = NULL;
         size_t count = 0;
@@ -140,10 +151,18 @@ int data_chunk_get(struct data *d, meta_ino ino, uint32_t indx, struct data_chun
         atomic_init(&chunk->refs, 1);
         chunk->pieces = pieces;
         chunk->count = count;
-        remember(d->chunks, &key, chunk, changes);
+        remember(d->chunks, &key, chunk, changes, &stamp);
     }
     *out = chunk;
     return 0;
+}
+
+struct data_chunk *data_chunk_peek(struct data *d, meta_ino ino, uint32_t indx)
+{
+    const struct chunk_key key = {ino, indx};
+    const struct meta_stamp stamp = d->source.stamp(d->source.arg);
+    uint64_t changes;
+    return find(d->chunks, &key, &stamp, &changes);
 }
 
 void data_chunk_forget(struct data *d, meta_ino ino, uint32_t indx)

@@ -42,6 +42,8 @@ void data_close(struct data *d);
 /* Bytes [offset, offset+size) of the file; what no slice covers is zeros. The caller clips at the file's length. Returns size.
  * Sees what was committed, by anyone, when it began (close-to-open: see data_forget). */
 MUST_USE ssize_t data_read(struct data *d, meta_ino ino, uint64_t offset, void *out, size_t size);
+/* The same from memory, for threads that may not wait: -EAGAIN where it is not there. */
+MUST_USE ssize_t data_read_nowait(struct data *d, meta_ino ino, uint64_t offset, void *out, size_t size);
 /* What is known of the file's chunks may be old: others have changed it (truncate, copy, a newer mtime seen at open). */
 void data_forget(struct data *d, meta_ino ino);
 

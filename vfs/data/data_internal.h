@@ -23,6 +23,7 @@ struct data_source {
     int (*new_slice)(void *arg, uint64_t *out_id);
     int (*write_slice)(void *arg, meta_ino ino, uint32_t indx, uint32_t off, const struct meta_slice *slice,
                        const struct timespec *mtime);
+    struct meta_stamp (*stamp)(void *arg);
 };
 
 struct data_layout {
@@ -75,7 +76,7 @@ int data_delete_blocks(struct data *d, uint64_t slice, uint32_t size);
 MUST_USE int data_read_piece(struct data *d, const struct meta_slice *piece, uint32_t off, uint32_t size, char *out,
                              bool sequential);
 
-/* chunks.c: resolved chunks that are remembered for a moment */
+/* chunks.c: resolved chunks that are remembered: for a moment, or until the metadata changes, if it tells */
 struct data_chunks *data_chunks_new(void);
 void data_chunks_free(struct data_chunks *c);
 /* Shared and immutable. */
@@ -85,6 +86,8 @@ struct data_chunk {
     struct meta_slice *pieces;
 };
 MUST_USE int data_chunk_get(struct data *d, meta_ino ino, uint32_t indx, struct data_chunk **out);
+/* Only if it is remembered: else NULL. */
+struct data_chunk *data_chunk_peek(struct data *d, meta_ino ino, uint32_t indx);
 void data_chunk_unref(struct data_chunk *c);
 void data_chunk_forget(struct data *d, meta_ino ino, uint32_t indx);
 void data_chunk_forget_all(struct data *d, meta_ino ino);

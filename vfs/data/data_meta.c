@@ -22,6 +22,11 @@ static int write_slice(void *arg, meta_ino ino, uint32_t indx, uint32_t off, con
     return meta_write_slice(arg, ino, indx, off, slice, mtime);
 }
 
+static struct meta_stamp stamp(void *arg)
+{
+    return meta_stamp(arg);
+}
+
 static int on_delete(void *arg, uint64_t id, uint32_t size)
 {
     return data_delete_slice(arg, id, size);
@@ -57,7 +62,7 @@ int data_layout_of(const struct meta_settings *s, struct data_layout *out, const
 int data_open(struct store *store, struct meta *meta, const struct meta_settings *settings,
               const struct data_options *options, struct data **out, const char **out_error)
 {
-    const struct data_source source = {meta, read_chunk, new_slice, write_slice};
+    const struct data_source source = {meta, read_chunk, new_slice, write_slice, stamp};
     struct data_layout layout;
     int rc = data_layout_of(settings, &layout, out_error);
     if (rc < 0)

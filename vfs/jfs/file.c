@@ -92,6 +92,8 @@ int jfs_file_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cre
     struct jfs_node node;
     meta_ino parent;
     bool can_write;
+    if (jfs_dir_of(d)->nowait)
+        return cred ? -EAGAIN : jfs_open_nowait(d, path, flags, out, out_attr);
     int r = open_once(v, ctx, d, path, flags, &parent, &node, &can_write);
     for (int turn = 0; r == -EAGAIN && turn < JFS_RACE_TURNS; turn++)
         r = open_once(v, ctx, d, path, flags, &parent, &node, &can_write);
@@ -114,7 +116,8 @@ void jfs_file_close(struct vfs_file *base)
         data_writer_close(f->writer); /* who wants to know how it went has synced */
     if (f->is_locked && meta_flock(v->meta, f->ino, f->owner, 'U') < 0)
         (void)0; /* goes with the session */
-    meta_node_close(v->meta, f->ino);
+    if (!f->nowait)
+        meta_node_close(v->meta, f->ino);
     if (f->is_staged)
         jfs_staging_abandon(f);
     jfs_disown(&f->name);
@@ -142,9 +145,9 @@ static int get_writer(struct jfs_file *f, struct data_writer **out)
 int jfs_file_fstat(struct vfs_file *base, struct vfs_attr *out)
 {
     struct jfs_file *f = jfs_file_of(base);
-    struct meta_attr attr;
+    struct meta_attr attr = f->attr;
     int r = jfs_flush(f);
-    if (r == 0)
+    if (r == 0 && !f->nowait)
         r = meta_getattr(jfs_volume_of(base->volume)->meta, f->ino, &attr);
     if (r < 0)
         return r;
@@ -306,7 +309,9 @@ int jfs_file_setattr(struct vfs_file *base, const struct vfs_cred *cred, const s
 
 int jfs_xattr_get(struct vfs_file *f, const char *name, struct buf *out)
 {
-    int r = meta_xattr_get(jfs_volume_of(f->volume)->meta, jfs_file_of(f)->ino, str_z(name), out);
+    struct meta *m = jfs_volume_of(f->volume)->meta;
+    meta_ino ino = jfs_file_of(f)->ino;
+    int r = jfs_file_of(f)->nowait ? meta_recall_xattr(m, ino, str_z(name), out) : meta_xattr_get(m, ino, str_z(name), out);
     return r == 0 && out->failed ? -EFBIG : r;
 }
 
@@ -348,6 +353,8 @@ static int pass_on(void *arg, struct str name, struct str value)
 
 int jfs_xattr_each(struct vfs_file *f, vfs_xattr_fn fn, void *arg)
 {
+    struct meta *m = jfs_volume_of(f->volume)->meta;
     struct each each = {fn, arg};
-    return meta_xattr_list(jfs_volume_of(f->volume)->meta, jfs_file_of(f)->ino, pass_on, &each);
+    meta_ino ino = jfs_file_of(f)->ino;
+    return jfs_file_of(f)->nowait ? meta_recall_xattrs(m, ino, pass_on, &each) : meta_xattr_list(m, ino, pass_on, &each);
 }

@@ -19,6 +19,7 @@
 struct jfs_dir {
     struct vfs_dir base;
     meta_ino ino;
+    bool nowait;   /* vfs_dir_open_nowait */
     bool in_state; /* below a .sluice: what is removed there does not go to the trash */
 };
 
@@ -44,6 +45,8 @@ struct jfs_file {
     struct vfs_file base;
     meta_ino ino;
     bool can_write, is_directory, is_staged;
+    bool nowait;                 /* opened from memory; the metadata has not been told */
+    struct meta_attr attr;       /* of a nowait file, as of then */
     bool is_locked;
     uint64_t owner;              /* of locks; 0: none taken yet */
     _Atomic(uint64_t) length;    /* as last seen */
@@ -73,6 +76,16 @@ struct jfs_node {
     meta_ino ino;
     struct meta_attr attr;
 };
+
+/* nowait.c: small files whose names and attributes are remembered; -EAGAIN for all others. Such a file is read whole at once,
+ * or soon after by a worker; that it is not counted as open is made up for by the delay with which the data of removed files
+ * goes, as for readers at other gateways (LIMIT_META_RECLAIM_DELAY_MS). */
+int jfs_dir_open_nowait(struct vfs_dir *parent, struct str path, struct vfs_dir **out);
+MUST_USE int jfs_lookup_nowait(struct vfs_dir *d, struct str path, struct vfs_attr *out);
+MUST_USE int jfs_open_nowait(struct vfs_dir *d, struct str path, unsigned flags, struct vfs_file **out,
+                             struct vfs_attr *out_attr);
+ssize_t jfs_file_read_nowait(struct vfs_file *f, void *out, size_t size, uint64_t offset);
+struct jfs_dir *jfs_dir_new(struct jfs_volume *v, meta_ino ino, bool in_state);
 
 /* resolve.c */
 

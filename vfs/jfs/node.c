@@ -17,6 +17,8 @@ int jfs_lookup(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, 
     const struct meta_ctx *ctx = jfs_ctx(v, cred, &scratch);
     struct jfs_place at;
     struct jfs_node node;
+    if (jfs_dir_of(d)->nowait)
+        return jfs_lookup_nowait(d, path, out);
     int r = jfs_locate(v, ctx, d, path, JFS_FAIL, &at);
     if (r == 0)
         r = jfs_resolve(v, ctx, at.dir, at.path, &node);

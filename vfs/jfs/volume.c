@@ -17,7 +17,7 @@
 
 /* Handles */
 
-static struct jfs_dir *dir_new(struct jfs_volume *v, meta_ino ino, bool in_state)
+struct jfs_dir *jfs_dir_new(struct jfs_volume *v, meta_ino ino, bool in_state)
 {
     struct jfs_dir *d = calloc(1, sizeof(*d));
     CHECK(d != NULL); /* out of memory */
@@ -38,7 +38,7 @@ static int open_dir(struct vfs_dir *parent, struct str path, const struct vfs_cr
     if (r == 0)
         r = jfs_resolve_dir(v, ctx, at.dir, at.path, &ino);
     if (r == 0)
-        *out = &dir_new(v, ino, jfs_skips_trash(jfs_dir_of(parent), path))->base;
+        *out = &jfs_dir_new(v, ino, jfs_skips_trash(jfs_dir_of(parent), path))->base;
     return r;
 }
 
@@ -78,6 +78,7 @@ static const struct vfs_ops jfs_ops = {
     .close_volume = close_volume,
     .space = space,
     .dir_open = open_dir,
+    .dir_open_nowait = jfs_dir_open_nowait,
     .dir_close = close_dir,
     .mkdir = jfs_mkdir,
     .rmdir = jfs_rmdir,
@@ -92,6 +93,7 @@ static const struct vfs_ops jfs_ops = {
     .close = jfs_file_close,
     .fstat = jfs_file_fstat,
     .read = jfs_file_read,
+    .read_nowait = jfs_file_read_nowait,
     .write = jfs_file_write,
     .truncate = jfs_file_truncate,
     .file_fd = jfs_file_fd,

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/str.h"
@@ -51,6 +52,16 @@ struct meta_attr {
     uint32_t access_acl, default_acl; /* 0: none */
     uint8_t tier;
 };
+
+/* A state of the database: equal ones, seen one after the other, have no commit between them. */
+struct meta_stamp {
+    bool known;
+    uint64_t words[6];
+};
+static inline bool meta_stamp_eq(const struct meta_stamp *a, const struct meta_stamp *b)
+{
+    return a->known && b->known && memcmp(a->words, b->words, sizeof(a->words)) == 0;
+}
 
 static inline bool meta_is_trash(meta_ino ino)
 {

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "vfs/meta/memo.h"
 #include "vfs/meta/upkeep.h"
 
 static void ids_init(struct meta_ids *ids)
@@ -20,6 +21,7 @@ struct meta *meta_new(struct meta_engine *engine, const struct meta_options *opt
     ids_init(&m->slice_ids);
     m->opened = meta_opened_new();
     m->quotas = meta_quotas_new();
+    m->memo = meta_memo_new();
     return m;
 }
 
@@ -27,6 +29,7 @@ void meta_free(struct meta *m)
 {
     if (!m)
         return;
+    meta_memo_free(m->memo);
     meta_quotas_free(m->quotas);
     meta_opened_free(m->opened);
     meta_engine_close(m->engine);

@@ -117,6 +117,10 @@ struct meta_engine_ops {
     /* Removes every record of the volume. */
     int (*wipe)(struct meta_engine *e);
 
+    /* The present state, without a transaction and without waiting: what a transaction that begins afterwards reads is that
+     * or later. false: it cannot be told just now. NULL: never. */
+    bool (*stamp)(struct meta_engine *e, struct meta_stamp *out);
+
     /* Transactions. A write transaction may wait for others. commit ends the transaction whatever it returns; abort
      * too. */
     int (*begin)(struct meta_engine *e, enum meta_txn_mode mode, struct meta_txn **out);

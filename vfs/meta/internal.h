@@ -29,6 +29,7 @@ struct meta_opened;     /* opened.c */
 struct meta_session;    /* session.c: heartbeat */
 struct meta_duties;     /* duties.c: work in the background */
 struct meta_quotas;     /* quota.c: cached quotas, usage that is not flushed */
+struct meta_memo;       /* memo.h */
 
 #define META_TRASH_HOUR_SIZE 16 /* "2026-01-31-23" */
 
@@ -50,6 +51,7 @@ struct meta {
     struct meta_duties *duties; /* NULL: none */
     _Atomic bool lost;          /* the volume was formatted anew under us: nothing is read or written any more */
     struct meta_quotas *quotas;
+    struct meta_memo *memo;
     meta_delete_slice_fn delete_slice;
     meta_compact_slice_fn compact_slice;
     void *data_arg;

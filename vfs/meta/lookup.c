@@ -1,7 +1,7 @@
 /* Finding and reading: names, paths, attributes, entries. */
 #include "base/check.h"
 #include "base/limits.h"
-#include "vfs/meta/internal.h"
+#include "vfs/meta/memo.h"
 
 struct look {
     const struct meta_ctx *ctx;
@@ -43,11 +43,39 @@ static int lookup_txn(struct meta *m, struct meta_txn *t, void *arg)
     return rc < 0 ? rc : step(t, l);
 }
 
+/* What is found depends on who asks when permissions are checked on the way. */
+static bool is_for_all(const struct meta_ctx *ctx)
+{
+    return !ctx || !ctx->check_permission;
+}
+
+/* The read behind a memo: 0, or what went wrong; l->ino and l->attr are the result. */
+static int remember(struct meta *m, const struct meta_memo_key *key, meta_txn_fn fn, void *arg, struct look *l)
+{
+    struct meta_memo_answer a;
+    struct meta_stamp stamp = {0};
+    const bool shared = is_for_all(l->ctx);
+    if (shared && meta_memo_find(m, key, &a, NULL, &stamp)) {
+        l->ino = a.ino;
+        l->attr = a.attr;
+        return a.rc;
+    }
+    int rc = meta_transact(m, META_TXN_READ, fn, arg);
+    a = (struct meta_memo_answer){.rc = rc};
+    if (rc == 0) {
+        a.ino = l->ino;
+        a.attr = l->attr;
+    }
+    meta_memo_keep(m, key, &a, STR_EMPTY, &stamp);
+    return rc;
+}
+
 int meta_lookup(struct meta *m, const struct meta_ctx *ctx, meta_ino parent, struct str name, meta_ino *out_ino,
                 struct meta_attr *out)
 {
+    const struct meta_memo_key key = {META_MEMO_NAME, parent, name};
     struct look l = {.ctx = ctx, .parent = parent, .name = name};
-    int rc = meta_transact(m, META_TXN_READ, lookup_txn, &l);
+    int rc = remember(m, &key, lookup_txn, &l, &l);
     if (rc < 0)
         return rc;
     *out_ino = l.ino;
@@ -78,8 +106,9 @@ static int resolve_txn(struct meta *m, struct meta_txn *t, void *arg)
 int meta_resolve(struct meta *m, const struct meta_ctx *ctx, meta_ino from, struct str path, meta_ino *out_ino,
                  struct meta_attr *out)
 {
+    const struct meta_memo_key key = {META_MEMO_PATH, from, path};
     struct resolve r = {.look = {.ctx = ctx}, .from = from, .path = path};
-    int rc = meta_transact(m, META_TXN_READ, resolve_txn, &r);
+    int rc = remember(m, &key, resolve_txn, &r, &r.look);
     if (rc < 0)
         return rc;
     *out_ino = r.look.ino;
@@ -96,11 +125,35 @@ static int getattr_txn(struct meta *m, struct meta_txn *t, void *arg)
 
 int meta_getattr(struct meta *m, meta_ino ino, struct meta_attr *out)
 {
+    const struct meta_memo_key key = {.kind = META_MEMO_NODE, .ino = ino};
     struct look l = {.ino = ino};
-    int rc = meta_transact(m, META_TXN_READ, getattr_txn, &l);
+    int rc = remember(m, &key, getattr_txn, &l, &l);
     if (rc >= 0)
         *out = l.attr;
     return rc;
+}
+
+static int recall(struct meta *m, const struct meta_memo_key *key, meta_ino *out_ino, struct meta_attr *out)
+{
+    struct meta_memo_answer a;
+    struct meta_stamp stamp;
+    if (!meta_memo_find(m, key, &a, NULL, &stamp))
+        return -EAGAIN;
+    if (a.rc == 0) {
+        *out_ino = a.ino;
+        *out = a.attr;
+    }
+    return a.rc;
+}
+
+int meta_recall_name(struct meta *m, meta_ino parent, struct str name, meta_ino *out_ino, struct meta_attr *out)
+{
+    return recall(m, &(struct meta_memo_key){META_MEMO_NAME, parent, name}, out_ino, out);
+}
+
+int meta_recall_path(struct meta *m, meta_ino from, struct str path, meta_ino *out_ino, struct meta_attr *out)
+{
+    return recall(m, &(struct meta_memo_key){META_MEMO_PATH, from, path}, out_ino, out);
 }
 
 struct access {

@@ -51,11 +51,20 @@ bool meta_is_read_only(const struct meta *m);
 /* Calls fn for each client's session of the volume; fn runs inside a read transaction. */
 MUST_USE int meta_sessions(struct meta *m, meta_session_fn fn, void *arg);
 
+/* The state of the database as of now; unknown where that cannot be told without asking it. Never waits. */
+struct meta_stamp meta_stamp(struct meta *m);
+
 /* Nodes by name ----------------------------------------------------------------------------------------------------- */
 
 /* One name. parent's x permission is checked when ctx says so. "." and ".." work; the root has ".trash". */
 MUST_USE int meta_lookup(struct meta *m, const struct meta_ctx *ctx, meta_ino parent, struct str name, meta_ino *out_ino,
                          struct meta_attr *out);
+/* As meta_lookup, meta_resolve, meta_xattr_get and meta_xattr_list without a ctx, for threads that may not wait: what the same
+ * call has found before, unless anything in the volume has been changed since; then, and otherwise, -EAGAIN. */
+MUST_USE int meta_recall_name(struct meta *m, meta_ino parent, struct str name, meta_ino *out_ino, struct meta_attr *out);
+MUST_USE int meta_recall_path(struct meta *m, meta_ino from, struct str path, meta_ino *out_ino, struct meta_attr *out);
+MUST_USE int meta_recall_xattr(struct meta *m, meta_ino ino, struct str name, struct buf *out);
+MUST_USE int meta_recall_xattrs(struct meta *m, meta_ino ino, meta_xattr_fn fn, void *arg);
 /* A path of names separated by '/', without following symlinks (one on the way is -ENOTDIR); "" is `from` itself.
  * *out_ino and *out: the last component. One read transaction. */
 MUST_USE int meta_resolve(struct meta *m, const struct meta_ctx *ctx, meta_ino from, struct str path, meta_ino *out_ino,

@@ -2,6 +2,7 @@
  *
  * Writers queue for the writing connection on a lock of this process before they meet SQLite's own, so that within one
  * process nobody waits by polling. The database may be used by other processes of the same host at the same time (WAL). */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,6 +23,7 @@ struct sq_engine {
     struct sq_sync *sync;  /* NULL: commits are durable by themselves, or need not be */
     struct mutex writing;  /* held by the write transaction; first */
     struct sq_txn writer;
+    const volatile uint64_t *index; /* the header of the log's index; NULL: no log */
     struct mutex lock;     /* of what follows; leaf */
     struct cond returned;
     struct sq_txn readers[READERS_MAX];
@@ -141,6 +143,7 @@ static int engine_open(struct str url, const struct meta_engine_options *options
         return rc;
     }
     e->config.create = false;
+    e->index = sq_index_header(e->writer.conn);
     if (!options->no_sync && sq_has_log(e->writer.conn))
         e->sync = sq_sync_new(e->path);
     *out = &e->base;
@@ -166,6 +169,19 @@ static int engine_prepare(struct meta_engine *base)
 static int engine_wipe(struct meta_engine *base)
 {
     return on_writer(base, sq_schema_wipe);
+}
+
+/* As SQLite reads it itself before each transaction (walIndexTryHdr): while somebody writes it the copies differ. */
+static bool engine_stamp(struct meta_engine *base, struct meta_stamp *out)
+{
+    const volatile uint64_t *header = engine_of(base)->index;
+    bool same = header != NULL;
+    for (size_t i = 0; same && i < SQ_INDEX_HEADER_WORDS; i++)
+        out->words[i] = header[i];
+    atomic_thread_fence(memory_order_seq_cst);
+    for (size_t i = 0; same && i < SQ_INDEX_HEADER_WORDS; i++)
+        same = header[SQ_INDEX_HEADER_WORDS + i] == out->words[i];
+    return same;
 }
 
 /* Transactions */
@@ -293,9 +309,11 @@ const struct meta_engine_ops meta_sqlite = {
     .close = engine_close,
     .prepare = engine_prepare,
     .wipe = engine_wipe,
+    .stamp = engine_stamp,
     .begin = txn_begin,
     .commit = txn_commit,
     .abort = txn_abort,
     SQ_OPERATIONS(SQ_MEMBER)
 };
 #undef SQ_MEMBER
+_Static_assert(sizeof((struct meta_stamp){0}.words) == SQ_INDEX_HEADER_WORDS * sizeof(uint64_t), "a stamp is that header");

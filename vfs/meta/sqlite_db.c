@@ -18,6 +18,7 @@
 #define SQL_MAX 8192
 #define ERROR_SIZE 512
 #define BUSY_PAUSE_MS 20
+#define INDEX_REGION_BYTES 32768 /* of which a log's index consists (walformat.html §2) */
 #define NATIVE_PREFIX "jfs_"
 
 struct sq_conn {
@@ -112,6 +113,21 @@ static int set_up(struct sq_conn *c)
     if (rc >= 0)
         rc = sq_exec(c, c->log ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL");
     return rc < 0 ? rc : sq_exec(c, "PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY");
+}
+
+const volatile uint64_t *sq_index_header(struct sq_conn *c)
+{
+    struct sq_rows row;
+    sqlite3_file *file = NULL;
+    volatile void *region = NULL;
+    /* A read, so that the log is open. */
+    if (!c->log || sq_row(c, "SELECT COUNT(*) FROM sqlite_schema", SQ_NONE, &row) < 0)
+        return NULL;
+    sq_done(&row);
+    if (sqlite3_file_control(c->db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file || !file->pMethods ||
+        file->pMethods->iVersion < 2 || file->pMethods->xShmMap(file, 0, INDEX_REGION_BYTES, 0, &region) != SQLITE_OK)
+        return NULL;
+    return region;
 }
 
 bool sq_has_log(const struct sq_conn *c)

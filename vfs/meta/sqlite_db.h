@@ -22,6 +22,11 @@ struct sq_config {
 MUST_USE int sq_open(const struct sq_config *config, struct sq_conn **out, const char **out_error);
 /* false: the file system has no write-ahead logs; every commit waits for the disk then. */
 bool sq_has_log(const struct sq_conn *c);
+/* What of the log's index changes with every commit of anybody (https://sqlite.org/walformat.html §2.1, the header): two
+ * copies, of which the second is written first. SQLite maps it, as long as the connection is open. NULL: there is none.
+ * Thread: any, for what it points at. */
+#define SQ_INDEX_HEADER_WORDS 6
+const volatile uint64_t *sq_index_header(struct sq_conn *c);
 /* No statement may be in use. NULL is fine. */
 void sq_close(struct sq_conn *c);
 
