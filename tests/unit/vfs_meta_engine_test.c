@@ -600,12 +600,17 @@ static void *insert_rounds(void *arg)
     return NULL;
 }
 
-static void open_durable(void)
+static void open_as(bool lazy)
 {
     meta_engine_close(rig.engine);
     const char *error = NULL;
-    if (meta_engine_open(str_z(rig.url), &(struct meta_engine_options){0}, &rig.engine, &error) < 0)
+    if (meta_engine_open(str_z(rig.url), &(struct meta_engine_options){.lazy = lazy}, &rig.engine, &error) < 0)
         fail_msg("%s", error);
+}
+
+static void open_durable(void)
+{
+    open_as(false);
 }
 
 static void test_durable_commits_go_together(void **state)
@@ -637,6 +642,29 @@ static void test_a_failed_sync_is_remembered(void **state)
     t->lazy = true;
     assert_int_equal(META_DO(t, counter_add, "sum", 1, NULL), 0);
     commit();
+    fault_set_for_test(NULL);
+}
+
+static void add_one(void)
+{
+    begin(META_TXN_WRITE);
+    assert_int_equal(META_DO(t, counter_add, "sum", 1, NULL), 0);
+    commit();
+}
+
+/* Commits wait for no sync, `sync` does, once for each state of the database. */
+static void test_lazy_commits(void **state)
+{
+    (void)state;
+    open_as(true);
+    add_one();
+    assert_int_equal(rig.engine->ops->sync(rig.engine), 0);
+    fault_set_for_test("meta.sync:1:EIO");
+    assert_int_equal(rig.engine->ops->sync(rig.engine), 0);
+    add_one();
+    free(meta_rig_sql(&rig, "UPDATE jfs_counter SET value = value + 1 WHERE name = 'sum'"));
+    assert_int_equal(rig.engine->ops->sync(rig.engine), -EIO);
+    assert_int_equal(rig.engine->ops->sync(rig.engine), -EIO);
     fault_set_for_test(NULL);
 }
 
@@ -682,6 +710,7 @@ int main(void)
         TEST(test_durable_commits_go_together),
 #ifdef SLUICE_FAULTS
         TEST(test_a_failed_sync_is_remembered),
+        TEST(test_lazy_commits),
 #endif
         TEST(test_a_database_of_something_else),
     };

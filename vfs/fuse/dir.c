@@ -261,11 +261,11 @@ void vfuse_op_releasedir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_in
     vfuse_end(&c, 0, "(%llu)", (unsigned long long)ino);
 }
 
-/* Names are durable when the operation that made them returns. */
 void vfuse_op_fsyncdir(fuse_req_t request, fuse_ino_t ino, int only_data, struct fuse_file_info *fi)
 {
     (void)fi;
     struct vfuse_call c = vfuse_begin(request, VFUSE_FSYNC);
-    vfuse_answer(&c, 0);
-    vfuse_end(&c, 0, "(%llu,%d)", (unsigned long long)ino, only_data);
+    int r = meta_sync(c.v->meta);
+    vfuse_answer(&c, r);
+    vfuse_end(&c, r, "(%llu,%d)", (unsigned long long)ino, only_data);
 }

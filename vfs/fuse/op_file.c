@@ -176,7 +176,8 @@ void vfuse_op_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size_
 
 /* Committing and closing */
 
-static int flush_handle(struct vfuse *v, meta_ino ino, struct fuse_file_info *fi)
+/* durable: also when nothing can have been written through it. */
+static int flush_handle(struct vfuse *v, meta_ino ino, struct fuse_file_info *fi, bool durable)
 {
     if (vfuse_virtual_by_ino(ino))
         return 0;
@@ -187,6 +188,8 @@ static int flush_handle(struct vfuse *v, meta_ino ino, struct fuse_file_info *fi
     r = vfuse_node_flush(h->node);
     if (r == 0 && h->lost)
         r = -EIO;
+    if (r == 0 && (durable || h->can_write))
+        r = meta_sync(v->meta);
     vfuse_handle_put(v, h);
     /* It went on another mount, or its node did: what was written to it has no place any more. */
     return r == -ENOENT ? -EBADF : r;
@@ -209,7 +212,7 @@ static void drop_record_locks(struct vfuse *v, meta_ino ino, uint64_t owner)
 void vfuse_op_flush(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct vfuse_call c = vfuse_begin(request, VFUSE_FLUSH);
-    int r = flush_handle(c.v, ino, fi);
+    int r = flush_handle(c.v, ino, fi, false);
     drop_record_locks(c.v, ino, fi->lock_owner);
     vfuse_answer(&c, r);
     vfuse_end(&c, r, "(%llu,%llu,%016llX)", INO(ino), (unsigned long long)fi->fh, (unsigned long long)fi->lock_owner);
@@ -218,7 +221,7 @@ void vfuse_op_flush(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *f
 void vfuse_op_fsync(fuse_req_t request, fuse_ino_t ino, int only_data, struct fuse_file_info *fi)
 {
     struct vfuse_call c = vfuse_begin(request, VFUSE_FSYNC);
-    int r = flush_handle(c.v, ino, fi);
+    int r = flush_handle(c.v, ino, fi, true);
     vfuse_answer(&c, r);
     vfuse_end(&c, r, "(%llu,%d)", INO(ino), only_data);
 }

@@ -320,6 +320,7 @@ int vfuse_open(const struct vfuse_options *options, const struct vfuse_resume *r
     const struct jfs_client_options how = {
         .meta = {.read_only = options->read_only,
                  .no_sync = options->no_sync,
+                 .lazy = true, /* close, fsync and fsyncdir say what must be durable */
                  .no_background = options->no_background,
                  .skip_dir_mtime_ms = LIMIT_SKIP_DIR_MTIME_MS,
                  .mount_point = options->mount_point,

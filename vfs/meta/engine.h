@@ -40,6 +40,7 @@ struct meta_engine_options {
     bool read_only; /* nothing is ever written, the schema not even looked after */
     bool create;    /* make the database when there is none */
     bool no_sync;   /* commits need not survive a loss of power (they stay consistent) */
+    bool lazy;      /* nor before `sync` */
 };
 
 /* Record types that are not in attr.h */
@@ -117,6 +118,8 @@ struct meta_engine_ops {
     /* Removes every record of the volume. */
     int (*wipe)(struct meta_engine *e);
 
+    /* What was committed so far, by anybody, is on stable storage; nothing with no_sync. */
+    int (*sync)(struct meta_engine *e);
     /* The present state, without a transaction and without waiting: what a transaction that begins afterwards reads is that
      * or later. false: it cannot be told just now. NULL: never. */
     bool (*stamp)(struct meta_engine *e, struct meta_stamp *out);

@@ -23,6 +23,7 @@ struct meta_settings;
 struct meta_options {
     bool read_only;     /* no session, nothing written */
     bool no_sync;       /* a change need not survive a loss of power */
+    bool lazy;          /* nor before meta_sync: as with a local filesystem, whose callers say what must */
     bool no_background; /* none of the duties of §7.24 (tests, short commands); sessions are kept all the same */
     uint32_t reclaim_delay_ms;  /* a deleted file's data stays so long, for who reads it through another client */
     uint32_t skip_dir_mtime_ms; /* parents' times are left alone when newer than this; official clients: 100 */
@@ -51,6 +52,8 @@ bool meta_is_read_only(const struct meta *m);
 /* Calls fn for each client's session of the volume; fn runs inside a read transaction. */
 MUST_USE int meta_sessions(struct meta *m, meta_session_fn fn, void *arg);
 
+/* What was committed so far survives a loss of power. Cheap when that is so already. */
+MUST_USE int meta_sync(struct meta *m);
 /* The state of the database as of now; unknown where that cannot be told without asking it. Never waits. */
 struct meta_stamp meta_stamp(struct meta *m);
 

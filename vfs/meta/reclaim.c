@@ -34,13 +34,15 @@ static int forget_txn(struct meta *m, struct meta_txn *t, void *arg)
 {
     (void)m;
     struct slice_ref *r = arg;
+    t->lazy = true; /* who finds it again deletes again */
     return META_DO(t, ref_delete, r->id, r->size);
 }
 
-/* The record goes last: while it is there, somebody will try again. */
+/* The record goes last: while it is there, somebody will try again. That nobody needs the slice any more is made durable first:
+ * a loss of power must not bring back who does. */
 static void delete_slice(struct meta *m, struct slice_ref r)
 {
-    if (!m->delete_slice || m->delete_slice(m->data_arg, r.id, r.size) < 0)
+    if (!m->delete_slice || meta_sync(m) < 0 || m->delete_slice(m->data_arg, r.id, r.size) < 0)
         return;
     if (meta_transact(m, META_TXN_WRITE, forget_txn, &r) < 0)
         log_debug("meta_slice_kept", "id=%llu", (unsigned long long)r.id);

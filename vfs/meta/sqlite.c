@@ -24,7 +24,9 @@ struct sq_engine {
     struct mutex writing;  /* held by the write transaction; first */
     struct sq_txn writer;
     const volatile uint64_t *index; /* the header of the log's index; NULL: no log */
+    bool lazy;             /* commits wait for no sync of their own */
     struct mutex lock;     /* of what follows; leaf */
+    struct meta_stamp synced; /* a state that is on stable storage */
     struct cond returned;
     struct sq_txn readers[READERS_MAX];
     bool in_use[READERS_MAX];
@@ -144,6 +146,7 @@ static int engine_open(struct str url, const struct meta_engine_options *options
     }
     e->config.create = false;
     e->index = sq_index_header(e->writer.conn);
+    e->lazy = options->lazy;
     if (!options->no_sync && sq_has_log(e->writer.conn))
         e->sync = sq_sync_new(e->path);
     *out = &e->base;
@@ -182,6 +185,25 @@ static bool engine_stamp(struct meta_engine *base, struct meta_stamp *out)
     for (size_t i = 0; same && i < SQ_INDEX_HEADER_WORDS; i++)
         same = header[SQ_INDEX_HEADER_WORDS + i] == out->words[i];
     return same;
+}
+
+static int engine_sync(struct meta_engine *base)
+{
+    struct sq_engine *e = engine_of(base);
+    struct meta_stamp now = {.known = false};
+    if (!e->sync)
+        return 0;
+    now.known = engine_stamp(base, &now);
+    mutex_lock(&e->lock);
+    const bool is_synced = meta_stamp_eq(&e->synced, &now);
+    mutex_unlock(&e->lock);
+    int rc = is_synced ? 0 : sq_sync_wait(e->sync);
+    if (rc < 0)
+        return rc;
+    mutex_lock(&e->lock);
+    e->synced = now;
+    mutex_unlock(&e->lock);
+    return 0;
 }
 
 /* Transactions */
@@ -269,7 +291,8 @@ static void txn_abort(struct meta_txn *base)
 static int txn_commit(struct meta_txn *base)
 {
     struct sq_txn *t = container_of(base, struct sq_txn, base);
-    struct sq_sync *sync = t->mode == META_TXN_WRITE && !base->lazy ? t->engine->sync : NULL;
+    const bool waits = t->mode == META_TXN_WRITE && !base->lazy && !t->engine->lazy;
+    struct sq_sync *sync = waits ? t->engine->sync : NULL;
     int rc = sq_run(t->conn, "COMMIT", SQ_NONE);
     if (rc < 0) {
         txn_abort(base);
@@ -309,6 +332,7 @@ const struct meta_engine_ops meta_sqlite = {
     .close = engine_close,
     .prepare = engine_prepare,
     .wipe = engine_wipe,
+    .sync = engine_sync,
     .stamp = engine_stamp,
     .begin = txn_begin,
     .commit = txn_commit,

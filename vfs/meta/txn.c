@@ -52,7 +52,13 @@ int meta_transact(struct meta *m, enum meta_txn_mode mode, meta_txn_fn fn, void 
     }
 }
 
-/* An id that is taken and not used is lost, which does not matter. */
+int meta_sync(struct meta *m)
+{
+    return m->engine->ops->sync(m->engine);
+}
+
+/* An id that is taken and not used is lost, which does not matter. One that is used twice would: blocks of that name may be in
+ * caches, which a loss of power does not empty. */
 
 struct take {
     const char *counter;
@@ -74,6 +80,8 @@ int meta_take_id(struct meta *m, struct meta_ids *ids, const char *counter, uint
     if (ids->next == ids->end) {
         struct take a = {.counter = counter, .count = batch};
         rc = meta_transact(m, META_TXN_WRITE, take_txn, &a);
+        if (rc >= 0)
+            rc = meta_sync(m);
         if (rc >= 0) {
             ids->next = a.first;
             ids->end = a.first + batch;

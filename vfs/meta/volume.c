@@ -113,7 +113,8 @@ static int begin(struct meta *m, struct buf *error)
 
 int meta_open(struct str url, const struct meta_options *options, struct meta **out, const char **out_error)
 {
-    const struct meta_engine_options engine_options = {.read_only = options->read_only, .no_sync = options->no_sync};
+    const struct meta_engine_options engine_options = {
+        .read_only = options->read_only, .no_sync = options->no_sync, .lazy = options->lazy};
     struct meta_engine *engine;
     int rc = meta_engine_open(url, &engine_options, &engine, out_error);
     if (rc < 0)
@@ -136,6 +137,9 @@ void meta_close(struct meta *m)
     if (!m)
         return;
     meta_session_stop(m);
+    int rc = meta_sync(m);
+    if (rc < 0)
+        log_warn("metadata_not_synced", "errno=%d", -rc);
     meta_settings_free(m->settings);
     meta_free(m);
 }

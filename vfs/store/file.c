@@ -1,5 +1,6 @@
 /* Objects as files below a directory, laid out as the official client's `file` storage: the key is the path. A file gets its
- * name by rename, so that it is there whole or not at all; unlike there, it is synced first, and its name after that.
+ * name by rename, so that it is there whole or not at all; unlike there, file and name are then synced, together, which costs a
+ * journalling filesystem one commit. After a loss of power in between, what has the name may be no object: nobody was told of it.
  * Listings leave temporary names out, ours and those of both generations of the official client. */
 #include <dirent.h>
 #include <errno.h>
@@ -99,11 +100,6 @@ static void file_close(struct store_driver *d)
     free(f);
 }
 
-static int sync_fd(struct file_store *f, int fd)
-{
-    return f->sync ? syncer_run(f->syncer, &fd, 1) : 0;
-}
-
 static int file_create(struct store_driver *d, struct buf *why)
 {
     struct file_store *f = self(d);
@@ -123,10 +119,14 @@ static int file_create(struct store_driver *d, struct buf *why)
 
 /* Writing */
 
-static int sync_dir(struct file_store *f, int root, const char *path)
+/* A directory, and with it a file in it unless that is -1. */
+static int sync_names(struct file_store *f, int root, const char *path, int file)
 {
+    if (!f->sync)
+        return 0;
     CLEANUP(fd_closep) int fd = openat(root, path[0] ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 ? -errno : sync_fd(f, fd);
+    const int both[] = {fd, file};
+    return fd < 0 ? -errno : syncer_run(f->syncer, both, file < 0 ? 1 : 2);
 }
 
 /* Makes the directories of `path` (NUL-terminated, below root) that are missing, their names durable. */
@@ -144,7 +144,7 @@ static int make_parents(struct file_store *f, int root, char *path)
             *last = '\0';
         parent = last ? path : "";
         if (rc == 0)
-            rc = sync_dir(f, root, parent);
+            rc = sync_names(f, root, parent, -1);
         if (last)
             *last = '/';
         *slash = '/';
@@ -182,13 +182,11 @@ static int open_temp(struct file_store *f, int root, struct file_names *n)
     return fd >= 0 ? fd : -errno;
 }
 
-static int write_and_name(struct file_store *f, int root, const struct file_names *n, int fd, struct str body)
+static int write_and_name(int root, const struct file_names *n, int fd, struct str body)
 {
     int rc = fault_point("store.file.write");
     if (rc == 0)
         rc = fd_write_all(fd, body.ptr, body.len);
-    if (rc == 0)
-        rc = sync_fd(f, fd);
     if (rc == 0 && renameat(root, n->temp, root, n->path) < 0)
         rc = -errno;
     return rc;
@@ -206,11 +204,11 @@ static int file_put(struct store_driver *d, struct str key, struct str body, str
         return rc;
     make_names(key, &n);
     CLEANUP(fd_closep) int fd = open_temp(f, root, &n);
-    rc = fd < 0 ? fd : write_and_name(f, root, &n, fd, body);
+    rc = fd < 0 ? fd : write_and_name(root, &n, fd, body);
     if (rc < 0 && fd >= 0)
         (void)unlinkat(root, n.temp, 0); /* the write's error is the one to tell */
     if (rc == 0)
-        rc = f->sync ? sync_dir(f, root, n.dir) : 0;
+        rc = sync_names(f, root, n.dir, fd);
     if (rc == 0)
         return 0;
     errno = -rc;
