@@ -241,6 +241,13 @@
 #define LIMIT_DISK_CACHE_BYTES (100ull * 1024 * 1024 * 1024)
 #define LIMIT_DISK_CACHE_FREE 0.1
 
+/* Checks of blocks (fsck, gc): requests at a time. With a hash prefix each holds the slices of a million ids, 20 bytes each. */
+#define LIMIT_DATA_CHECKERS 8
+/* Where fewer blocks of a folder are wanted, they are asked for one by one; a listing brings a thousand. */
+#define LIMIT_DATA_CHECK_FEW 4
+/* Bad blocks that are looked at again together, 40 bytes each; leaked ones likewise. */
+#define LIMIT_DATA_SUSPECTS (1024 * 1024)
+
 /* The mount. Requests are bound by the object store's latency more than by cores, and a thread costs little. */
 #define LIMIT_FUSE_THREADS 32
 /* Requests without a waiting caller (read-ahead, asynchronous I/O) that the kernel keeps going; as official clients. */

@@ -14,6 +14,8 @@ int gw_cmd_umount(int argc, char **argv);
 int gw_cmd_format(int argc, char **argv);
 int gw_cmd_info(int argc, char **argv);
 int gw_cmd_status(int argc, char **argv);
+int gw_cmd_fsck(int argc, char **argv);
+int gw_cmd_gc(int argc, char **argv);
 int gw_cmd_config(int argc, char **argv);
 int gw_cmd_health(int argc, char **argv);
 int gw_cmd_version(int argc, char **argv);

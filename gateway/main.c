@@ -19,6 +19,8 @@ static const struct {
     {"format", gw_cmd_format, "make a JuiceFS-format volume"},
     {"status", gw_cmd_status, "settings, sessions and space of a JuiceFS-format volume"},
     {"info", gw_cmd_info, "what a path of a JuiceFS-format volume is made of"},
+    {"fsck", gw_cmd_fsck, "check a JuiceFS-format volume, and repair it"},
+    {"gc", gw_cmd_gc, "find what a JuiceFS-format volume has leaked, and remove it"},
     {"config", gw_cmd_config, "show or check the configuration that serve would use"},
     {"health", gw_cmd_health, "ask a running gateway whether it is ready (exit code 0 or 1)"},
     {"version", gw_cmd_version, "print the version"},

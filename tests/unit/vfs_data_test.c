@@ -136,6 +136,43 @@ static void test_block_keys(void **state)
     assert_int_equal(block_count(4194305, 4194304), 2);
 }
 
+/* What lists of objects hold is foreign: only the exact spelling is a block's. */
+static void test_keys_of_blocks(void **state)
+{
+    (void)state;
+    static const char *const others[] = {"",
+                                         "chunks",
+                                         "chunks/0/0/1_0",
+                                         "chunks/0/0/1_0_5_6",
+                                         "chunks/0/0/01_0_5",
+                                         "chunks/0/0/+1_0_5",
+                                         "chunks/0/1/1_0_5",
+                                         "chunks/1_0_5",
+                                         "chunks/0/0/1_0_5000000000",
+                                         "chunks/0/0/99999999999999999999_0_5",
+                                         "chunks/0/0/_0_5",
+                                         "chunks/0/0/1__5",
+                                         "chunk/0/0/1_0_5"};
+    struct block_id b;
+    assert_true(block_parse(STR("chunks/123/123456/123456789_3_5"), false, &b));
+    assert_int_equal(b.slice, 123456789);
+    assert_int_equal(b.index, 3);
+    assert_int_equal(b.size, 5);
+    assert_true(block_parse(STR("chunks/15/123/123456789_3_5"), true, &b));
+    assert_false(block_parse(STR("chunks/15/123/123456789_3_5"), false, &b));
+    assert_false(block_parse(STR("chunks/123/123456/123456789_3_5"), true, &b));
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+        assert_false(block_parse(str_z(others[i]), false, &b));
+        assert_false(block_parse(str_z(others[i]), true, &b));
+    }
+    const struct block_id of = {1, 1, 10}, longer = {1, 1, 11}, behind = {1, 2, 10}, full = {1, 0, 64};
+    assert_true(block_is_of(&of, 74, 64));
+    assert_true(block_is_of(&full, 74, 64));
+    assert_false(block_is_of(&longer, 74, 64));
+    assert_false(block_is_of(&behind, 74, 64));
+    assert_false(block_is_of(&full, 0, 64));
+}
+
 /* Writing and reading */
 
 static void test_small_file(void **state)
@@ -785,6 +822,7 @@ int main(void)
 #define DATA_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_block_keys),
+        cmocka_unit_test(test_keys_of_blocks),
         DATA_TEST(test_small_file),
         DATA_TEST(test_holes_overwrites_and_chunks),
         DATA_TEST(test_closing_flushes),

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/compiler.h"
 #include "base/str.h"
 
 struct block_id {
@@ -30,5 +31,13 @@ static inline uint32_t block_count(uint32_t slice_size, uint32_t block_size)
 
 /* NUL-terminated too. */
 struct str block_key(const struct block_id *b, bool hash_prefix, char out[BLOCK_KEY_MAX]);
+/* The other way round; false: no block of such a volume has that key. */
+MUST_USE bool block_parse(struct str key, bool hash_prefix, struct block_id *out);
+/* Is it one of the blocks that a slice of slice_size bytes is cut into? */
+static inline bool block_is_of(const struct block_id *b, uint32_t slice_size, uint32_t block_size)
+{
+    return b->index < block_count(slice_size, block_size) &&
+           b->size == block_at(b->slice, slice_size, b->index * block_size, block_size).size;
+}
 
 #endif

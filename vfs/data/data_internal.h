@@ -64,6 +64,8 @@ struct data *data_new(struct store *store, const struct data_source *source, con
                       const struct data_options *options, struct str volume);
 
 /* load.c: blocks and the store */
+/* From the store alone; -EBADMSG: what is there is not that block. */
+MUST_USE int data_get_block(struct store *store, const struct data_layout *layout, const struct block_id *id, char *out);
 MUST_USE int data_load_bytes(struct data *d, const struct block_id *id, uint32_t from, uint32_t size, char *out,
                              bool sequential);
 void data_prefetch(struct data *d, const struct block_id *id);

@@ -6,37 +6,42 @@
 #include "base/limits.h"
 #include "vfs/data/data_internal.h"
 
-/* Reading. A block that is shorter or longer than its key says, or does not decode, is -EIO. */
+/* Reading. A block that is shorter or longer than its key says, or does not decode, is -EIO to readers. */
 
-static int load_plain(struct data *d, struct str key, const struct block_id *id, char *out)
+static int get_plain(struct store *store, struct str key, const struct block_id *id, char *out)
 {
     size_t size;
-    int rc = store_get(d->store, key, out, id->size, &size);
-    if (rc == -EFBIG || rc == -EBADMSG)
-        return -EIO;
-    return rc < 0 ? rc : size == id->size ? 0 : -EIO;
+    int rc = store_get(store, key, out, id->size, &size);
+    return rc < 0 ? rc : size == id->size ? 0 : -EBADMSG;
 }
 
-static int load_encoded(struct data *d, struct str key, const struct block_id *id, char *out)
+static int get_encoded(struct store *store, const struct data_codec *codec, struct str key, const struct block_id *id, char *out)
 {
-    size_t bound = data_codec_bound(&d->layout.codec, id->size), size;
+    size_t bound = data_codec_bound(codec, id->size), size;
     char *object = malloc(bound);
     CHECK(object != NULL); /* out of memory */
-    int rc = store_get(d->store, key, object, bound, &size);
+    int rc = store_get(store, key, object, bound, &size);
     if (rc == 0)
-        rc = data_codec_decode(&d->layout.codec, object, size, out, id->size);
+        rc = data_codec_decode(codec, object, size, out, id->size);
     free(object);
-    return rc == -EFBIG || rc == -EBADMSG ? -EIO : rc;
+    return rc;
+}
+
+int data_get_block(struct store *store, const struct data_layout *layout, const struct block_id *id, char *out)
+{
+    char memory[BLOCK_KEY_MAX];
+    struct str key = block_key(id, layout->hash_prefix, memory);
+    int rc = data_codec_is_plain(&layout->codec) ? get_plain(store, key, id, out)
+                                                 : get_encoded(store, &layout->codec, key, id, out);
+    return rc == -EFBIG ? -EBADMSG : rc;
 }
 
 static int load_from_store(struct data *d, const struct block_id *id, char *out)
 {
-    char memory[BLOCK_KEY_MAX];
-    struct str key = block_key(id, d->layout.hash_prefix, memory);
     int rc = fault_point("data.load");
-    if (rc < 0)
-        return rc;
-    return data_codec_is_plain(&d->layout.codec) ? load_plain(d, key, id, out) : load_encoded(d, key, id, out);
+    if (rc == 0)
+        rc = data_get_block(d->store, &d->layout, id, out);
+    return rc == -EBADMSG ? -EIO : rc;
 }
 
 /* -ENOENT: not to be had from the disk. */

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/compiler.h"
+#include "base/job.h"
 #include "base/str.h"
 
 /* As the options of `juicefs format`. Empty and zero: not given, where zero is no value of its own. */
@@ -37,5 +38,70 @@ MUST_USE int jfs_format(const struct jfs_format *f, struct buf *out, struct buf 
 MUST_USE int jfs_status(struct str url, struct buf *out, struct buf *error);
 /* What a path of the volume is, as `juicefs info` shows it: counts and sizes of all below it; the slices of a file. */
 MUST_USE int jfs_info(struct str url, struct str path, struct buf *out, struct buf *error);
+
+/* Checks ------------------------------------------------------------------------------------------------------------------ */
+
+/* Something that is not as it should be. */
+struct jfs_problem {
+    const char *kind;      /* for machines: "links", "lost-block" */
+    const char *text;      /* for people: "links counted" */
+    const char *advice;    /* why it was left, and what to do; NULL */
+    struct str path;       /* "/a/b", or "inode 5"; empty: it is about no file */
+    uint64_t inode, slice; /* 0: none */
+    struct str block;      /* the object's key, or what else it is about: the name of a counter */
+    bool numbers;          /* these two: */
+    int64_t found, expected;
+    bool repaired;
+};
+/* Not 0 ends the work with it. */
+typedef int (*jfs_problem_fn)(void *arg, const struct jfs_problem *problem);
+
+struct jfs_fsck {
+    struct str url;
+    struct str path; /* this file or directory alone; empty: the whole volume */
+    bool recursive;  /* with path: and what is below it */
+    bool repair, verify;
+    uint32_t sample_ppm; /* of the slices; 0: all */
+    struct job *job;     /* tallies: jfs_fsck_tallies */
+    jfs_problem_fn fn;
+    void *arg;
+};
+struct jfs_fsck_result {
+    uint64_t nodes, slices, blocks, bytes; /* looked at */
+    uint64_t problems, repaired;
+    uint64_t lost_blocks, lost_bytes, broken_files;
+    uint64_t unreadable; /* blocks that the store would not give */
+    uint64_t unsettled;  /* numbers that other clients changed all the time: not judged */
+    uint64_t not_told;
+};
+#define JFS_FSCK_TALLIES 2 /* problems, repaired */
+extern const struct job_tally jfs_fsck_tallies[JFS_FSCK_TALLIES];
+/* What of a volume cannot be, blocks in the store included; `repair` mends what can be told for certain. Beside other clients.
+ * -ECANCELED: the job was stopped; *out is filled all the same. */
+MUST_USE int jfs_fsck(const struct jfs_fsck *options, struct jfs_fsck_result *out, struct buf *error);
+
+struct jfs_gc {
+    struct str url;
+    bool delete, compact;
+    uint64_t age_s; /* objects younger than this may be uploads that are not committed yet */
+    uint32_t threads;
+    struct job *job; /* tallies: jfs_gc_tallies */
+    jfs_problem_fn fn; /* leaked objects, and what stands in the way */
+    void *arg;
+};
+struct jfs_gc_counts {
+    uint64_t count, bytes;
+};
+struct jfs_gc_result {
+    struct jfs_gc_counts used, new, leaked, unknown; /* objects */
+    struct jfs_gc_counts deleted;                    /* of the leaked */
+    struct jfs_gc_counts files, delayed, garbage;    /* waiting to be deleted: before, without delete; after, with it */
+    uint64_t unused;                                 /* slices that were counted but are mentioned nowhere */
+    uint64_t chunks, rewritten, failed;              /* compact */
+    uint64_t damaged_lists;                          /* not 0: nothing is taken for leaked */
+};
+#define JFS_GC_TALLIES 2 /* leaked, deleted */
+extern const struct job_tally jfs_gc_tallies[JFS_GC_TALLIES];
+MUST_USE int jfs_gc(const struct jfs_gc *options, struct jfs_gc_result *out, struct buf *error);
 
 #endif

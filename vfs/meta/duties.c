@@ -101,7 +101,7 @@ bool meta_duties_compact(struct meta *m, meta_ino ino, uint32_t indx)
 
 bool meta_duties_stopping(struct meta *m)
 {
-    return m->duties && m->duties->stop;
+    return (m->duties && m->duties->stop) || job_stopped(m->job);
 }
 
 enum found { FOUND_NOTHING, FOUND_COMPACTION, FOUND_DELETION };

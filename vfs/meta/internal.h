@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 
+#include "base/job.h"
 #include "base/map.h"
 #include "base/mutex.h"
 #include "vfs/meta/meta.h"
@@ -49,6 +50,7 @@ struct meta {
     struct meta_opened *opened;
     struct meta_session *session;
     struct meta_duties *duties; /* NULL: none */
+    struct job *job;            /* of the command that does duties now; NULL */
     _Atomic bool lost;          /* the volume was formatted anew under us: nothing is read or written any more */
     struct meta_quotas *quotas;
     struct meta_memo *memo;
