@@ -305,6 +305,24 @@ static void a_kept_node_of_no_session_is_removed(void **state)
     meta_node_close(rig.m, staged);
 }
 
+/* A deleted file whose list cannot be read goes all the same; counts of what it mentioned are for the check. */
+static void an_unreadable_list_does_not_keep_a_deleted_file(void **state)
+{
+    char memory[256];
+    struct buf line = buf_over(memory, sizeof(memory));
+    (void)state;
+    expand("update jfs_chunk set slices = slices || x'00' where inode = $g", &line);
+    free(meta_rig_sql(&rig, buf_z(&line)));
+    assert_int_equal(meta_unlink(rig.m, NULL, sub, STR("g"), META_SKIP_TRASH, NULL), 0);
+    assert_int_equal(meta_rig_number(&rig, "select count(*) from jfs_delfile"), 0);
+    assert_int_equal(meta_rig_number(&rig, "select count(*) from jfs_chunk"), 3);
+    (void)check(true);
+    expand("slice-count $f slice $0 2/1 repaired\n", &line);
+    assert_str(buf_str(&told), buf_z(&line));
+    (void)check(false);
+    assert_str(buf_str(&told), "");
+}
+
 static void assert_subtree(const char *path, bool recursive, const char *expected)
 {
     const struct meta_check_options options = {.settle_ms = 1, .fn = tell};
@@ -402,6 +420,7 @@ int main(void)
         TEST(every_damage_is_found_and_mended),
         TEST(what_does_not_stand_still_is_not_judged),
         TEST(a_kept_node_of_no_session_is_removed),
+        TEST(an_unreadable_list_does_not_keep_a_deleted_file),
         TEST(a_subtree_is_looked_at_alone),
         TEST(probes_say_who_needs_a_slice),
         TEST(paths_are_found),

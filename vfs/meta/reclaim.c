@@ -67,6 +67,17 @@ struct drop {
     size_t count;
 };
 
+/* What a list that cannot be read mentions, stays counted: `gc` finds those slices. The file would never go otherwise. */
+static int read_dropped(struct meta_txn *t, struct drop *d)
+{
+    struct buf records = buf_make(LIMIT_META_SLICE_LIST_BYTES);
+    int rc = META_DO(t, chunk_get, d->ino, d->indx, true, &records);
+    if (rc == 0 && meta_slices_parse(buf_str(&records), &d->list, &d->count) < 0)
+        log_debug("meta_chunk_unreadable", "ino=%llu chunk=%u", (unsigned long long)d->ino, d->indx);
+    buf_done(&records);
+    return rc == -ENOENT ? -META_AGAIN : rc; /* another client was faster */
+}
+
 static int drop_chunk_txn(struct meta *m, struct meta_txn *t, void *arg)
 {
     (void)m;
@@ -74,7 +85,7 @@ static int drop_chunk_txn(struct meta *m, struct meta_txn *t, void *arg)
     free(d->list);
     d->list = NULL;
     d->count = 0;
-    int rc = meta_chunk_list(t, d->ino, d->indx, true, &d->list, &d->count);
+    int rc = read_dropped(t, d);
     if (rc == 0)
         rc = meta_refs_drop(t, d->list, d->count);
     return rc == 0 ? META_DO(t, chunk_delete, d->ino, d->indx) : rc;
