@@ -185,6 +185,8 @@ static void take_line_off(struct gw_progress_view *v)
 
 void gw_progress_print(struct gw_progress_view *v, struct str text)
 {
+    if (text.len == 0)
+        return;
     mutex_lock(&v->lock);
     take_line_off(v);
     if (fwrite(text.ptr, 1, text.len, stdout) != text.len || (v->tty && fflush(stdout) != 0)) {
