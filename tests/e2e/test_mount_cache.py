@@ -1,6 +1,7 @@
 """The cache on disk: shared by mount and gateway of one host, of use without the object store, no harm when it fails."""
 
 import hashlib
+import json
 import os
 import random
 import re
@@ -152,6 +153,88 @@ def test_full_and_lost_disks_fail_nobody(mounts, small_disk):
     # It goes altogether.
     shutil.rmtree(small_disk / os.listdir(small_disk)[0], ignore_errors=True)
     assert (mount.path / "file").read_bytes() == data
+
+
+class Warmup:
+    """The command, by its result as JSON."""
+
+    def __init__(self, binary):
+        self.binary = binary
+
+    def __call__(self, *words, code=0):
+        done = subprocess.run([self.binary, "warmup", *map(str, words), "--json"], capture_output=True, text=True, timeout=120)
+        assert done.returncode == code, done.stdout + done.stderr
+        return json.loads(done.stdout) if done.stdout else done.stderr
+
+
+@pytest.fixture
+def warmup(binary):
+    return Warmup(binary)
+
+
+def test_warmup_by_paths_of_a_mount(mounts, cache, warmup, tmp_path):
+    url = mounts.volume("volume", "--block-size", "1M", "--compress", "lz4")
+    writer = mounts.mount(url, "writer", "--no-sync")
+    (writer.path / "set/deep/er").mkdir(parents=True)
+    data = {f"set/deep/er/f{i}": make_file(writer.path / f"set/deep/er/f{i}", 2 * MIB + i, i) for i in range(5)}
+    data["set/small"] = make_file(writer.path / "set/small", 10, 9)
+    os.symlink("small", writer.path / "set/link")
+    (writer.path / "other").write_bytes(b"other")
+    mount = mounts.mount(url, "mnt", *with_cache(cache))
+
+    assert warmup(mount.path / "set", "--check", code=1)["cached_blocks_before"] == 0
+    done = warmup(mount.path / "set")
+    assert (done["files"], done["blocks"], done["done_blocks"], done["failed"], done["complete"]) == (6, 15, 15, 0, True)
+    assert done["bytes"] == sum(map(len, data.values())) == done["done_bytes"]
+    again = warmup(mount.path / "set/deep", mount.path / "set/small")
+    assert (again["done_blocks"], again["cached_blocks_before"]) == (0, 15)
+    assert warmup(mount.path / "set", "--check")["cached_blocks_before"] == 15
+
+    # The mount's own cache: nothing is asked of the store.
+    os.rename(blocks_of(url), blocks_of(url) + ".away")
+    try:
+        for name, expected in data.items():
+            assert (mount.path / name).read_bytes() == expected
+        assert stat(mount, "juicefs_blockcache_miss") == 0
+    finally:
+        os.rename(blocks_of(url) + ".away", blocks_of(url))
+
+    # A list, eviction, and what is wrong use.
+    listed = tmp_path / "list"
+    listed.write_text(f"{mount.path}/set/small\n\n  {mount.path}/set/deep/er/f0  \n")
+    assert warmup("--evict", "--file", listed)["done_blocks"] == 3
+    left = warmup("--check", mount.path / "set", code=1)
+    assert (left["blocks"], left["cached_blocks_before"]) == (15, 12)
+    assert "no sluice mount" in warmup(tmp_path, code=2)
+    assert "without --cache-dir" in warmup(writer.path, code=2)
+    assert "another mount" in warmup(mount.path, writer.path, code=2)
+    assert "not understood" in warmup("--check", "--evict", mount.path, code=2)
+    assert "No such file" in warmup(mount.path / "absent", code=2)
+
+
+def test_warmup_by_paths_of_a_volume(mounts, cache, warmup):
+    url = mounts.volume("volume", "--block-size", "1M")
+    writer = mounts.mount(url, "writer", "--no-sync")
+    (writer.path / "a/b").mkdir(parents=True)
+    make_file(writer.path / "a/b/file", 3 * MIB)
+    make_file(writer.path / "a/sparse", 10)
+    os.truncate(writer.path / "a/sparse", 100 * MIB)
+    assert "--cache-dir" in warmup(url, "/a", code=2)
+    options = with_cache(cache)[:-1]
+    done = warmup(url, "/a", "absent", *options, code=1)
+    assert (done["files"], done["blocks"], done["done_blocks"], done["failed"]) == (2, 4, 4, 1)
+    # As a mount of a part of it sees it.
+    mount = mounts.mount(url, "mnt", *with_cache(cache, "--subdir", "a"))
+    assert warmup(mount.path / "b", "--check")["blocks"] == 3
+    assert warmup(mount.path, "--check")["blocks"] == 4
+    # No block, no cache: it says so and ends.
+    os.rename(blocks_of(url), blocks_of(url) + ".away")
+    try:
+        assert warmup(mount.path / "b", "--evict")["done_blocks"] == 3
+        assert warmup(mount.path / "b", code=1)["failed"] == 3
+    finally:
+        os.rename(blocks_of(url) + ".away", blocks_of(url))
+    assert warmup(url, "/", "--cache-dir", "/proc/no/such", code=1)["done_blocks"] == 0
 
 
 # In a cgroup of 512 MiB, as in a pod: page cache, blocks and buffers together.

@@ -64,6 +64,23 @@ MUST_USE int data_delete_slice(struct data *d, uint64_t id, uint32_t size);
  * none of them is left, as far as can be told. */
 MUST_USE int data_merge_slices(struct data *d, const struct meta_slice *pieces, size_t count, uint64_t new_id);
 
+/* The cache on disk, filled, looked at or emptied by the blocks of files (`sluice warmup`). */
+enum data_warm_action { DATA_WARM_FILL, DATA_WARM_CHECK, DATA_WARM_EVICT };
+struct data_warm_count {
+    uint64_t blocks, bytes;             /* met; a block of several pieces as often */
+    uint64_t there_blocks, there_bytes; /* that were cached before */
+    uint64_t done_blocks, done_bytes;   /* that were put there, or evicted */
+    uint64_t failed_blocks;
+    int error; /* of the last that failed; -ENOSPC: the cache has no room, -ENODEV: its disk is off */
+};
+/* Has the memory of one block, compressed two; one for each thread. The data has a cache on disk. */
+struct data_warmer;
+struct data_warmer *data_warmer_new(struct data *d, enum data_warm_action action);
+void data_warmer_free(struct data_warmer *w);
+/* The first `size` bytes of one chunk. Adds to *count. */
+MUST_USE int data_warm_chunk(struct data_warmer *w, meta_ino ino, uint32_t indx, uint32_t size, struct data_warm_count *count);
+bool data_has_disk(const struct data *d);
+
 /* Puts an object that is no block, as `juicefs_uuid`: encrypted when the volume is, never compressed. Before data_open, or without.
  */
 MUST_USE int data_put_plain(struct store *store, const struct meta_settings *settings, struct str key, struct str body,

@@ -114,7 +114,9 @@ static void add_config(struct vfuse *v, struct buf *out)
 {
     const struct vfuse_options *o = &v->options;
     CLEANUP(meta_settings_freep) struct meta_settings *settings = meta_settings_copy(v->meta);
-    buf_addz(out, "{\n \"Meta\": {\n  \"MountPoint\": ");
+    buf_addz(out, "{\n \"MetaUrl\": ");
+    buf_add_json(out, str_z(o->url)); /* no more than the command line says */
+    buf_addz(out, ",\n \"Meta\": {\n  \"MountPoint\": ");
     buf_add_json(out, str_z(o->mount_point));
     buf_addz(out, ",\n  \"Subdir\": ");
     buf_add_json(out, str_z(o->subdir));

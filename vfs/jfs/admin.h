@@ -10,6 +10,7 @@
 #include "base/compiler.h"
 #include "base/job.h"
 #include "base/str.h"
+#include "vfs/cache_options.h"
 
 /* As the options of `juicefs format`. Empty and zero: not given, where zero is no value of its own. */
 struct jfs_format {
@@ -103,5 +104,30 @@ struct jfs_gc_result {
 #define JFS_GC_TALLIES 2 /* leaked, deleted */
 extern const struct job_tally jfs_gc_tallies[JFS_GC_TALLIES];
 MUST_USE int jfs_gc(const struct jfs_gc *options, struct jfs_gc_result *out, struct buf *error);
+
+/* The cache on disk of this host, by paths of the volume: filled, looked at, or emptied. */
+enum jfs_warmup_action { JFS_WARMUP_FILL, JFS_WARMUP_CHECK, JFS_WARMUP_EVICT };
+struct jfs_warmup {
+    struct str url;
+    const struct str *paths; /* of the volume; "" and "/": all of it */
+    size_t path_count;
+    struct vfs_cache_options cache;
+    enum jfs_warmup_action action;
+    uint32_t threads; /* one block of memory each, compressed two */
+    struct job *job;  /* bytes of files; may be NULL */
+    /* Told of what did not work, a line each. Thread: any, one at a time. */
+    void (*tell)(void *arg, struct str line);
+    void *arg;
+};
+struct jfs_warmup_result {
+    uint64_t files, bytes;              /* regular files, and the bytes of their blocks */
+    uint64_t blocks;
+    uint64_t there_blocks, there_bytes; /* cached before */
+    uint64_t done_blocks, done_bytes;   /* put there, or evicted */
+    uint64_t failed; /* blocks, and paths */
+};
+/* What is on the way when the job is stopped ends; then -ECANCELED. -EIO: the cache's disk takes no more. *out is written in
+ * any case. */
+MUST_USE int jfs_warmup(const struct jfs_warmup *w, struct jfs_warmup_result *out, struct buf *error);
 
 #endif
