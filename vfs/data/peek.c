@@ -24,7 +24,10 @@ static int read_piece(struct data *d, const struct meta_slice *p, uint32_t pos, 
     if (!b)
         return -EAGAIN;
     metric_add(d->hits, 1);
+    metric_add(d->hit_bytes, size);
+    metric_add(d->memory_hits, 1);
     memcpy(out, cached_block_bytes(b) + from, size);
+    cached_block_used(b, size);
     data_cache_release(d->cache, b);
     return 0;
 }
