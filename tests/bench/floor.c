@@ -2,6 +2,8 @@
  *   sluice-floor read FILE RANGE-SIZE SECONDS        pread into one buffer, as a program that reads a model's weights does
  *   sluice-floor sendfile FILE RANGE-SIZE SECONDS    sendfile into a loopback connection whose other end drops the bytes
  *   sluice-floor put FILE SIZE SECONDS               FILE written anew and synced, with its directory, one after the other
+ *   sluice-floor write FILE SIZE SECONDS             FILE written anew, not synced, at least once
+ *   sluice-floor md5 - SIZE SECONDS                  MD5 of that many bytes in memory, by one core, at least once
  * One line of JSON: ranges, bytes, seconds, processor seconds of the thread. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -18,6 +20,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/fd.h"
 
 struct floor {
@@ -55,6 +58,33 @@ static void put_file(struct floor *f, uint64_t offset)
     CHECK(fd >= 0 && fd_write_all(fd, f->buffer, (size_t)f->range_size) == 0 && fsync(fd) == 0);
     CHECK(fsync(f->directory) == 0);
     CHECK(unlink(f->path) == 0);
+}
+
+#define PIECE_BYTES (1024 * 1024)
+
+static void write_file(struct floor *f, uint64_t offset)
+{
+    CLEANUP(fd_closep) int fd = open(f->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    (void)offset;
+    CHECK(fd >= 0);
+    for (uint64_t left = f->range_size, size; left > 0; left -= size) {
+        size = left < PIECE_BYTES ? left : PIECE_BYTES;
+        CHECK(fd_write_all(fd, f->buffer, (size_t)size) == 0);
+    }
+    CHECK(unlink(f->path) == 0);
+}
+
+static void hash_bytes_of_object(struct floor *f, uint64_t offset)
+{
+    struct digest *d = digest_new(DIGEST_MD5);
+    uint8_t out[DIGEST_SIZE_MAX];
+    (void)offset;
+    for (uint64_t left = f->range_size, size; left > 0; left -= size) {
+        size = left < PIECE_BYTES ? left : PIECE_BYTES;
+        digest_update(d, str_of(f->buffer, (size_t)size));
+    }
+    digest_final(d, out);
+    digest_free(d);
 }
 
 static void *drop_main(void *arg)
@@ -122,9 +152,15 @@ int main(int argc, char **argv)
     struct str mode = str_z(argv[1]);
     struct stat st;
     if (argc != 5 || !str_parse_size(str_z(argv[3]), &f.range_size) || f.range_size == 0)
-        return fail("usage", "sluice-floor read|sendfile|put FILE SIZE SECONDS");
-    CLEANUP(freep) char *buffer = f.buffer = calloc(1, (size_t)f.range_size);
+        return fail("usage", "sluice-floor read|sendfile|put|write|md5 FILE SIZE SECONDS");
+    bool in_pieces = str_is(mode, "md5") || str_is(mode, "write");
+    CLEANUP(freep) char *buffer = f.buffer = calloc(1, in_pieces ? PIECE_BYTES : (size_t)f.range_size);
     CHECK(buffer != NULL);
+    if (in_pieces) {
+        f.file_size = f.range_size;
+        run(&f, str_is(mode, "md5") ? hash_bytes_of_object : write_file, atof(argv[4]));
+        return 0;
+    }
     if (str_is(mode, "put")) {
         CLEANUP(freep) char *path = strdup(f.path);
         f.file_size = f.range_size;

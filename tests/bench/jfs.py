@@ -206,7 +206,7 @@ class JfsBench(Bench):
         folder = self.folder / name.replace(" ", "-")
         if kind == "directory":
             return Directory(name, folder)
-        if kind == "sluice" and not {"jfs", "mount"} & set(variant):
+        if kind != "juicefs" and not {"jfs", "mount"} & set(variant):
             return super().make(name)
         volume = Volume(self.folder / "volumes" / name.replace(" ", "-"), self.sluice, self.blocks() if "s3" in variant else None)
         relaxed = "no-sync" in variant or "s3" in variant

@@ -13,7 +13,9 @@ from cells import COUNTS, GIB, MIB, SIZES
 from servers import Nginx, Sluice, Versitygw, find_peers
 
 PART = 64 * MIB
-FLOORS = {"sendfile": "sendfile", "read": "read", "one sync per PUT": "put"}
+FLOORS = {"sendfile": "sendfile", "read": "read", "one sync per PUT": "put", "one core's MD5": "md5", "write": "write"}
+# No turn takes so long, unless something hangs.
+TURN_MAX_S = 900
 
 
 @dataclasses.dataclass
@@ -79,7 +81,7 @@ class Bench:
     # The client
 
     def run(self, *words):
-        done = subprocess.run([str(w) for w in words], capture_output=True, text=True, check=False)
+        done = subprocess.run([str(w) for w in words], capture_output=True, text=True, check=False, timeout=TURN_MAX_S)
         try:
             return json.loads(done.stdout), done.returncode
         except ValueError:
@@ -89,6 +91,9 @@ class Bench:
         result, code = self.run(self.load, *server.client_arguments(), *words)
         if code:
             print(f"  {server.name}: {result['failures']} of {result['requests']} requests failed", file=sys.stderr)
+        result["requests"] -= result["failures"]  # a refusal is soon said, and no result
+        if result["requests"] <= 0:
+            raise SystemExit(f"{server.name} does not serve this: {' '.join(map(str, words))}")
         return result
 
     def once(self, server, *words, check=True):
@@ -97,6 +102,7 @@ class Bench:
             capture_output=True,
             text=True,
             check=False,
+            timeout=TURN_MAX_S,
         )
         if check and done.returncode:
             raise SystemExit(f"{server.name}: {' '.join(map(str, words))}: {done.stdout}{done.stderr}")
@@ -201,13 +207,11 @@ class Bench:
         sample.cpu_per_gib_s = sample.cpu_per_unit_us / 1e6 / size * GIB
         return sample
 
-    def multipart(self, cell, name):
-        server = self.server(name)
-        size, target = SIZES[cell.size], f"/bench/multipart-{self.fresh(server, 1)}"
-        cpu, start = server.cpu_seconds(), time.monotonic()
+    def upload_parts(self, cell, server, target):
+        """Begins an upload and sends its parts: the client's result, and what completes it."""
         begun = self.once(server, "--method", "POST", "--target", f"{target}?uploads")
         upload = re.search("<UploadId>(.*?)</UploadId>", begun)[1]
-        parts = size // PART
+        parts = SIZES[cell.size] // PART
         words = ["--method", "PUT", "--target", f"{target}?partNumber={{n}}&uploadId={upload}", "--first", 1]
         result = self.client(server, *words, "--count", parts, "--requests", parts, "--body-size", PART, "--connections", cell.connections)
         listed = self.once(server, "--target", f"{target}?uploadId={upload}")
@@ -215,9 +219,24 @@ class Bench:
         body = self.folder / "complete.xml"
         items = "".join(f"<Part><PartNumber>{i}</PartNumber><ETag>{t}</ETag></Part>" for i, t in enumerate(tags, 1))
         body.write_text(f"<CompleteMultipartUpload>{items}</CompleteMultipartUpload>")
-        self.once(server, "--method", "POST", "--target", f"{target}?uploadId={upload}", "--body-file", body)
+        return result, ("--method", "POST", "--target", f"{target}?uploadId={upload}", "--body-file", body)
+
+    def multipart(self, cell, name):
+        server = self.server(name)
+        size, target = SIZES[cell.size], f"/bench/multipart-{self.fresh(server, 1)}"
+        cpu, start = server.cpu_seconds(), time.monotonic()
+        result, completion = self.upload_parts(cell, server, target)
+        self.once(server, *completion)
         result["seconds"] = time.monotonic() - start
         sample = self.sample(server, result, server.cpu_seconds() - cpu, 1, size)
+        self.once(server, "--method", "DELETE", "--target", target)
+        return sample
+
+    def complete(self, cell, name):
+        server = self.server(name)
+        target = f"/bench/multipart-{self.fresh(server, 1)}"
+        _, completion = self.upload_parts(cell, server, target)
+        sample = self.timed(server, *completion, "--requests", 1)
         self.once(server, "--method", "DELETE", "--target", target)
         return sample
 
@@ -263,7 +282,7 @@ class Bench:
         """{server: [sample, …]}, the servers in turn in each round."""
         names = [n for n in cell.servers if self.available(n)]
         samples = {name: [] for name in names}
-        for _ in range(rounds):
+        for _ in range(min(rounds, cell.rounds_max)):
             for name in names:
                 samples[name].append(getattr(self, cell.kind)(cell, name))
         return samples

@@ -33,6 +33,8 @@ def rate_text(cell, samples):
     if cell.kind.startswith("list"):
         return f"{number(rate)} keys/s"
     throughput = median(samples, "bytes_per_s") / 2**20
+    if cell.kind == "complete":
+        return f"{number(1000 / rate)} ms" if rate else "–"
     if cell.size in ("128 KiB", "1 MiB", "10 MiB", "64 MiB", "256 MiB", "1 GiB") and not cell.kind.startswith("random"):
         return f"{number(throughput)} MiB/s"
     return f"{number(rate)} /s"
@@ -117,5 +119,33 @@ def write(folder, results):
     groups = list(dict.fromkeys(cell.group for cell, _ in results))
     for group in groups:
         of_group = [r for r in results if r[0].group == group]
-        name = re.sub("[^a-z0-9]+", "-", group.lower()).strip("-")
-        (folder / f"{name}.svg").write_text(plot(group, of_group))
+        (folder / file_name(group)).write_text(plot(group, of_group))
+
+
+def replace(path, section, text):
+    """What stands between the section's marks in that document becomes text."""
+    document = path.read_text()
+    begin, end = f"<!-- bench: {section} -->", f"<!-- bench: end of {section} -->"
+    before, mark, rest = document.partition(begin + "\n")
+    _, closing, after = rest.partition(end)
+    if not mark or not closing:
+        raise SystemExit(f"{path} has no section {section}")
+    path.write_text(f"{before}{mark}\n{text.strip()}\n\n{closing}{after}")
+
+
+def file_name(group):
+    return re.sub("[^a-z0-9]+", "-", group.lower()).strip("-") + ".svg"
+
+
+def document(folder, about, results, goals):
+    """Puts tables, plots and goals into the project's documentation."""
+    text = tables(results)
+    (folder / "performance").mkdir(exist_ok=True)
+    for group in dict.fromkeys(cell.group for cell, _ in results):
+        of_group = [r for r in results if r[0].group == group]
+        if sum(len(samples) for _, samples in of_group) < 4:
+            continue  # a plot of two bars says no more than the table
+        (folder / "performance" / file_name(group)).write_text(plot(group, of_group))
+        text = text.replace(f"### {group}\n", f"### {group}\n\n![{group}](performance/{file_name(group)})\n", 1)
+    replace(folder / "performance.md", "results", f"{about}\n\n{text}")
+    replace(folder / "performance.md", "goals", goals)

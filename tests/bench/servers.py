@@ -166,6 +166,7 @@ def output_of(*command):
 def find_peers():
     """What is installed: {name: (class, version)}; what was looked for and is of no use: {name: reason}."""
     found, missing = {}, {}
+    os.environ["PATH"] += os.pathsep + str(pathlib.Path.home() / "go/bin")  # where `go install` leaves them
     looked_for = {
         "nginx": (Nginx, ("nginx", "-v")),
         "versitygw": (Versitygw, ("versitygw", "--version")),
