@@ -67,7 +67,7 @@ static inline bool vfs_version_eq(struct vfs_version a, struct vfs_version b)
 }
 
 enum vfs_sync_mode {
-    VFS_SYNC_ALWAYS, /* publish, unlink, mkdir, … return after data and name are on stable storage (batched) */
+    VFS_SYNC_ALWAYS, /* publish, unlink, mkdir, … return after data and name are on stable storage */
     VFS_SYNC_NONE
 };
 enum vfs_xattr_mode {
@@ -170,7 +170,7 @@ MUST_USE int vfs_write(struct vfs_file *f, struct str bytes, uint64_t offset);
 MUST_USE int vfs_truncate(struct vfs_file *f, uint64_t size);
 /* A descriptor of the file's bytes for sendfile(2), borrowed; -ENOTSUP when the volume has none. */
 MUST_USE int vfs_file_fd(struct vfs_file *f);
-/* Data and attributes to stable storage, batched with others; nothing with VFS_SYNC_NONE. */
+/* Data and attributes to stable storage; nothing with VFS_SYNC_NONE. */
 MUST_USE int vfs_sync(struct vfs_file *f);
 /* Makes dst's [dst_offset, +size) equal src's [src_offset, +size): by reference where the volume can, else copying. One
  * call does a bounded amount of work and says in *out_done how much (> 0 unless size is 0 or src ends: then 0). */

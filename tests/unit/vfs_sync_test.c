@@ -18,7 +18,6 @@ static char path[PATH_MAX];
 
 struct member {
     pthread_t thread;
-    struct syncer *syncer;
     int dir, pipe_end;
     size_t index;
 };
@@ -32,9 +31,9 @@ static void *run(void *arg)
         CHECK(fd >= 0 && fd_pwrite_all(fd, "bytes", 5, 0) == 0);
         bool is_bad = m->index % 3 == 0;
         int fds[] = {fd, m->dir, m->pipe_end};
-        int r = syncer_run(m->syncer, fds, is_bad ? 3 : 2);
+        int r = sync_nodes(fds, is_bad ? 3 : 2);
         CHECK(is_bad ? r == -EINVAL : r == 0);
-        r = syncer_run(m->syncer, &m->dir, 1);
+        r = sync_nodes(&m->dir, 1);
         CHECK(r == 0);
     }
     return NULL;
@@ -48,15 +47,13 @@ static void errors_reach_their_callers_only(void **state)
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     assert_true(tmpdir_make(path));
     CLEANUP(fd_closep) int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct syncer *s = syncer_new(dir);
     for (size_t i = 0; i < THREADS; i++) {
-        members[i] = (struct member){.syncer = s, .dir = dir, .pipe_end = ends[1], .index = i};
+        members[i] = (struct member){.dir = dir, .pipe_end = ends[1], .index = i};
         thread_start(&members[i].thread, "sync", run, &members[i]);
     }
     for (size_t i = 0; i < THREADS; i++)
         assert_int_equal(pthread_join(members[i].thread, NULL), 0);
-    assert_int_equal(syncer_run(s, NULL, 0), 0);
-    syncer_free(s);
+    assert_int_equal(sync_nodes(NULL, 0), 0);
     fd_closep(&ends[0]);
     fd_closep(&ends[1]);
     assert_true(tmpdir_remove(path));

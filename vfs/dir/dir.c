@@ -17,7 +17,6 @@
 #include "vfs/dir/kept.h"
 #include "vfs/dir/leaving.h"
 #include "vfs/dir/sidecar.h"
-#include "vfs/dir/sync.h"
 #include "vfs/dir/view_cache.h"
 #include "vfs/dir/warm.h"
 #include "vfs/path.h"
@@ -123,7 +122,6 @@ static void dir_volume_close(struct vfs *base)
     mutex_done(&v->sidecar_lock);
     intents_close(v->intents);
     fresh_free(v->fresh);
-    syncer_free(v->syncer);
     for (size_t i = 0; i < DIR_STRIPES; i++)
         mutex_done(&v->stripes[i]);
     identity_done(&v->self);
@@ -246,7 +244,6 @@ static int volume_start(struct dir_volume *v, const char *path, const char **out
     }
     v->umask = fd_umask();
     v->private_dev = private_dev(v->root.fd);
-    v->syncer = syncer_new(v->root.fd);
     if (v->options.sync == VFS_SYNC_ALWAYS)
         v->fresh = fresh_new();
     return open_state(v, out_error);

@@ -5,7 +5,7 @@
  * 2. Names are made, replaced and removed under the stripe lock of (parent directory, name).
  * 3. Whatever carries a temporary name is entered in the intents before it gets the name.
  * 4. Path-taking system calls on behalf of a caller run inside a cred_scope; our own bookkeeping runs outside of it.
- * Lock order: a stripe (two only in ascending order), then leaf locks (sync, fresh, intents, sidecar, views, graves).
+ * Lock order: a stripe (two only in ascending order), then leaf locks (fresh, intents, sidecar, views, graves).
  * Thread: any worker. */
 #ifndef VFS_DIR_DIR_INTERNAL_H
 #define VFS_DIR_DIR_INTERNAL_H
@@ -28,7 +28,6 @@
 #define DIR_FRESH_DEPTH_MAX 64
 #define DIR_IMPLICIT_XATTR "user.sluice.implicit"
 
-struct syncer;
 struct fresh;
 struct intents;
 struct sidecar;
@@ -55,7 +54,6 @@ struct dir_volume {
     uint32_t umask;
     dev_t private_dev; /* the root's filesystem when only this kernel changes it, and its clock gives the times; else 0 */
     atomic_bool no_tmpfile, no_reflink, no_copy_range, no_getxattrat;
-    struct syncer *syncer;
     struct fresh *fresh;       /* NULL with VFS_SYNC_NONE: then nothing is ever synced */
     struct intents *intents;   /* NULL when the root cannot be written */
     bool sidecar_only;         /* the filesystem keeps no xattrs: all are in the sidecar */

@@ -21,7 +21,7 @@ int sync_file(struct dir_volume *v, int fd)
     const struct sidecar *sidecar = atomic_load(&v->sidecar);
     if (sidecar)
         fds[1] = sidecar_log_fd(sidecar);
-    return syncer_run(v->syncer, fds, fds[1] < 0 ? 1 : 2);
+    return sync_nodes(fds, fds[1] < 0 ? 1 : 2);
 }
 
 /* A directory to be synced, and those above it whose names for it are not on stable storage yet. */
@@ -63,7 +63,7 @@ int sync_names(struct dir_volume *v, const int *dir_fds, size_t count)
     for (size_t i = 0; i < count && r == 0; i++)
         r = open_chain(v, dir_fds[i], &chains[i], fds, &used);
     if (r == 0)
-        r = syncer_run(v->syncer, fds, used);
+        r = sync_nodes(fds, used);
     for (size_t i = 0; i < count && r == 0; i++)
         fresh_settle(v->fresh, chains[i].dev, chains[i].ino, chains[i].fresh);
     while (used > 0)

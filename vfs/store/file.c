@@ -30,7 +30,6 @@ struct file_store {
     bool sync;
     struct mutex lock; /* guards what follows until root_fd is set, which then stays */
     int root_fd;
-    struct syncer *syncer;
 };
 
 static int fail_errno(struct buf *why, const char *what, struct str key)
@@ -63,11 +62,8 @@ static struct file_store *self(struct store_driver *d)
 static int open_root(struct file_store *f, int *out_fd, struct buf *why)
 {
     mutex_lock(&f->lock);
-    if (f->root_fd < 0) {
+    if (f->root_fd < 0)
         f->root_fd = open(f->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (f->root_fd >= 0)
-            f->syncer = syncer_new(f->root_fd);
-    }
     *out_fd = f->root_fd;
     mutex_unlock(&f->lock);
     return *out_fd >= 0 ? 0 : store_fail(why, -ENXIO, "the store's directory %s: %s", f->root, strerror(errno));
@@ -93,7 +89,6 @@ static int file_open(const struct store_config *config, struct str bucket, struc
 static void file_close(struct store_driver *d)
 {
     struct file_store *f = self(d);
-    syncer_free(f->syncer);
     fd_closep(&f->root_fd);
     mutex_done(&f->lock);
     free(f->root);
@@ -120,13 +115,13 @@ static int file_create(struct store_driver *d, struct buf *why)
 /* Writing */
 
 /* A directory, and with it a file in it unless that is -1. */
-static int sync_names(struct file_store *f, int root, const char *path, int file)
+static int sync_names(const struct file_store *f, int root, const char *path, int file)
 {
     if (!f->sync)
         return 0;
     CLEANUP(fd_closep) int fd = openat(root, path[0] ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     const int both[] = {fd, file};
-    return fd < 0 ? -errno : syncer_run(f->syncer, both, file < 0 ? 1 : 2);
+    return fd < 0 ? -errno : sync_nodes(both, file < 0 ? 1 : 2);
 }
 
 /* Makes the directories of `path` (NUL-terminated, below root) that are missing, their names durable. */
