@@ -9,7 +9,7 @@
 #include "base/check.h"
 
 /* The first block holds what a small request needs and survives arena_reset. */
-#define BLOCK_BYTES_FIRST (8 * 1024)
+#define BLOCK_BYTES_FIRST (16 * 1024)
 #define BLOCK_BYTES_MAX (256 * 1024)
 /* No request needs this much control data: more is a runaway loop, better stopped than left to take the machine down.
  */
@@ -98,7 +98,8 @@ static size_t next_capacity(const struct arena *a, size_t size)
     return size > capacity ? size : capacity;
 }
 
-void *arena_alloc(struct arena *a, size_t size)
+/* Not zeroed. */
+static char *take(struct arena *a, size_t size, size_t *out_rounded)
 {
     CHECK(size <= ARENA_BYTES_MAX);
     size_t unit = alignof(max_align_t);
@@ -107,15 +108,25 @@ void *arena_alloc(struct arena *a, size_t size)
         a->newest = block_new(a, next_capacity(a, rounded), a->newest);
     char *memory = a->newest->data + a->newest->used;
     a->newest->used += rounded;
+    *out_rounded = rounded;
+    return memory;
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+    size_t rounded;
+    char *memory = take(a, size, &rounded);
     return memset(memory, 0, rounded);
 }
 
 char *arena_dupz(struct arena *a, struct str s)
 {
     CHECK(s.len < SIZE_MAX);
-    char *copy = arena_alloc(a, s.len + 1);
+    size_t rounded;
+    char *copy = take(a, s.len + 1, &rounded);
     if (s.len > 0)
         memcpy(copy, s.ptr, s.len);
+    copy[s.len] = '\0';
     return copy;
 }
 
@@ -129,8 +140,7 @@ struct str arena_join(struct arena *a, const struct str *parts, size_t count)
     size_t size = 0;
     for (size_t i = 0; i < count; i++)
         size += parts[i].len;
-    char *text = arena_alloc(a, size + 1);
-    struct buf b = buf_over(text, size + 1);
+    struct buf b = buf_over(arena_alloc(a, size + 1), size + 1);
     for (size_t i = 0; i < count; i++)
         buf_add(&b, parts[i]);
     return buf_str(&b);

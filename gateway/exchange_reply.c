@@ -22,17 +22,20 @@ static bool has_header(const struct s3_reply *r, struct str name)
 
 static struct str header_lines(struct gw_exchange *x, const struct s3_reply *r)
 {
-    struct buf lines = buf_make(HEADERS_BYTES_MAX);
+    size_t size = 1 + gw_header_size(STR("x-amz-request-id"), x->incoming.request_id) +
+                  gw_header_size(STR("x-amz-id-2"), x->incoming.host_id);
+    for (size_t i = 0; i < r->header_count; i++)
+        size += gw_header_size(r->headers[i].name, r->headers[i].value);
+    CHECK(size <= HEADERS_BYTES_MAX); /* header values come from limited inputs */
+    struct buf lines = buf_over(arena_alloc(x->arena, size), size);
     for (size_t i = 0; i < r->header_count; i++)
         gw_header_write(&lines, r->headers[i].name, r->headers[i].value);
     if (!has_header(r, STR("x-amz-request-id")))
         gw_header_write(&lines, STR("x-amz-request-id"), x->incoming.request_id);
     if (!has_header(r, STR("x-amz-id-2")))
         gw_header_write(&lines, STR("x-amz-id-2"), x->incoming.host_id);
-    CHECK(!lines.failed); /* header values come from limited inputs */
-    struct str copy = arena_dup(x->arena, buf_str(&lines));
-    buf_done(&lines);
-    return copy;
+    CHECK(!lines.failed);
+    return buf_str(&lines);
 }
 
 void gw_exchange_describe(struct gw_exchange *x)

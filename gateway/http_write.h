@@ -33,6 +33,11 @@ struct gw_head_line {
 size_t gw_head_write(const struct gw_head_line *h, char out[GW_HEAD_LINE_MAX]);
 /* "Name: value" CR LF. Control bytes in a value would split the head: they become blanks. */
 void gw_header_write(struct buf *out, struct str name, struct str value);
+/* The bytes that it writes. */
+static inline size_t gw_header_size(struct str name, struct str value)
+{
+    return name.len + 2 + value.len + 2;
+}
 
 #define GW_CONTINUE STR("HTTP/1.1 100 Continue\r\n\r\n")
 

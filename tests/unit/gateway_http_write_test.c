@@ -38,6 +38,7 @@ static void header_values_cannot_split_the_head(void **state)
     (void)state;
     struct buf out = buf_make(1024);
     gw_header_write(&out, STR("X-A"), STR("b\r\nSet-Cookie: c\0d\x7f"));
+    assert_int_equal(out.len, gw_header_size(STR("X-A"), STR("b\r\nSet-Cookie: c\0d\x7f")));
     assert_str(buf_str(&out), "X-A: b  Set-Cookie: c d \r\n");
     buf_done(&out);
 }
