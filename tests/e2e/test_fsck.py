@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -228,6 +229,25 @@ def test_leaked_blocks_are_found_by_age_and_deleted(volume):
     assert volume.check("--verify")["problems"] == []
 
 
+def test_the_official_gc_counts_the_same(file_volume, official, monkeypatch):
+    v = file_volume
+    monkeypatch.setenv("JFS_GC_SKIPPEDTIME", "0")
+    for i in range(5):
+        v.put(f"{i}", 100)
+    v.s3.delete_object(Bucket="data", Key="0")  # in the trash: in use
+    for i in range(3):
+        v.blocks.put(f"chunks/0/3/300{i}_0_100", b"x" * 100)
+
+    def leaked():
+        told = official("gc", v.server.location)
+        return int(re.search(r"(\d+) leaked", told.stdout + told.stderr).group(1))
+
+    assert leaked() == v.gc(code=1)["summary"]["leaked_objects"] == 3
+    assert v.gc("--delete")["summary"]["deleted_objects"] == 3
+    assert leaked() == v.gc()["summary"]["leaked_objects"] == 0
+    assert len(v.blocks.keys()) == 5
+
+
 def test_slices_that_nothing_mentions_go(file_volume):
     v = file_volume
     v.put("a", 100)
@@ -239,6 +259,17 @@ def test_slices_that_nothing_mentions_go(file_volume):
     assert v.sql("select count(*) from jfs_chunk_ref where chunkid = 3000") == [(0,)]
     assert len(v.blocks.keys()) == 1
     assert v.check()["problems"] == []
+
+
+def test_a_count_that_is_too_low_takes_nothing_with_it(file_volume):
+    v = file_volume
+    body = v.put("a", 100)
+    v.s3.copy_object(Bucket="data", Key="b", CopySource="data/a")  # one slice, mentioned twice
+    v.sql("update jfs_chunk_ref set refs = 0")
+    assert [p["kind"] for p in v.check(code=1)["problems"]] == ["slice-count"]
+    assert [(p["kind"], p["repaired"]) for p in v.gc("--delete")["problems"]] == [("slice-count", True)]
+    assert v.digest("a") == v.digest("b") == body
+    assert v.check("--verify")["problems"] == []
 
 
 def test_unreadable_lists_keep_gc_from_deleting(file_volume):

@@ -312,7 +312,7 @@ static int check_groups(struct scrub_work *work)
 {
     struct checking *c = container_of(work, struct checking, work);
     for (;;) {
-        uint64_t from, to;
+        uint64_t from = 0, to = 0;
         int rc = scrub_go_on(work);
         if (rc == 0)
             rc = next_group(c, &from, &to);

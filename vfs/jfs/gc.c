@@ -204,27 +204,32 @@ static int compact(struct gc *g)
     return rc;
 }
 
-/* Counts are mended before what counts as garbage is deleted: a count that is too low would take data with it. */
-static int run(struct gc *g)
+/* Counts are mended before anything is deleted by them: one that is too low would take data in use with it. What the duties
+ * delete after the lists were read only makes some objects look used that are gone. */
+static int clean_up(struct gc *g)
 {
     const struct meta_check_options check = {.repair = g->o->delete, .job = g->o->job, .fn = on_finding, .arg = g};
+    bool known = g->r->damaged_lists == 0;
+    int rc = known ? meta_release_unused(g->client.meta, &check, g->mentions) : 0;
+    if (rc < 0 || !g->o->delete)
+        return rc;
+    job_phase(g->o->job, "cleaning up", JOB_COUNT, 0);
+    meta_run_duties(g->client.meta, g->o->job);
+    if (known)
+        meta_run_garbage(g->client.meta, g->o->job);
+    return job_stopped(g->o->job) ? -ECANCELED : 0;
+}
+
+static int run(struct gc *g)
+{
     struct meta_check_result gathered = {0};
-    int64_t started_ns;
-    int rc = 0;
-    if (g->o->compact)
-        rc = compact(g);
-    if (rc == 0 && g->o->delete) {
-        job_phase(g->o->job, "cleaning up", JOB_COUNT, 0);
-        meta_run_duties(g->client.meta, g->o->job);
-    }
-    started_ns = clock_wall_ns();
+    int rc = g->o->compact ? compact(g) : 0;
+    int64_t started_ns = clock_wall_ns();
     if (rc == 0)
         rc = meta_gather(g->client.meta, g->o->job, g->mentions, &gathered);
     g->r->damaged_lists = gathered.damaged_lists;
-    if (rc == 0 && gathered.damaged_lists == 0)
-        rc = meta_release_unused(g->client.meta, &check, g->mentions);
-    if (rc == 0 && g->o->delete && gathered.damaged_lists == 0)
-        meta_run_garbage(g->client.meta, g->o->job);
+    if (rc == 0)
+        rc = clean_up(g);
     if (rc == 0)
         rc = find_leaked(g, started_ns);
     return rc == 0 ? count_pending(g) : rc;
