@@ -31,7 +31,7 @@ struct fixture {
     char *bytes; /* of the file */
 };
 
-static void open_data(struct fixture *x)
+static void open_data_at(struct fixture *x, const char *dirs)
 {
     const struct data_source source = fake_meta_source(x->meta);
     struct data_layout layout = {.block_size = BLOCK};
@@ -41,8 +41,13 @@ static void open_data(struct fixture *x)
         assert_int_equal(data_cipher_new(str_z(jfs_key), STR_EMPTY, str_z(jfs_objects[4].algorithm), &layout.codec.cipher, &why), 0);
     }
     const struct data_options options = {.memory = 16 << 20, .uploads = 4, .downloads = 4,
-                                         .disk = {.dirs = x->dir, .bytes_max = 1 << 30, .free_min = 0.0001}};
+                                         .disk = {.dirs = dirs, .bytes_max = 1 << 30, .free_min = 0.0001}};
     x->data = data_new(x->store, &source, &layout, &options, STR("volume"));
+}
+
+static void open_data(struct fixture *x)
+{
+    open_data_at(x, x->dir);
 }
 
 static void write_file(struct fixture *x)
@@ -209,6 +214,64 @@ static void test_damaged_blocks_are_fetched_anew(void **state)
     assert_int_equal(store_rig_requests(x->rig), before);
 }
 
+static unsigned files_seen;
+static int count_file(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+    (void)st;
+    (void)ftw;
+    files_seen += flag == FTW_F && !strstr(path, "index");
+    return 0;
+}
+
+static unsigned count_in(const char *dir)
+{
+    files_seen = 0;
+    assert_int_equal(nftw(dir, count_file, 16, FTW_PHYS), 0);
+    return files_seen;
+}
+
+/* Blocks are spread over the folders; each stays where it is when one more is added, unless the new one has it; the loss of one
+ * is the loss of its blocks. */
+static void test_several_disks(void **state)
+{
+    struct fixture *x = *state;
+    char dirs[3][PATH_MAX], list[4 * PATH_MAX];
+    for (int i = 0; i < 3; i++) {
+        (void)snprintf(dirs[i], PATH_MAX, "%.200s/disk%d", x->dir, i);
+        assert_int_equal(mkdir(dirs[i], 0700), 0);
+    }
+    fill_cache(x); /* in memory too: that the folders are filled by what is read again */
+    (void)snprintf(list, sizeof(list), "%s/:%s:", dirs[0], dirs[1]);
+    for (int slices = 0; slices < 5; slices++) { /* 30 blocks */
+        data_close(x->data);
+        fake_meta_clear(x->meta, FILE_INO);
+        open_data_at(x, list);
+        write_file(x);
+        fill_cache(x);
+    }
+    assert_int_equal(count_in(dirs[0]) + count_in(dirs[1]), 30);
+    assert_in_range(count_in(dirs[0]), 3, 27);
+    /* In another order, and with one more. */
+    (void)snprintf(list, sizeof(list), "%s:%s:%s", dirs[1], dirs[2], dirs[0]);
+    data_close(x->data);
+    open_data_at(x, list);
+    unsigned there = 0;
+    for (uint32_t at = 0; at < FILE_SIZE; at += BLOCK)
+        there += is_cached(x, at);
+    assert_in_range(there, 1, 6);
+    uint64_t misses = value("juicefs_blockcache_miss");
+    assert_reads(x, 0, FILE_SIZE);
+    assert_true(value("juicefs_blockcache_miss") - misses <= 6 - there);
+    wait_until_cached(x);
+    assert_int_equal(count_in(dirs[0]) + count_in(dirs[1]) + count_in(dirs[2]), 30 + 6 - there);
+    data_close(x->data);
+    for (int i = 0; i < 2; i++)
+        assert_true(tmpdir_remove(dirs[i]));
+    open_data_at(x, list);
+    assert_reads(x, 0, FILE_SIZE);
+    wait_until_cached(x);
+}
+
 static void test_deleted_blocks_leave_the_disk(void **state)
 {
     struct fixture *x = *state;
@@ -299,6 +362,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_random_reads_warm_the_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_small_writes_are_cached, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_blocks_are_fetched_anew, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_several_disks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_deleted_blocks_leave_the_disk, setup, teardown),
 #ifdef SLUICE_FAULTS
         cmocka_unit_test_setup_teardown(test_failing_disk_fails_nobody, setup, teardown),
