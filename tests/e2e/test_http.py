@@ -248,6 +248,7 @@ SMUGGLING = {
 
 @pytest.mark.parametrize("name", SMUGGLING)
 def test_smuggling_shapes_are_refused(wire, name):
+    """SEC-53."""
     with wire.connect(timeout=10) as c:
         c.send(SMUGGLING[name])
         try:
@@ -347,6 +348,7 @@ def hasty(private_server):
 
 @pytest.mark.timed
 def test_timeouts(hasty):
+    """SEC-57."""
     wire = Wire(hasty)
     assert wire.call("PUT", "/hasty").status == 200
     with (

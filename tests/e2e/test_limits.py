@@ -31,6 +31,7 @@ def metric(server, name):
 
 
 def test_requests_at_a_time(limited):
+    """SEC-57."""
     server = limited("--user-requests", "1")
     ann, root = connect(server, ANN), connect(server)
     ann.create_bucket(Bucket="slow")

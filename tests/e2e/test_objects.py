@@ -241,6 +241,7 @@ def test_names_that_cannot_be_are_refused(wire, bucket, folder, key):
 
 
 def test_key_too_long(wire, bucket):
+    """SEC-55: an answer, not a failure."""
     answer = wire.call("PUT", f"/{bucket}/" + "/".join(["k" * 200] * 6), body=b"x")
     assert (answer.status, answer.code) == (400, "KeyTooLongError")
 

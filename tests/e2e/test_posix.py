@@ -187,6 +187,7 @@ def test_empty_posix_directory_in_the_way_keeps(s3, wire, bucket, folder):
 
 
 def test_symlinks_do_not_leave_the_bucket(s3, wire, server, bucket, folder, tmp_path):
+    """SEC-22, SEC-23."""
     secret = tmp_path / "secret"
     secret.write_bytes(b"secret")
     (tmp_path / "dir").mkdir()
@@ -238,6 +239,7 @@ def test_symlink_swapped_during_requests(server, wire, bucket, folder, tmp_path)
 
 
 def test_fifos_sockets_and_devices_are_never_opened(wire, bucket, folder, s3):
+    """SEC-25."""
     os.mkfifo(folder / "fifo")
     with socket.socket(socket.AF_UNIX) as s:
         short = os.open(folder, os.O_PATH)  # addresses of sockets are short

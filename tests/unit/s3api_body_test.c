@@ -115,6 +115,7 @@ static const struct {
     {"Content-Length: 5\nx-amz-checksum-crc32: " HELLO_CRC32 "\nContent-MD5: " HELLO_MD5, "hello", S3_OK, NULL},
     {"Content-Length: 5\nx-amz-sdk-checksum-algorithm: CRC32\nx-amz-checksum-crc32: " HELLO_CRC32, "hello", S3_OK,
      NULL},
+    /* SEC-05 */
     {"Transfer-Encoding: chunked\nx-amz-decoded-content-length: 5", "hello", S3_OK, NULL},
     /* Lengths */
     {"", "", S3_MISSING_CONTENT_LENGTH, NULL},

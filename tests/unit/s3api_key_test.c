@@ -47,6 +47,7 @@ static const struct {
      false},
 };
 
+/* SEC-22 */
 static void test_bucket_names(void **state)
 {
     (void)state;
@@ -149,6 +150,7 @@ static void test_nul_is_refused(void **state)
     assert_int_equal(s3_key_parse(str_of("a\0b", 3), &key, &reason), S3_INVALID_ARGUMENT);
 }
 
+/* SEC-55 */
 static void test_key_lengths(void **state)
 {
     (void)state;

@@ -75,6 +75,7 @@ static void test_type_attribute(void **state)
     assert_str(root->first_child->type_attribute, "");
 }
 
+/* SEC-50 */
 static void test_refuses(void **state)
 {
     (void)state;
