@@ -209,14 +209,18 @@ static enum s3_error no_such_upload(struct s3_op *op, struct str id)
 enum s3_error s3_upload_open(struct s3_op *op, struct str upload_id, struct str key, struct s3_upload *out)
 {
     char path[UPLOAD_PATH_SIZE];
-    CLEANUP(vfs_dir_closep) struct vfs_dir *dir = NULL;
+    struct vfs_dir *documents;
+    CLEANUP(vfs_dir_closep) struct vfs_dir *owned = NULL, *dir = NULL;
     if (!s3_upload_id_is_valid(upload_id))
         return no_such_upload(op, upload_id);
     struct s3_upload u = {0};
-    int r = vfs_dir_open(op->bucket, upload_path(upload_id, path), NULL, &dir);
+    /* One that somebody planted is none (SEC-24). */
+    int r = s3_bucket_documents(op, op->bucket, &documents, &owned);
+    if (r == 0)
+        r = vfs_dir_open(documents, str_from(upload_path(upload_id, path), sizeof(S3_RESERVED_DIR "/") - 1), NULL, &dir);
     if (r == 0)
         r = record_read(dir, STR(RECORD_NAME), op->arena, &u);
-    if (r == -ENOENT || (r == 0 && !str_eq(u.key, key)))
+    if (r == -ENOENT || r == -EPERM || (r == 0 && !str_eq(u.key, key)))
         return no_such_upload(op, upload_id);
     if (r < 0)
         return s3_fail_errno(op, r, S3_FOR_UPLOAD);

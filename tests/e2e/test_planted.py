@@ -3,6 +3,7 @@ bucket's owner (SEC-24)."""
 
 import json
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -117,6 +118,28 @@ def test_other_planted_documents(gateway, planted):
     answer = requests.options(f"{gateway.endpoint}/{planted}/k", headers=preflight, timeout=10)
     assert answer.status_code == 403 and "Access-Control-Allow-Origin" not in answer.headers
     assert anonymous(gateway, planted) == 403
+
+
+def test_planted_upload(gateway, planted):
+    """A copy of a true one, byte for byte, in somebody's own folder."""
+    s3 = connect(gateway)
+    upload = s3.create_multipart_upload(Bucket=planted, Key="m")["UploadId"]
+    part = s3.upload_part(Bucket=planted, Key="m", UploadId=upload, PartNumber=1, Body=b"x")
+    listed = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    folder = gateway.volume / planted
+    shutil.copytree(folder / ".sluice", folder / "copy")
+    for path in (folder / "copy", *(folder / "copy").rglob("*")):
+        os.chown(path, PLANTER, PLANTER)
+    (folder / ".sluice").rename(folder / "true")
+    shell(folder, "mv copy .sluice; chmod 0700 .sluice")
+    with fails("NoSuchUpload", 404):
+        s3.complete_multipart_upload(Bucket=planted, Key="m", UploadId=upload, MultipartUpload=listed)
+    with fails("NoSuchUpload", 404):
+        s3.upload_part(Bucket=planted, Key="m", UploadId=upload, PartNumber=2, Body=b"y")
+    shutil.rmtree(folder / ".sluice")
+    (folder / "true").rename(folder / ".sluice")
+    s3.complete_multipart_upload(Bucket=planted, Key="m", UploadId=upload, MultipartUpload=listed)
+    assert read(s3, planted, "m") == b"x"
 
 
 def test_documents_of_the_gateway_stay_in_force(gateway, planted):

@@ -1,5 +1,7 @@
 #include "tests/support/unit.h"
 
+#include <stdio.h>
+
 #include "auth/policy.h"
 #include "base/limits.h"
 
@@ -96,6 +98,29 @@ static void test_refused(void **state)
     }
 }
 
+/* Keys that AWS has and nothing here can answer, by the service authorization reference of 2026. */
+static void test_unanswerable_keys(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {
+        "aws:MultiFactorAuthPresent", "aws:PrincipalOrgID", "aws:PrincipalTag/team", "aws:RequestTag/team", "aws:ResourceTag/team",
+        "aws:SourceArn", "aws:SourceVpc", "aws:SourceVpce", "aws:TagKeys", "aws:VpcSourceIp", "s3:AccessGrantsInstanceArn",
+        "s3:AccessPointNetworkOrigin", "s3:AccessPointTag/team", "s3:BucketTag/team", "s3:DataAccessPointAccount", "s3:DataAccessPointArn",
+        "s3:ExistingJobOperation", "s3:InventoryAccessibleOptionalFields", "s3:RequestObjectTag", "s3:annotation-prefix",
+        "s3:destinationRegion", "s3:object-lock-legal-hold", "s3:object-lock-mode", "s3:object-lock-remaining-retention-days",
+        "s3:object-lock-retain-until-date", "s3:x-amz-object-annotation-directive", "s3:x-amz-unheard-of",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+        struct buf error;
+        char json[1000];
+        snprintf(json, sizeof(json), WITH("{\"StringEquals\":{\"%s\":\"x\"}}"), keys[i]);
+        struct auth_policy *policy = parse(AUTH_POLICY_BUCKET, json, &error);
+        if (policy || str_find(buf_str(&error), str_z(keys[i])) < 0)
+            fail_msg("%s: %s", keys[i], policy ? "accepted" : buf_z(&error));
+        buf_done(&error);
+    }
+}
+
 static void test_bounds(void **state)
 {
     (void)state;
@@ -172,7 +197,8 @@ static void test_identity_policies(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_refused), cmocka_unit_test(test_bounds),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_unanswerable_keys), cmocka_unit_test(test_bounds),
                                        cmocka_unit_test(test_public), cmocka_unit_test(test_identity_policies)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
