@@ -34,6 +34,37 @@ static void appears_whole_at_publish(void **state)
     assert_listing(root, "a/b", "", "f:f ");
 }
 
+/* Set before the file has its name, kept with it. */
+static void attributes_come_with_the_name(void **state)
+{
+    struct vfs_dir *root = fixture_of(state)->root;
+    CLEANUP(buf_done) struct buf value = buf_make(100);
+    CLEANUP(vfs_closep) struct vfs_file *stage = NULL, *f = NULL;
+    const struct vfs_publish how = {.mode = VFS_PUBLISH_CREATE};
+    put(root, "taken", "x");
+    assert_ok(vfs_stage(root, STR("f"), NULL, 0, &stage));
+    assert_ok(vfs_write(stage, STR("x"), 0));
+    assert_ok(vfs_xattr_set(stage, NULL, "user.a", STR("old")));
+    assert_ok(vfs_xattr_set(stage, NULL, "user.a", STR("new")));
+    assert_ok(vfs_xattr_set(stage, NULL, "user.b", STR("gone")));
+    assert_ok(vfs_xattr_remove(stage, NULL, "user.b"));
+    assert_ok(vfs_xattr_remove(stage, NULL, "user.c"));
+    assert_ok(vfs_xattr_get(stage, "user.a", &value));
+    assert_true(str_eq(buf_str(&value), STR("new")));
+    assert_fails(vfs_xattr_get(stage, "user.b", &value), ENODATA);
+    assert_fails(vfs_publish(stage, root, STR("taken"), NULL, &how, NULL), EEXIST);
+    assert_ok(vfs_publish(stage, root, STR("f"), NULL, &how, NULL)); /* after a failure, too */
+    assert_ok(vfs_open(root, STR("f"), NULL, VFS_OPEN_READ, &f, NULL));
+    for (int i = 0; i < 2; i++) {
+        struct vfs_file *seen = i == 0 ? stage : f;
+        buf_reset(&value);
+        assert_ok(vfs_xattr_get(seen, "user.a", &value));
+        assert_true(str_eq(buf_str(&value), STR("new")));
+        assert_fails(vfs_xattr_get(seen, "user.b", &value), ENODATA);
+        assert_fails(vfs_xattr_get(seen, "user.c", &value), ENODATA);
+    }
+}
+
 static void leaves_nothing_unpublished(void **state)
 {
     struct vfs_dir *root = fixture_of(state)->root;
@@ -204,6 +235,7 @@ int volume_publish_contract(const struct volume_kind *k)
 {
     const struct CMUnitTest tests[] = {
         VOLUME_TEST(appears_whole_at_publish, k),
+        VOLUME_TEST(attributes_come_with_the_name, k),
         VOLUME_TEST(leaves_nothing_unpublished, k),
         VOLUME_TEST(readers_keep_the_old_bytes, k),
         VOLUME_TEST(creates_once, k),

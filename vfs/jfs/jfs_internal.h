@@ -39,6 +39,8 @@ struct jfs_volume {
 struct jfs_staging {
     meta_ino dir;      /* the handle that the path is relative to */
     struct str parent; /* owned; directories made on the way end here. ptr NULL: none were made */
+    struct meta_publish_xattr *xattrs; /* its texts are owned */
+    size_t xattr_count;
 };
 
 struct jfs_file {
@@ -166,6 +168,8 @@ int jfs_file_clone_range(struct vfs_file *dst, uint64_t dst_offset, struct vfs_f
                          uint64_t size, uint64_t *out_done);
 int jfs_file_lock(struct vfs_file *f, bool exclusive);
 int jfs_file_setattr(struct vfs_file *f, const struct vfs_cred *cred, const struct vfs_set *set);
+/* xattr.c */
+void jfs_xattrs_forget_staged(struct jfs_file *f);
 int jfs_xattr_get(struct vfs_file *f, const char *name, struct buf *out);
 int jfs_xattr_set(struct vfs_file *f, const struct vfs_cred *cred, const char *name, struct str value);
 int jfs_xattr_remove(struct vfs_file *f, const struct vfs_cred *cred, const char *name);

@@ -9,7 +9,8 @@
 
 static void keep_parent(struct jfs_file *f, meta_ino dir, struct str parent)
 {
-    f->staging = (struct jfs_staging){.dir = dir, .parent = jfs_own(parent)};
+    f->staging.dir = dir;
+    f->staging.parent = jfs_own(parent);
 }
 
 /* Better before the bytes have come than after. */
@@ -61,6 +62,7 @@ int jfs_stage(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, u
 void jfs_staging_done(struct jfs_file *f)
 {
     jfs_disown(&f->staging.parent);
+    jfs_xattrs_forget_staged(f);
     f->staging = (struct jfs_staging){0};
     f->is_staged = false;
 }
@@ -106,6 +108,8 @@ int jfs_publish(struct vfs_file *base, struct vfs_dir *d, struct str path, const
         .from_name = f->is_staged ? STR_EMPTY : f->name,
         .file_mode = (uint16_t)v->options.file_mode,
         .umask = v->umask,
+        .xattrs = f->staging.xattrs,
+        .xattr_count = f->staging.xattr_count,
     };
     struct jfs_place at;
     struct meta_attr before, after;

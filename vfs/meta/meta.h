@@ -126,6 +126,10 @@ enum meta_publish_mode {
     META_PUBLISH_CREATE,    /* -EEXIST when the name is taken */
     META_PUBLISH_IF_VERSION /* -ESTALE unless the name's file is of that version, -ENOENT without one */
 };
+/* value.ptr NULL: there shall be none of that name. */
+struct meta_publish_xattr {
+    struct str name, value;
+};
 struct meta_publish {
     enum meta_publish_mode mode;
     struct meta_version version;
@@ -134,6 +138,8 @@ struct meta_publish {
     meta_ino from_parent;
     struct str from_name;
     uint16_t file_mode, umask;
+    const struct meta_publish_xattr *xattrs; /* that it has from then on, beside others */
+    size_t xattr_count;
 };
 /* Gives the file its name in one transaction, in which what had the name is unlinked (to the trash, if there is one). Never
  * -EPERM for what is immutable only by its parent's sticky bit when ctx is root. out (may be NULL): the file afterwards. */
