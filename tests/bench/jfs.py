@@ -65,6 +65,10 @@ class Volume:
     def official_cache(self):
         return ["--cache-dir", self.cache, "--cache-size", str(CACHE_MIB), "--no-usage-report", "--metrics", "127.0.0.1:0"]
 
+    def our_cache(self):
+        """None in front of a local directory, which is our default; the official client's is a cache on disk."""
+        return ["--cache-dir", self.cache, "--cache-size", f"{CACHE_MIB}M"] if self.blocks else []
+
 
 class SluiceGateway(Sluice):
     def __init__(self, name, folder, volume, binary, sync):
@@ -78,7 +82,7 @@ class SluiceGateway(Sluice):
     def command(self):
         words = super().command()
         words[words.index(self.root)] = self.volume.url
-        return words
+        return words + self.volume.our_cache()
 
 
 class OfficialGateway(Server):
@@ -136,7 +140,8 @@ class SluiceMount(Mount):
         self.binary, self.options = binary, options
 
     def command(self):
-        return [self.binary, "mount", self.volume.url, self.path, "--metrics", "off", *self.options]
+        words = [self.binary, "mount", self.volume.url, self.path, "--metrics", "off"]
+        return [*words, *self.volume.our_cache(), *self.options]
 
 
 class OfficialMount(Mount):

@@ -137,15 +137,26 @@ def file_name(group):
     return re.sub("[^a-z0-9]+", "-", group.lower()).strip("-") + ".svg"
 
 
+def section_of(cell):
+    return "juicefs" if cell.group.startswith(("JuiceFS", "Mount")) else "results"
+
+
 def document(folder, about, results, goals):
-    """Puts tables, plots and goals into the project's documentation."""
-    text = tables(results)
+    """Puts tables, plots and goals into the project's documentation; what was not measured stays."""
     (folder / "performance").mkdir(exist_ok=True)
+    for section in ("results", "juicefs"):
+        of_section = [r for r in results if section_of(r[0]) == section]
+        if of_section:
+            document_section(folder, section, about, of_section)
+    replace(folder / "performance.md", "goals", goals)
+
+
+def document_section(folder, section, about, results):
+    text = tables(results)
     for group in dict.fromkeys(cell.group for cell, _ in results):
         of_group = [r for r in results if r[0].group == group]
         if sum(len(samples) for _, samples in of_group) < 4:
             continue  # a plot of two bars says no more than the table
         (folder / "performance" / file_name(group)).write_text(plot(group, of_group))
         text = text.replace(f"### {group}\n", f"### {group}\n\n![{group}](performance/{file_name(group)})\n", 1)
-    replace(folder / "performance.md", "results", f"{about}\n\n{text}")
-    replace(folder / "performance.md", "goals", goals)
+    replace(folder / "performance.md", section, f"{about}\n\n{text}")
