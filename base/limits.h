@@ -176,6 +176,12 @@
 /* Object stores (vfs/store). Ten attempts with doubling pauses bridge half a minute: a restart of the store, not an outage.
  * The retry tokens are those of AWS's SDKs: when most requests fail, asking each of them again only adds load. */
 #define LIMIT_STORE_ATTEMPTS 10
+/* No attempt begins later than this after the first one: with the attempt that stalls then, a request ends before its client gives
+ * up, which is after a minute with most SDKs. */
+#define LIMIT_STORE_RETRY_MS (30 * 1000)
+/* An object whose bytes do not fit its checksum was damaged on the way, or lies damaged in the store: more attempts than these tell
+ * nothing new. */
+#define LIMIT_STORE_DAMAGED_ATTEMPTS 3
 #define LIMIT_STORE_BACKOFF_MS 100
 #define LIMIT_STORE_BACKOFF_MAX_MS (10 * 1000)
 #define LIMIT_STORE_RETRY_TOKENS 500
@@ -218,6 +224,8 @@
 #define LIMIT_DATA_CHUNKS 1024
 /* A resolved chunk is believed for so long: compaction by others deletes what it names after days (trash) or at once. */
 #define LIMIT_DATA_CHUNK_AGE_MS 1000
+/* Files whose state at the last open is remembered, to tell at the next whether what was read of them still holds: 2 MiB. */
+#define LIMIT_DATA_SEEN 65536
 /* A block that is not there is looked for again, with doubling pauses from 100 ms: the list of slices was old, or another
  * client has committed before its upload (its writeback mode). */
 #define LIMIT_DATA_READ_ATTEMPTS 5
@@ -256,8 +264,6 @@
 #define LIMIT_FUSE_IO_BYTES (1024 * 1024)
 /* Entries of a directory that are read and kept at a time: a few answers' worth, 150 KiB. */
 #define LIMIT_FUSE_DIR_PAGE 512
-/* Files whose state at the last open is remembered, to tell at the next whether the kernel's pages are still right. */
-#define LIMIT_FUSE_SEEN 65536
 /* Files with bytes that are not committed, of which a process that takes over must know: 512 KiB of shared memory. */
 #define LIMIT_FUSE_UNSAVED 65536
 /* Lines that a reader of .accesslog may be behind. */

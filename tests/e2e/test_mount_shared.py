@@ -11,6 +11,8 @@ import time
 import pytest
 from mounts import Mounts, wait_until
 
+from aws import connect, read
+
 
 @pytest.fixture
 def mounts(binary, tmp_path):
@@ -43,6 +45,25 @@ def test_a_file_held_open_is_seen_to_grow(pair):
         with open(a / "f", "a") as f:
             f.write("two")
         wait_until(lambda: os.pread(early.fileno(), 100, 0) == b"onetwo")
+
+
+def test_gateway_sees_what_a_mount_changes(mounts, private_server):
+    """In place, and read through S3 within the second for which a file's slices are remembered."""
+    server = private_server("beside-mount", kind="juicefs-file")
+    s3 = connect(server)
+    s3.create_bucket(Bucket="shared")
+    path = mounts.mount(server.location).path / "shared" / "f"
+    expected = b"first"
+    s3.put_object(Bucket="shared", Key="f", Body=expected)
+    for i in range(20):
+        assert read(s3, "shared", "f") == expected
+        with open(path, "r+b") as f:
+            f.seek(i * 100)
+            f.write(b"%d" % i * 50)
+        expected = expected[: i * 100].ljust(i * 100, b"\0") + b"%d" % i * 50 + expected[i * 100 + len(b"%d" % i * 50) :]
+    assert read(s3, "shared", "f") == expected
+    os.truncate(path, 10)
+    assert read(s3, "shared", "f") == expected[:10]
 
 
 # In a process of its own: record locks belong to processes.

@@ -102,6 +102,7 @@ struct data *data_new(struct store *store, const struct data_source *source, con
     d->cache = data_cache_new(memory > beside + least ? memory - beside : least, layout->block_size);
     d->chunks = data_chunks_new();
     d->streams = data_streams_new();
+    d->seen = data_seen_new();
     mutex_init(&d->writers_lock);
     cond_init(&d->stop);
     list_init(&d->writers);
@@ -138,6 +139,7 @@ void data_close(struct data *d)
     cond_done(&d->stop);
     mutex_done(&d->writers_lock);
     data_streams_free(d->streams);
+    data_seen_free(d->seen);
     data_chunks_free(d->chunks);
     data_cache_free(d->cache);
     data_cipher_free(d->layout.codec.cipher);

@@ -46,6 +46,9 @@ MUST_USE ssize_t data_read(struct data *d, meta_ino ino, uint64_t offset, void *
 MUST_USE ssize_t data_read_nowait(struct data *d, meta_ino ino, uint64_t offset, void *out, size_t size);
 /* What is known of the file's chunks may be old: others have changed it (truncate, copy, a newer mtime seen at open). */
 void data_forget(struct data *d, meta_ino ino);
+/* The file's attributes, at every open: unless it is in the state in which it was last seen, it is forgotten as by data_forget. True
+ * when it is: whatever was read of it since then still holds. */
+bool data_see(struct data *d, meta_ino ino, const struct meta_attr *attr);
 
 /* For one open file; several threads may write ranges that do not overlap. */
 MUST_USE int data_writer_open(struct data *d, meta_ino ino, struct data_writer **out);
@@ -58,7 +61,7 @@ uint64_t data_writer_length(struct data_writer *w, uint64_t length);
 /* Flushes; who wants to know how it went flushes before. */
 void data_writer_close(struct data_writer *w);
 
-/* The blocks of a slice of `size` bytes are no longer in the store; the first error, after trying all of them. */
+/* The blocks of a slice of `size` bytes are no longer in the store. After an error some of them may be. */
 MUST_USE int data_delete_slice(struct data *d, uint64_t id, uint32_t size);
 /* Writes what the pieces are together (zeros for id 0) as the blocks of slice new_id, durable when it returns 0. After an error
  * none of them is left, as far as can be told. */

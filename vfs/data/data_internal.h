@@ -34,6 +34,7 @@ struct data_layout {
 
 struct data_chunks;
 struct data_streams;
+struct data_seen;
 
 struct data {
     struct store *store;
@@ -45,6 +46,7 @@ struct data {
     struct disk_cache *disk; /* NULL: none */
     struct data_chunks *chunks;
     struct data_streams *streams;
+    struct data_seen *seen;
     struct data_pool *uploads, *downloads;
     struct metric *hits, *misses, *hit_bytes, *miss_bytes, *memory_hits, *memory_misses, *disk_hits, *ranged, *read_ahead;
 
@@ -72,7 +74,7 @@ void data_prefetch(struct data *d, const struct block_id *id);
 MUST_USE int data_store_block(struct data *d, const struct block_id *id, const char *bytes);
 /* A block in memory in the form in which it is cached on disk (disk_source_fn; arg is the data). */
 MUST_USE int data_copy_for_disk(void *arg, const struct block_id *id, char *out, uint32_t *out_size);
-/* The first error, after trying all. Blocks that stay are found by gc, so that some callers do not mind. */
+/* The first error; after -EIO of the store no more are tried. Blocks that stay are found by gc, so that some callers do not mind. */
 int data_delete_blocks(struct data *d, uint64_t slice, uint32_t size);
 /* Bytes [off, off+size) of a piece, from its own beginning. */
 MUST_USE int data_read_piece(struct data *d, const struct meta_slice *piece, uint32_t off, uint32_t size, char *out,
@@ -93,6 +95,10 @@ struct data_chunk *data_chunk_peek(struct data *d, meta_ino ino, uint32_t indx);
 void data_chunk_unref(struct data_chunk *c);
 void data_chunk_forget(struct data *d, meta_ino ino, uint32_t indx);
 void data_chunk_forget_all(struct data *d, meta_ino ino);
+
+/* seen.c */
+struct data_seen *data_seen_new(void);
+void data_seen_free(struct data_seen *s);
 
 /* read.c */
 struct data_streams *data_streams_new(void);

@@ -155,9 +155,6 @@ MUST_USE int vfuse_node_write(struct vfuse_node *n, struct str bytes, uint64_t o
 MUST_USE int vfuse_flush_ino(struct vfuse *v, meta_ino ino);
 /* Attributes as of now: the length counts what is not committed yet, and is remembered. */
 void vfuse_node_adjust(struct vfuse *v, meta_ino ino, struct meta_attr *attr);
-/* Close-to-open: is what the kernel and the data layer know of the file's bytes still right, given its attributes at open?
- * Forgets it in the data layer when not. */
-bool vfuse_node_is_known(struct vfuse *v, meta_ino ino, const struct meta_attr *attr);
 
 /* Handles (handle.c) --------------------------------------------------------------------------------------------------- */
 

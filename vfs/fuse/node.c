@@ -1,22 +1,14 @@
 /* Inodes of files that are open here: one writer each, whatever number of handles, so that later writes end up above earlier
- * ones; and what was last seen of files, open or not, for close-to-open consistency. */
+ * ones. */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/check.h"
 #include "vfs/fuse/fuse_internal.h"
 
-/* One file as the kernel's page cache may hold it. */
-struct seen {
-    meta_ino ino;
-    uint64_t length;
-    struct timespec mtime;
-};
-
 struct vfuse_nodes {
     struct mutex lock; /* guards all but the nodes' inside; leaf */
     struct map *by_ino;
-    struct seen seen[LIMIT_FUSE_SEEN];
 };
 
 static struct str key_of(const meta_ino *ino)
@@ -191,18 +183,4 @@ void vfuse_node_adjust(struct vfuse *v, meta_ino ino, struct meta_attr *attr)
         attr->length = data_writer_length(w, attr->length);
     atomic_store(&n->length, attr->length);
     vfuse_node_unref(n);
-}
-
-bool vfuse_node_is_known(struct vfuse *v, meta_ino ino, const struct meta_attr *attr)
-{
-    struct vfuse_nodes *t = v->nodes;
-    struct seen *s = &t->seen[hash_bytes(key_of(&ino)) % LIMIT_FUSE_SEEN];
-    mutex_lock(&t->lock);
-    bool known = s->ino == ino && s->length == attr->length && s->mtime.tv_sec == attr->mtime.tv_sec &&
-                 s->mtime.tv_nsec == attr->mtime.tv_nsec;
-    *s = (struct seen){ino, attr->length, attr->mtime};
-    mutex_unlock(&t->lock);
-    if (!known)
-        data_forget(v->data, ino);
-    return known;
 }

@@ -23,7 +23,7 @@ static void describe(struct vfuse *v, struct vfuse_handle *h, const struct meta_
     h->can_write = writes(fi->flags);
     atomic_store(&h->node->length, attr->length);
     fi->fh = h->number;
-    fi->keep_cache = vfuse_node_is_known(v, h->ino, attr);
+    fi->keep_cache = data_see(v->data, h->ino, attr);
 }
 
 static int open_virtual(struct vfuse *v, const struct vfuse_virtual *f, struct fuse_file_info *fi)

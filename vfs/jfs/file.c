@@ -83,6 +83,13 @@ static int open_once(struct jfs_volume *v, const struct meta_ctx *ctx, struct vf
     return r == -ENOENT ? -EAGAIN : r;
 }
 
+/* Another client may have changed it in place since it was last read here. */
+static void see(struct jfs_volume *v, meta_ino ino, const struct meta_attr *attr)
+{
+    if (attr->type == META_FILE)
+        (void)data_see(v->data, ino, attr);
+}
+
 int jfs_file_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, unsigned flags, struct vfs_file **out,
                   struct vfs_attr *out_attr)
 {
@@ -99,6 +106,7 @@ int jfs_file_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cre
         r = open_once(v, ctx, d, path, flags, &parent, &node, &can_write);
     if (r < 0)
         return r == -EAGAIN ? -EBUSY : r;
+    see(v, node.ino, &node.attr);
     struct jfs_file *f = jfs_file_new(v, node.ino, &node.attr);
     f->can_write = can_write;
     jfs_file_place(f, parent, vfs_path_leaf(path));
@@ -151,6 +159,8 @@ int jfs_file_fstat(struct vfs_file *base, struct vfs_attr *out)
         r = meta_getattr(jfs_volume_of(base->volume)->meta, f->ino, &attr);
     if (r < 0)
         return r;
+    if (!f->writer)
+        see(jfs_volume_of(base->volume), f->ino, &attr);
     atomic_store(&f->length, attr.length);
     jfs_attr(f->ino, &attr, out);
     return 0;
