@@ -70,29 +70,46 @@ static void take_bytes(struct gw_exchange *x, struct str bytes, struct gw_reply 
     out->bytes = *out_needs_op ? bytes : arena_dup(x->arena, bytes);
 }
 
-/* A small file is read at once: one write sends it with the head. False when it cannot be: it is then sent like others. */
-static bool take_small_file(struct gw_exchange *x, const struct s3_reply *r, struct gw_reply *out)
+static bool is_head(const struct gw_exchange *x)
 {
-    struct chunk *c = r->length <= CHUNK_SIZE ? gw_chunks_try(x->bridge->chunks) : NULL;
+    return str_is(x->head.method, "HEAD");
+}
+
+/* Does the body begin with bytes that are read before the head is sent? All of a small file, so that one write sends both. Of a
+ * file that is far away, the first chunk: so that an error of its store is still an error's status, not a reply cut short. */
+static bool is_read_first(const struct gw_exchange *x, const struct s3_reply *r)
+{
+    if (r->body != S3_REPLY_FILE || r->length == 0 || is_head(x))
+        return false;
+    return r->length <= CHUNK_SIZE || vfs_file_fd(r->file) < 0;
+}
+
+/* Negative errno: the file cannot be read. What cannot be had now for other reasons is read later. */
+static int read_first(struct gw_exchange *x, const struct s3_reply *r)
+{
+    struct chunk *c = is_read_first(x, r) ? gw_chunks_try(x->bridge->chunks) : NULL;
     if (!c)
-        return false;
+        return 0;
+    size_t size = r->length < CHUNK_SIZE ? (size_t)r->length : CHUNK_SIZE;
     bool may_wait = gw_worker_is_current();
-    ssize_t got = may_wait ? vfs_read(r->file, c->data, (size_t)r->length, r->file_offset)
-                           : vfs_read_nowait(r->file, c->data, (size_t)r->length, r->file_offset);
-    if (got != r->length) {
+    ssize_t got = may_wait ? vfs_read(r->file, c->data, size, r->file_offset)
+                           : vfs_read_nowait(r->file, c->data, size, r->file_offset);
+    if (got != (ssize_t)size) {
         gw_chunks_put(x->bridge->chunks, c);
-        return false;
+        return got < 0 && may_wait ? (int)got : 0;
     }
-    c->end = (uint32_t)got;
-    out->body = GW_REPLY_CHUNKS;
+    c->end = (uint32_t)size;
+    x->file_next = r->file_offset + size;
+    x->file_left = (uint64_t)r->length - size;
     mutex_lock(&x->lock);
     list_push_back(&x->out, &c->link);
     x->out_count++;
-    x->out_end = true;
+    x->out_end = x->file_left == 0;
     mutex_unlock(&x->lock);
-    return true;
+    return 0;
 }
 
+/* x->out has what read_first got. */
 static void take_file(struct gw_exchange *x, const struct s3_reply *r, struct gw_reply *out, bool *out_needs_op)
 {
     CHECK(r->length >= 0);
@@ -101,19 +118,18 @@ static void take_file(struct gw_exchange *x, const struct s3_reply *r, struct gw
         out->body = GW_REPLY_NONE;
         return;
     }
-    if (take_small_file(x, r, out))
+    out->body = GW_REPLY_CHUNKS;
+    if (!list_empty(&x->out)) {
+        *out_needs_op = !x->out_end;
         return;
+    }
     *out_needs_op = true;
     int fd = x->incoming.tls ? -ENOTSUP : vfs_file_fd(r->file);
-    out->body = fd >= 0 ? GW_REPLY_FILE : GW_REPLY_CHUNKS;
+    if (fd >= 0)
+        out->body = GW_REPLY_FILE;
     out->fd = fd;
     out->offset = x->file_next = r->file_offset;
     x->file_left = (uint64_t)r->length;
-}
-
-static bool is_head(const struct gw_exchange *x)
-{
-    return str_is(x->head.method, "HEAD");
 }
 
 static void take_body(struct gw_exchange *x, const struct s3_reply *r, struct gw_reply *out, bool *out_needs_op)
@@ -151,6 +167,9 @@ void gw_exchange_publish(struct gw_exchange *x)
     x->early_ready = false; /* from here on the loop waits for the reply itself */
     mutex_unlock(&x->lock);
 
+    int read = late ? 0 : read_first(x, s3_reply(x->op));
+    if (read < 0)
+        s3_reply_unreadable(x->op, read);
     gw_exchange_describe(x);
     struct gw_reply reply = {.fd = -1};
     bool needs_op = false;

@@ -194,6 +194,12 @@ const struct s3_reply *s3_reply(const struct s3_op *op)
     return &op->reply;
 }
 
+void s3_reply_unreadable(struct s3_op *op, int negative_errno)
+{
+    CHECK(op->state == S3_REPLY && op->reply.body == S3_REPLY_FILE);
+    reply_with(op, s3_fail_errno(op, negative_errno, S3_FOR_KEY));
+}
+
 ssize_t s3_produce(struct s3_op *op, char *out, size_t size)
 {
     CHECK(op->state == S3_REPLY && op->reply.body == S3_REPLY_STREAM && op->error == S3_OK);

@@ -108,6 +108,8 @@ enum s3_state s3_feed(struct s3_op *op, struct str bytes);
 enum s3_state s3_finish(struct s3_op *op);
 /* Valid in S3_REPLY. */
 const struct s3_reply *s3_reply(const struct s3_op *op);
+/* Nothing of the reply has been sent, and its file cannot be read (negative errno): the reply is an error's from here on. */
+void s3_reply_unreadable(struct s3_op *op, int negative_errno);
 /* May this op's answer start before its result is known? Then, after LIMIT_KEEPALIVE_SPACE_MS of work, the caller sends
  * s3_early_reply's head with chunked coding, its bytes (the XML declaration), white space now and then, and, when the state is S3_REPLY,
  * s3_late_bytes (the document without declaration, an <Error> if it came to that), as S3 does for Complete and Copy. */

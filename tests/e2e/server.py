@@ -101,7 +101,11 @@ class PortPool:
 class Server:
     """One gateway. `start` waits until it is ready; `stop` asserts a clean end."""
 
-    def __init__(self, binary, folder, ports, *, certificate=None, options=(), env=None, volume=None, state=None, slowness=1, root=ROOT, kind="dir"):
+    def __init__(
+        self, binary, folder, ports, *, certificate=None, options=(), env=None, volume=None, state=None, slowness=1, root=ROOT, kind="dir",
+        format=(), store_proxy=None,
+    ):  # fmt: skip
+        """format: more options of `sluice format`. store_proxy: stands between the gateway and the server of its blocks."""
         self.binary = pathlib.Path(binary)
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -109,6 +113,8 @@ class Server:
         self.state = pathlib.Path(state or self.folder / "state")
         self.volume.mkdir(exist_ok=True)
         self.kind = kind
+        self.format_options = list(format)
+        self.store_proxy = store_proxy
         self.ports = ports
         self.block_server = None
         self.certificate = certificate
@@ -184,13 +190,16 @@ class Server:
             self.block_server = Server(self.binary, self.folder / "blocks", self.ports, slowness=self.slowness, options=["--sync", "none"])
         if self.block_server and not self.block_server.is_running():
             self.block_server.start()
+        if self.store_proxy:
+            self.store_proxy.upstream_port = self.block_server.port
         if (self.volume / "meta.db").exists():
             return
         store = ["--storage", "file", "--bucket", f"{self.volume}/blocks/"]
         if self.kind == "juicefs-s3":
             keys = ["--access-key", ROOT.access_key, "--secret-key", ROOT.secret_key]
-            store = ["--storage", "s3", "--bucket", f"{self.block_server.endpoint}/blocks", *keys]
-        subprocess.run([str(self.binary), "format", self.location, "volume", *store], check=True, env=self.environment(), capture_output=True)
+            store = ["--storage", "s3", "--bucket", f"{(self.store_proxy or self.block_server).endpoint}/blocks", *keys]
+        words = [str(self.binary), "format", self.location, "volume", *store, *self.format_options]
+        subprocess.run(words, check=True, env=self.environment(), capture_output=True)
 
     def start(self):
         self.prepare()

@@ -272,6 +272,12 @@ const struct s3_reply *s3_reply(const struct s3_op *op)
     return &op->reply;
 }
 
+void s3_reply_unreadable(struct s3_op *op, int negative_errno)
+{
+    CHECK(negative_errno < 0);
+    reply_error(op, 500, "InternalError");
+}
+
 bool s3_may_answer_early(const struct s3_op *op)
 {
     return op->kind == WORK && param(op, "early", 0);

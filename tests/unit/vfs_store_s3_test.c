@@ -126,8 +126,10 @@ static const struct {
     {RIG_NO_LENGTH, 2, 0, 0, 0},
     {RIG_STALL, 1, 0, 0, 0},
     {RIG_403, 1, -EACCES, -EACCES, -EACCES},
-    {RIG_SHORT, 1, -EBADMSG, 0, 0}, /* a range may be short where the object ends: who reads it compares */
-    {RIG_CORRUPT, 1, -EBADMSG, 0, 0},
+    {RIG_SHORT, 1, 0, 0, 0}, /* a range may be short where the object ends: who reads it compares */
+    {RIG_SHORT, 3, -EBADMSG, 0, 0},
+    {RIG_CORRUPT, 2, 0, 0, 0},
+    {RIG_CORRUPT, 3, -EBADMSG, 0, 0},
     {RIG_NO_RANGES, 1, 0, 0, 0},
     {RIG_WRONG_RANGE, 1, 0, -EIO, 0},
 };

@@ -284,6 +284,8 @@ int data_delete_blocks(struct data *d, uint64_t slice, uint32_t size)
         int rc = store_delete(d->store, block_key(&id, d->layout.hash_prefix, memory));
         if (rc < 0 && result == 0)
             result = rc;
+        if (rc == -EIO)
+            break; /* the store is in trouble: no use in waiting for each block */
     }
     return result;
 }

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "vfs/data/data_internal.h"
 
 #define BLOCK_CAPACITY_MIN (64 * 1024u)
@@ -147,6 +148,31 @@ static bool is_outcome_unknown(int rc)
     return rc != -ENOENT && rc != -ENOSPC && rc != -EDQUOT;
 }
 
+struct discard {
+    struct data_job job;
+    struct data *data;
+    uint64_t id;
+    uint32_t size;
+};
+
+static void run_discard(struct data_job *job)
+{
+    struct discard *x = container_of(job, struct discard, job);
+    if (data_delete_blocks(x->data, x->id, x->size) < 0)
+        log_debug("blocks_left", "slice=%llu size=%u", (unsigned long long)x->id, x->size); /* gc finds them */
+    free(x);
+}
+
+/* The blocks of a slice that was not committed. Behind the back of who waits for the flush: the store that failed to take a block may
+ * take its time over this too. */
+static void discard(struct data *d, const struct slice *s)
+{
+    struct discard *x = calloc(1, sizeof(*x));
+    CHECK(x != NULL); /* out of memory */
+    *x = (struct discard){.job.run = run_discard, .data = d, .id = s->id, .size = s->len};
+    data_pool_submit(d->uploads, &x->job);
+}
+
 /* Commits the first slice, or after an error drops it; the lock is let go meanwhile. */
 static void retire_first(struct data_writer *w, struct slice *s)
 {
@@ -160,7 +186,7 @@ static void retire_first(struct data_writer *w, struct slice *s)
     if (!drop)
         data_chunk_forget(d, w->ino, s->indx);
     if (drop || (rc < 0 && !is_outcome_unknown(rc)))
-        data_delete_blocks(d, s->id, s->len);
+        discard(d, s);
     mutex_lock(&w->lock);
     if (rc < 0 && w->error == 0)
         w->error = rc;

@@ -232,6 +232,17 @@ static bool is_transient(int rc)
     return rc == -EAGAIN || rc == -EBUSY;
 }
 
+/* After `attempts` of them, the first of which began at start_ms. */
+static bool may_try_again(struct store *s, int rc, uint32_t attempts, uint64_t start_ms)
+{
+    uint32_t max = s->attempts_max;
+    if (rc == -EBADMSG && max > LIMIT_STORE_DAMAGED_ATTEMPTS)
+        max = LIMIT_STORE_DAMAGED_ATTEMPTS;
+    else if (rc != -EBADMSG && !is_transient(rc))
+        return false;
+    return attempts < max && clock_mono_ms() - start_ms < LIMIT_STORE_RETRY_MS && take_retry_token(s);
+}
+
 static int run_once(struct store *s, uint32_t shard, enum store_verb verb, store_attempt_fn attempt, void *call,
                     struct buf *why)
 {
@@ -250,8 +261,9 @@ int store_run(struct store *s, uint32_t shard, enum store_verb verb, store_attem
 {
     char text[ERROR_TEXT_MAX];
     struct buf why = buf_over(text, sizeof(text));
+    uint64_t start_ms = clock_mono_ms();
     int rc = run_once(s, shard, verb, attempt, call, &why);
-    for (uint32_t n = 1; is_transient(rc) && n < s->attempts_max && take_retry_token(s); n++) {
+    for (uint32_t n = 1; may_try_again(s, rc, n, start_ms); n++) {
         log_debug("store_retry", "attempt=%u error=\"%s\"", n, buf_z(&why));
         pause_before(s, n, rc == -EBUSY);
         metric_add(s->retries, 1);
