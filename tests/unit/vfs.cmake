@@ -5,6 +5,7 @@ add_unit_test(vfs_sync LIB vfs)
 # meta/: settings
 add_unit_test(vfs_settings LIB vfs)
 # object stores
+add_unit_test(vfs_rate LIB vfs)
 add_unit_test(vfs_store_s3 LIB vfs)
 target_link_libraries(vfs_store_s3_test PRIVATE test_store_rig)
 # meta/

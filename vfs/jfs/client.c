@@ -3,9 +3,19 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/json.h"
+#include "base/limits.h"
 #include "vfs/meta/settings.h"
 
 #define PREFIX_MAX 256
+
+/* Of the blocks of files in no tier: where tiers are defined (1.4), that of the first, else the volume's. */
+static struct str storage_class(const struct meta_settings *s, struct arena *arena)
+{
+    const struct json *tiers = s->tiers.len > 0 ? json_parse(s->tiers, LIMIT_SETTINGS_BYTES, LIMIT_SETTINGS_DEPTH, arena, NULL) : NULL;
+    const struct json *class = json_member(json_member(tiers, "0"), "StorageClass");
+    return class && class->kind == JSON_IS_TEXT ? class->text : s->storage_class;
+}
 
 int jfs_store_open(const struct meta_settings *settings, bool no_sync, struct store **out, const char **out_error)
 {
@@ -14,24 +24,31 @@ int jfs_store_open(const struct meta_settings *settings, bool no_sync, struct st
     int len = snprintf(prefix, sizeof(prefix), "%.*s/", STR_ARG(settings->name));
     if (len < 0 || (size_t)len >= sizeof(prefix))
         return -EINVAL;
+    struct arena *arena = arena_new();
     const struct store_config config = {
         .storage = settings->storage,
         .bucket = settings->bucket,
         .access_key = settings->access_key,
         .secret_key = settings->secret_key,
         .session_token = settings->session_token,
-        .storage_class = settings->storage_class,
+        .storage_class = storage_class(settings, arena),
         .prefix = str_z(prefix),
         .shards = settings->shards,
         .no_sync = no_sync,
     };
     CLEANUP(buf_done) struct buf why = buf_make(sizeof(text));
     int r = store_open(&config, out, &why);
+    arena_free(arena);
     if (r < 0) {
         (void)snprintf(text, sizeof(text), "%.*s", STR_ARG(buf_str(&why)));
         *out_error = text;
     }
     return r;
+}
+
+static void honour(void *store, const struct meta_settings *settings)
+{
+    store_set_limits(store, settings->upload_limit_mbps, settings->download_limit_mbps);
 }
 
 int jfs_client_open(struct str url, const struct jfs_client_options *options, struct jfs_client *out, const char **out_error)
@@ -43,6 +60,8 @@ int jfs_client_open(struct str url, const struct jfs_client_options *options, st
     CLEANUP(meta_settings_freep) struct meta_settings *settings = meta_settings_copy(out->meta);
     r = jfs_store_open(settings, options->no_sync, &out->store, out_error);
     if (r == 0)
+        meta_on_settings(out->meta, honour, out->store);
+    if (r == 0)
         r = data_open(out->store, out->meta, settings, &options->data, &out->data, out_error);
     if (r < 0)
         jfs_client_close(out);
@@ -53,6 +72,8 @@ int jfs_client_open(struct str url, const struct jfs_client_options *options, st
 static void close_by(struct jfs_client *c, void (*close_meta)(struct meta *m))
 {
     meta_stop(c->meta);
+    if (c->meta)
+        meta_on_settings(c->meta, NULL, NULL);
     if (c->meta)
         meta_set_data_callbacks(c->meta, NULL, NULL, NULL); /* the session's end removes files: their data is for the next hourly duty */
     data_close(c->data);

@@ -17,6 +17,7 @@ struct meta *meta_new(struct meta_engine *engine, const struct meta_options *opt
     m->engine = engine;
     m->options = *options;
     mutex_init(&m->lock);
+    mutex_init(&m->on_settings_lock);
     ids_init(&m->inode_ids);
     ids_init(&m->slice_ids);
     m->opened = meta_opened_new();
@@ -35,6 +36,7 @@ void meta_free(struct meta *m)
     meta_engine_close(m->engine);
     mutex_done(&m->slice_ids.lock);
     mutex_done(&m->inode_ids.lock);
+    mutex_done(&m->on_settings_lock);
     mutex_done(&m->lock);
     free(m);
 }

@@ -40,6 +40,9 @@ struct meta {
     struct mutex lock; /* of the next three: leaf */
     struct meta_features features;
     struct meta_settings *settings;
+    struct mutex on_settings_lock; /* of the next two, held over calls of fn: comes before `lock` */
+    meta_settings_fn on_settings;
+    void *on_settings_arg;
     _Atomic uint64_t sid; /* 0: no session */
     bool leaving;         /* the session outlives us: somebody goes on with it */
     struct meta_ids inode_ids, slice_ids;

@@ -48,6 +48,10 @@ uint64_t meta_session_id(const struct meta *m);
 MUST_USE int meta_format(struct str url, const struct meta_settings *settings, bool force, const char **out_error);
 /* The setting record as last loaded, as a copy for meta_settings_free (settings.h). */
 MUST_USE struct meta_settings *meta_settings_copy(struct meta *m);
+/* Calls fn with them now, and, on the heartbeat's thread, whenever they were read again. fn NULL: no more; no call is running when it
+ * returns. */
+typedef void (*meta_settings_fn)(void *arg, const struct meta_settings *settings);
+void meta_on_settings(struct meta *m, meta_settings_fn fn, void *arg);
 bool meta_is_read_only(const struct meta *m);
 /* Calls fn for each client's session of the volume; fn runs inside a read transaction. */
 MUST_USE int meta_sessions(struct meta *m, meta_session_fn fn, void *arg);

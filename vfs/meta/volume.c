@@ -47,6 +47,23 @@ static void take_over(struct meta *m, struct meta_settings *s)
     meta_settings_free(old);
 }
 
+/* on_settings_lock is held. */
+static void tell_settings(struct meta *m)
+{
+    CLEANUP(meta_settings_freep) struct meta_settings *s = m->on_settings ? meta_settings_copy(m) : NULL;
+    if (s)
+        m->on_settings(m->on_settings_arg, s);
+}
+
+void meta_on_settings(struct meta *m, meta_settings_fn fn, void *arg)
+{
+    mutex_lock(&m->on_settings_lock);
+    m->on_settings = fn;
+    m->on_settings_arg = arg;
+    tell_settings(m);
+    mutex_unlock(&m->on_settings_lock);
+}
+
 static int read_settings(struct meta *m, struct meta_settings **out, struct buf *error)
 {
     struct setting_call c = {.record = buf_make(LIMIT_SETTINGS_BYTES)};
@@ -74,13 +91,16 @@ int meta_settings_reload(struct meta *m, struct buf *error)
         m->lost = true;
     if (rc < 0)
         return rc;
-    if (s->meta_version > META_VERSION || (m->settings && !str_eq(s->uuid, m->settings->uuid))) {
+    if (m->settings && (s->meta_version > META_VERSION || !str_eq(s->uuid, m->settings->uuid))) {
         m->lost = true;
         buf_addz(error, "the volume was formatted anew, or upgraded, while it was open");
         meta_settings_free(s);
         return -ENODATA;
     }
     take_over(m, s);
+    mutex_lock(&m->on_settings_lock);
+    tell_settings(m);
+    mutex_unlock(&m->on_settings_lock);
     return 0;
 }
 

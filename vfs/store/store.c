@@ -14,6 +14,7 @@
 #include "base/metrics.h"
 #include "base/mutex.h"
 #include "base/random.h"
+#include "vfs/store/rate.h"
 #include "vfs/store/store_internal.h"
 
 #define ERROR_TEXT_MAX 512
@@ -31,6 +32,7 @@ struct store {
     atomic_int retry_tokens;
     struct verb_metrics verbs[STORE_VERB_COUNT];
     struct metric *retries, *bytes_in, *bytes_out;
+    struct rate upload, download;
 
     struct mutex lock; /* guards last_error */
     struct buf last_error;
@@ -143,6 +145,8 @@ int store_open(const struct store_config *config, struct store **out, struct buf
     s->attempts_max = or_default(config->attempts_max, LIMIT_STORE_ATTEMPTS);
     s->backoff_ms = or_default(config->backoff_ms, LIMIT_STORE_BACKOFF_MS);
     atomic_init(&s->retry_tokens, LIMIT_STORE_RETRY_TOKENS);
+    rate_init(&s->upload);
+    rate_init(&s->download);
     mutex_init(&s->lock);
     s->last_error = buf_make(ERROR_TEXT_MAX);
     get_metrics(s);
@@ -167,6 +171,8 @@ void store_close(struct store *s)
             s->ops->close(s->shards[i]);
     buf_done(&s->last_error);
     mutex_done(&s->lock);
+    rate_done(&s->upload);
+    rate_done(&s->download);
     free((void *)(uintptr_t)s->prefix.ptr);
     free(s->shards);
     free(s);
@@ -175,6 +181,17 @@ void store_close(struct store *s)
 void store_closep(struct store **s)
 {
     store_close(TAKE(*s));
+}
+
+static uint64_t bytes_per_s(int64_t mbps)
+{
+    return mbps <= 0 ? 0 : (uint64_t)(mbps < INT32_MAX ? mbps : INT32_MAX) * 1000 * 1000 / 8;
+}
+
+void store_set_limits(struct store *s, int64_t upload_mbps, int64_t download_mbps)
+{
+    rate_set(&s->upload, bytes_per_s(upload_mbps));
+    rate_set(&s->download, bytes_per_s(download_mbps));
 }
 
 /* Attempts */
@@ -334,6 +351,7 @@ static int attempt_put(struct store_driver *d, void *arg, struct buf *why)
 int store_put(struct store *s, struct str key, struct str body)
 {
     struct object_call call = {.body = body};
+    rate_wait(&s->upload, body.len);
     int rc = run_on_object(s, key, STORE_PUT, attempt_put, &call);
     if (rc == 0)
         metric_add(s->bytes_out, body.len);
@@ -355,6 +373,7 @@ static int get(struct store *s, struct str key, struct store_read *read, size_t 
         return rc;
     CHECK(read->size <= read->capacity);
     metric_add(s->bytes_in, read->size);
+    rate_wait(&s->download, read->size);
     *out_size = read->size;
     return 0;
 }

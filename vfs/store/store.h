@@ -76,6 +76,10 @@ MUST_USE int store_scan_next(struct store_scan *scan, struct store_object *out);
 void store_scan_close(struct store_scan *scan);
 void store_scan_closep(struct store_scan **scan);
 
+/* Megabits of object bodies per second, in each direction, all transfers together; 0 or less: as fast as it goes. May change at any
+ * time. */
+void store_set_limits(struct store *s, int64_t upload_mbps, int64_t download_mbps);
+
 /* What the driver said of the last failure of any operation: for the log and for people. */
 void store_error(struct store *s, struct buf *out);
 /* "s3", … */
