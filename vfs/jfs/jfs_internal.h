@@ -144,8 +144,9 @@ void jfs_prune(struct vfs_dir *d, struct str path, const struct vfs_cred *cred);
 void jfs_prune_below(struct jfs_volume *v, const struct meta_ctx *ctx, meta_ino dir, struct str path);
 int jfs_is_implicit(struct vfs_dir *d, struct str path, const struct vfs_cred *cred);
 int jfs_set_implicit(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, bool implicit);
-/* The directory has just been made on the way. */
-void jfs_mark_new(struct jfs_volume *v, meta_ino ino);
+/* A directory on the way to something, known as such from its first moment: a crash must not leave one that looks made by hand. */
+MUST_USE int jfs_mkdir_implicit(struct jfs_volume *v, const struct meta_ctx *ctx, meta_ino parent, struct str name, uint16_t mode,
+                                meta_ino *out);
 int jfs_unlink(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, const struct vfs_version *expected);
 int jfs_discard(struct vfs_dir *d, struct str path);
 int jfs_rename(struct vfs_dir *d, struct str from, struct str to, const struct vfs_cred *cred, unsigned flags);

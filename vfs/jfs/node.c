@@ -2,12 +2,11 @@
 #include <errno.h>
 
 #include "base/fault.h"
-#include "base/log.h"
 #include "vfs/jfs/jfs_internal.h"
 #include "vfs/path.h"
 
 #define IMPLICIT STR("1")
-/* As no mark, except that whoever has just made the directory on the way cannot set theirs any more. */
+/* As no mark. */
 #define EXPLICIT STR("0")
 
 int jfs_lookup(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, struct vfs_attr *out)
@@ -39,11 +38,17 @@ static int mark(struct jfs_volume *v, meta_ino ino, bool implicit)
     return r < 0 ? r : meta_setattr(v->meta, NULL, ino, implicit ? META_SET_ATIME_NOW : META_SET_ATIME, &times, NULL);
 }
 
-void jfs_mark_new(struct jfs_volume *v, meta_ino ino)
+int jfs_mkdir_implicit(struct jfs_volume *v, const struct meta_ctx *ctx, meta_ino parent, struct str name, uint16_t mode,
+                       meta_ino *out)
 {
-    int r = meta_xattr_set(v->meta, ino, STR(JFS_IMPLICIT_XATTR), IMPLICIT, META_XATTR_CREATE);
-    if (r < 0 && r != -EEXIST)
-        log_debug("directory_not_marked", "ino=%llu error=%d", (unsigned long long)ino, -r); /* it is merely never pruned */
+    const struct meta_new what = {
+        .type = META_DIRECTORY,
+        .mode = mode,
+        .umask = v->umask,
+        .xattr_name = JFS_IMPLICIT_XATTR,
+        .xattr_value = IMPLICIT,
+    };
+    return meta_mknod(v->meta, ctx, parent, name, &what, out, NULL);
 }
 
 static int is_node_implicit(struct jfs_volume *v, const struct jfs_node *node)
@@ -125,10 +130,8 @@ int jfs_mkdir(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, u
             return r;
         r = fault_point("vfs.mkdir");
         if (r == 0)
-            r = meta_mkdir(v->meta, ctx, parent, vfs_path_leaf(at.path), (uint16_t)v->options.dir_mode, v->umask, &ino, NULL);
-        if (r == 0 && flags & VFS_MKDIR_IMPLICIT)
-            jfs_mark_new(v, ino);
-        else if (r == 0)
+            r = jfs_mkdir_implicit(v, ctx, parent, vfs_path_leaf(at.path), (uint16_t)v->options.dir_mode, &ino);
+        if (r == 0 && !(flags & VFS_MKDIR_IMPLICIT))
             r = mark(v, ino, false);
         if (r == -ENOENT && !jfs_is_gone(v, at.dir))
             continue; /* the parent, or the directory itself, has gone again */

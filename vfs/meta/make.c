@@ -36,6 +36,8 @@ static int insert_node(struct meta_txn *t, const struct make *k, meta_ino ino, c
         rc = META_DO(t, symlink_insert, ino, k->what->target);
     if (rc >= 0 && attr->type == META_DIRECTORY)
         rc = META_DO(t, dir_stat_put, ino, &(struct meta_dir_stat){0});
+    if (rc >= 0 && k->what->xattr_name)
+        rc = META_DO(t, xattr_put, ino, str_z(k->what->xattr_name), k->what->xattr_value);
     return rc;
 }
 

@@ -82,6 +82,8 @@ struct meta_new {
     uint16_t mode, umask;
     uint32_t rdev;     /* devices */
     struct str target; /* symlinks: at most META_SYMLINK_MAX bytes */
+    const char *xattr_name; /* an extended attribute that it has from the start; NULL: none */
+    struct str xattr_value;
 };
 /* Makes a node of any type. -EEXIST: the name is taken (then *out_ino and *out are those of what is there). -EPERM in the
  * trash. -EDQUOT, -ENOSPC. */
