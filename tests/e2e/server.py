@@ -15,7 +15,9 @@ import time
 
 REGION = "us-east-1"
 # "dir": a directory. "juicefs-file", "juicefs-s3": metadata in SQLite, blocks in a directory or in a bucket of another gateway.
-VOLUMES = ("dir", "juicefs-file", "juicefs-s3")
+# "juicefs-mixed": the latter with what else a volume can be: small compressed and encrypted blocks, in several buckets, no trash.
+VOLUMES = ("dir", "juicefs-file", "juicefs-s3", "juicefs-mixed")
+MIXED = ["--compress", "zstd", "--hash-prefix", "--shards", "3", "--block-size", "256K", "--trash-days", "0"]
 PORTS = range(20000, 31000)
 SANITIZER_WORDS = (
     "AddressSanitizer",
@@ -186,7 +188,8 @@ class Server:
         """Makes the volume when there is none yet, and starts what keeps its blocks."""
         if self.kind == "dir":
             return
-        if self.kind == "juicefs-s3" and self.block_server is None:
+        in_buckets = self.kind in ("juicefs-s3", "juicefs-mixed")
+        if in_buckets and self.block_server is None:
             self.block_server = Server(self.binary, self.folder / "blocks", self.ports, slowness=self.slowness, options=["--sync", "none"])
         if self.block_server and not self.block_server.is_running():
             self.block_server.start()
@@ -195,9 +198,14 @@ class Server:
         if (self.volume / "meta.db").exists():
             return
         store = ["--storage", "file", "--bucket", f"{self.volume}/blocks/"]
-        if self.kind == "juicefs-s3":
+        if in_buckets:
             keys = ["--access-key", ROOT.access_key, "--secret-key", ROOT.secret_key]
             store = ["--storage", "s3", "--bucket", f"{(self.store_proxy or self.block_server).endpoint}/blocks", *keys]
+        if self.kind == "juicefs-mixed":
+            key = self.folder / "key.pem"
+            subprocess.run(["openssl", "genrsa", "-traditional", "-out", key, "2048"], check=True, capture_output=True)
+            store[3] += "-%d"  # the bucket: one for each shard
+            store += [*MIXED, "--encrypt-rsa-key", str(key)]
         words = [str(self.binary), "format", self.location, "volume", *store, *self.format_options]
         subprocess.run(words, check=True, env=self.environment(), capture_output=True)
 
