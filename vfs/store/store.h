@@ -5,8 +5,7 @@
  *   file    "file"   an absolute path; the key is put behind it as it is, so it should end in '/'
  *   s3      "s3"     http(s)://HOST[:PORT]/BUCKET or http(s)://BUCKET.HOST
  *
- * To add one: implement struct store_ops (store_driver.h) in a file of its own that exports the table alone, add the table
- * to `drivers` in store.c, and a runner to tests/contract/store_contract.c; when the suite passes, it works.
+ * To add one: docs/howto/add-an-object-store.md.
  *
  * Here, once for all drivers: the prefix, the choice of a shard, retries, metrics. What a driver calls transient is tried
  * again with growing, random pauses, as long as the store as a whole mostly works (the retry budget).
