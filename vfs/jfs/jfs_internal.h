@@ -144,9 +144,10 @@ void jfs_prune(struct vfs_dir *d, struct str path, const struct vfs_cred *cred);
 void jfs_prune_below(struct jfs_volume *v, const struct meta_ctx *ctx, meta_ino dir, struct str path);
 int jfs_is_implicit(struct vfs_dir *d, struct str path, const struct vfs_cred *cred);
 int jfs_set_implicit(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, bool implicit);
-/* A directory on the way to something, known as such from its first moment: a crash must not leave one that looks made by hand. */
-MUST_USE int jfs_mkdir_implicit(struct jfs_volume *v, const struct meta_ctx *ctx, meta_ino parent, struct str name, uint16_t mode,
-                                meta_ino *out);
+/* A directory that is marked from its first moment: a crash must not leave one that looks made by hand, nor may an explicit one be
+ * pruned before it has its mark. */
+MUST_USE int jfs_mkdir_marked(struct jfs_volume *v, const struct meta_ctx *ctx, meta_ino parent, struct str name, uint16_t mode,
+                              bool implicit, meta_ino *out);
 int jfs_unlink(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, const struct vfs_version *expected);
 int jfs_discard(struct vfs_dir *d, struct str path);
 int jfs_rename(struct vfs_dir *d, struct str from, struct str to, const struct vfs_cred *cred, unsigned flags);

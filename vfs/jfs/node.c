@@ -38,15 +38,15 @@ static int mark(struct jfs_volume *v, meta_ino ino, bool implicit)
     return r < 0 ? r : meta_setattr(v->meta, NULL, ino, implicit ? META_SET_ATIME_NOW : META_SET_ATIME, &times, NULL);
 }
 
-int jfs_mkdir_implicit(struct jfs_volume *v, const struct meta_ctx *ctx, meta_ino parent, struct str name, uint16_t mode,
-                       meta_ino *out)
+int jfs_mkdir_marked(struct jfs_volume *v, const struct meta_ctx *ctx, meta_ino parent, struct str name, uint16_t mode,
+                     bool implicit, meta_ino *out)
 {
     const struct meta_new what = {
         .type = META_DIRECTORY,
         .mode = mode,
         .umask = v->umask,
         .xattr_name = JFS_IMPLICIT_XATTR,
-        .xattr_value = IMPLICIT,
+        .xattr_value = implicit ? IMPLICIT : EXPLICIT,
     };
     return meta_mknod(v->meta, ctx, parent, name, &what, out, NULL);
 }
@@ -130,7 +130,8 @@ int jfs_mkdir(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, u
             return r;
         r = fault_point("vfs.mkdir");
         if (r == 0)
-            r = jfs_mkdir_implicit(v, ctx, parent, vfs_path_leaf(at.path), (uint16_t)v->options.dir_mode, &ino);
+            r = jfs_mkdir_marked(v, ctx, parent, vfs_path_leaf(at.path), (uint16_t)v->options.dir_mode,
+                                 flags & VFS_MKDIR_IMPLICIT, &ino);
         if (r == 0 && !(flags & VFS_MKDIR_IMPLICIT))
             r = mark(v, ino, false);
         if (r == -ENOENT && !jfs_is_gone(v, at.dir))

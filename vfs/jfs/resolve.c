@@ -149,7 +149,7 @@ int jfs_make_dirs(struct jfs_volume *v, const struct meta_ctx *ctx, meta_ino dir
             return r;
         bool is_state = str_is(vfs_path_leaf(path), VFS_PATH_STATE_NAME);
         uint16_t mode = is_state ? 0700 : (uint16_t)v->options.dir_mode;
-        r = jfs_mkdir_implicit(v, ctx, parent, vfs_path_leaf(path), mode, out);
+        r = jfs_mkdir_marked(v, ctx, parent, vfs_path_leaf(path), mode, true, out);
         if (r == 0) {
             *out_made = true;
             return 0;
