@@ -6,7 +6,7 @@
 
 static size_t visit(const struct xml_node *n, size_t depth)
 {
-    CHECK(depth <= LIMIT_XML_DEPTH);
+    CHECK(!n || depth <= LIMIT_XML_DEPTH);
     size_t count = 0;
     for (; n; n = n->next) {
         CHECK(n->name.len > 0);
