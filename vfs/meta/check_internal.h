@@ -54,6 +54,29 @@ MUST_USE int check_tell_all(struct check *c, check_repair_fn repair);
 MUST_USE int check_settle(struct check *c);
 
 /* check_node.c */
+/* What leads to a node. */
+struct check_names {
+    meta_ino parent; /* the node's own idea of it */
+    uint64_t count;
+    meta_ino first;  /* a directory that names it */
+    bool in_parent;
+};
+/* parent: the node's own idea of it. */
+MUST_USE int check_names_of(struct meta_txn *t, meta_ino ino, meta_ino parent, struct check_names *out);
+/* The parent that the node should have by its names; 0: several (§6.4). */
+meta_ino check_parent_by_names(const struct check_names *n);
+bool check_parent_is_right(const struct meta_attr *a, const struct check_names *n);
+/* What is in a directory. */
+struct check_content {
+    struct check *c;
+    meta_ino dir;
+    uint64_t subdirs;
+    struct meta_dir_stat stat;
+};
+/* Entries that cannot be are added to c's list; NULL: just counts. */
+MUST_USE int check_content_of(struct check *c, struct meta_txn *t, meta_ino dir, struct check_content *out);
+/* The trash itself and its hours do not count what is in them. */
+bool check_counts_subdirs(meta_ino ino);
 struct check_sustained {
     meta_ino ino;
     uint64_t sid;
@@ -61,10 +84,12 @@ struct check_sustained {
 /* Everything about one node, within a transaction; *attr as just read. */
 MUST_USE int check_node(struct check *c, struct meta_txn *t, meta_ino ino, const struct meta_attr *attr);
 MUST_USE int check_load_sustained(struct check *c, struct meta_txn *t);
-int check_repair_node(struct meta *m, const struct meta_finding *f);
 /* All nodes; names in what is no directory; the two nodes that must be there; kept inodes. */
 MUST_USE int check_nodes(struct check *c);
 MUST_USE int check_sustained(struct check *c);
+
+/* check_mend.c: looks again, in a transaction of its own. */
+int check_repair_node(struct meta *m, const struct meta_finding *f);
 
 /* check_chunks.c: all lists, or those of one file. Gathers mentions. */
 MUST_USE int check_chunks(struct check *c);

@@ -7,16 +7,9 @@
 
 /* What leads to a node */
 
-struct names {
-    meta_ino parent; /* the node's own idea of it */
-    uint64_t count;
-    meta_ino first;  /* a directory that names it */
-    bool in_parent;
-};
-
 static int count_name(void *arg, meta_ino parent, struct str name)
 {
-    struct names *n = arg;
+    struct check_names *n = arg;
     (void)name;
     if (n->count++ == 0)
         n->first = parent;
@@ -24,19 +17,18 @@ static int count_name(void *arg, meta_ino parent, struct str name)
     return 0;
 }
 
-static int names_of(struct meta_txn *t, meta_ino ino, meta_ino parent, struct names *out)
+int check_names_of(struct meta_txn *t, meta_ino ino, meta_ino parent, struct check_names *out)
 {
-    *out = (struct names){.parent = parent};
+    *out = (struct check_names){.parent = parent};
     return META_DO(t, name_scan, ino, count_name, out);
 }
 
-/* The parent that the node should have by its names; 0: several (§6.4). */
-static meta_ino parent_by_names(const struct names *n)
+meta_ino check_parent_by_names(const struct check_names *n)
 {
     return n->count == 1 ? n->first : 0;
 }
 
-static bool is_parent_right(const struct meta_attr *a, const struct names *n)
+bool check_parent_is_right(const struct meta_attr *a, const struct check_names *n)
 {
     if (a->parent == 0 && a->type != META_DIRECTORY)
         return true; /* once linked twice, for good */
@@ -91,16 +83,9 @@ static int is_detached(struct meta_txn *t, meta_ino ino)
 
 /* What is in a directory */
 
-struct content {
-    struct check *c;
-    meta_ino dir;
-    uint64_t subdirs;
-    struct meta_dir_stat stat;
-};
-
 static int count_entry(void *arg, const struct meta_entry *e)
 {
-    struct content *d = arg;
+    struct check_content *d = arg;
     const struct meta_finding f = {.ino = e->ino, .parent = d->dir, .name = e->name, .found = e->type};
     d->subdirs += e->type == META_DIRECTORY;
     d->stat.used_inodes++;
@@ -121,10 +106,10 @@ static int count_entry(void *arg, const struct meta_entry *e)
     return 0;
 }
 
-static int content_of(struct check *c, struct meta_txn *t, meta_ino dir, struct content *out)
+int check_content_of(struct check *c, struct meta_txn *t, meta_ino dir, struct check_content *out)
 {
     const struct meta_edge_scan scan = {.parent = dir, .want = META_EDGE_ATTR};
-    *out = (struct content){.c = c, .dir = dir};
+    *out = (struct check_content){.c = c, .dir = dir};
     return META_DO(t, edge_scan, &scan, count_entry, out);
 }
 
@@ -152,8 +137,7 @@ static void add_number(struct check *c, enum meta_flaw flaw, meta_ino ino, uint6
         check_add(&c->list, &f);
 }
 
-/* The trash itself and its hours do not count what is in them. */
-static bool counts_subdirs(meta_ino ino)
+bool check_counts_subdirs(meta_ino ino)
 {
     return !meta_is_trash(ino);
 }
@@ -174,16 +158,16 @@ static int drop_unreadable(struct check *c, struct meta_txn *t)
 }
 
 static int check_directory(struct check *c, struct meta_txn *t, meta_ino ino, const struct meta_attr *a,
-                           const struct names *names)
+                           const struct check_names *names)
 {
-    struct content content;
-    int rc = content_of(c, t, ino, &content);
+    struct check_content content;
+    int rc = check_content_of(c, t, ino, &content);
     if (rc < 0)
         return rc;
     rc = drop_unreadable(c, t);
     if (rc < 0)
         return rc;
-    if (counts_subdirs(ino))
+    if (check_counts_subdirs(ino))
         add_number(c, META_FLAW_LINKS, ino, a->nlink, 2 + content.subdirs);
     add_number(c, META_FLAW_LENGTH, ino, a->length, 4096);
     if (names->count > 1)
@@ -218,12 +202,12 @@ static int check_nameless(struct check *c, struct meta_txn *t, meta_ino ino, con
     return 0;
 }
 
-static int check_named(struct check *c, meta_ino ino, const struct meta_attr *a, const struct names *n)
+static int check_named(struct check *c, meta_ino ino, const struct meta_attr *a, const struct check_names *n)
 {
     if (a->type != META_DIRECTORY)
         add_number(c, META_FLAW_LINKS, ino, a->nlink, n->count);
-    if (!is_parent_right(a, n) && !(a->type == META_DIRECTORY && n->count > 1))
-        add_number(c, META_FLAW_PARENT, ino, a->parent, parent_by_names(n));
+    if (!check_parent_is_right(a, n) && !(a->type == META_DIRECTORY && n->count > 1))
+        add_number(c, META_FLAW_PARENT, ino, a->parent, check_parent_by_names(n));
     if (is_sustained(c, ino))
         check_add(&c->list, &(struct meta_finding){.flaw = META_FLAW_SUSTAINED, .ino = ino});
     return 0;
@@ -231,12 +215,12 @@ static int check_named(struct check *c, meta_ino ino, const struct meta_attr *a,
 
 int check_node(struct check *c, struct meta_txn *t, meta_ino ino, const struct meta_attr *a)
 {
-    struct names names;
+    struct check_names names;
     if (a->type < META_FILE || a->type > META_SOCKET) {
         check_add(&c->list, &(struct meta_finding){.flaw = META_FLAW_NODE_TYPE, .ino = ino, .found = a->type});
         return 0;
     }
-    int rc = names_of(t, ino, a->parent, &names);
+    int rc = check_names_of(t, ino, a->parent, &names);
     if (rc == 0 && ino != META_ROOT && ino != META_TRASH)
         rc = names.count == 0 ? check_nameless(c, t, ino, a) : check_named(c, ino, a, &names);
     if (rc == 0 && a->type == META_DIRECTORY)
@@ -246,217 +230,6 @@ int check_node(struct check *c, struct meta_txn *t, meta_ino ino, const struct m
     if (rc == 0 && a->type == META_FILE && a->length >= LIMIT_META_FILE_BYTES)
         add_number(c, META_FLAW_LENGTH, ino, a->length, 0);
     return rc;
-}
-
-/* Repairs: each looks again. -ENOENT: it is right by now. */
-
-struct repair {
-    const struct meta_finding *f;
-};
-
-static int mend_links(struct meta *m, struct meta_txn *t, meta_ino ino, struct meta_attr *a)
-{
-    struct names names;
-    struct content content;
-    int rc = names_of(t, ino, a->parent, &names);
-    (void)m;
-    if (rc == 0 && a->type == META_DIRECTORY)
-        rc = content_of(NULL, t, ino, &content);
-    if (rc < 0)
-        return rc;
-    uint64_t right = a->type == META_DIRECTORY ? 2 + content.subdirs : names.count;
-    if (right == a->nlink)
-        return -ENOENT;
-    a->nlink = (uint32_t)right;
-    return META_DO(t, node_put, ino, a);
-}
-
-static int mend_parent(struct meta_txn *t, meta_ino ino, struct meta_attr *a)
-{
-    struct names names;
-    int rc = names_of(t, ino, a->parent, &names);
-    if (rc < 0)
-        return rc;
-    if (names.count == 0 || is_parent_right(a, &names))
-        return -ENOENT;
-    if (a->type == META_DIRECTORY && names.count > 1)
-        return -EPERM;
-    a->parent = parent_by_names(&names);
-    return META_DO(t, node_put, ino, a);
-}
-
-static int mend_length(struct meta_txn *t, meta_ino ino, struct meta_attr *a)
-{
-    uint64_t right = 4096;
-    if (a->type == META_FILE)
-        return -EPERM; /* whatever it was, it is lost */
-    if (a->type == META_SYMLINK) {
-        struct buf target = buf_make(LIMIT_META_CHUNK_BYTES);
-        int rc = META_DO(t, symlink_get, ino, &target);
-        right = target.len;
-        buf_done(&target);
-        if (rc < 0)
-            return rc;
-    }
-    if (a->length == right)
-        return -ENOENT;
-    a->length = right;
-    return META_DO(t, node_put, ino, a);
-}
-
-static int mend_node_txn(struct meta *m, struct meta_txn *t, void *arg)
-{
-    const struct meta_finding *f = ((struct repair *)arg)->f;
-    struct meta_attr a;
-    int rc = META_DO(t, node_get, f->ino, true, &a);
-    if (rc < 0)
-        return rc;
-    if (f->flaw == META_FLAW_LINKS)
-        return mend_links(m, t, f->ino, &a);
-    return f->flaw == META_FLAW_PARENT ? mend_parent(t, f->ino, &a) : mend_length(t, f->ino, &a);
-}
-
-/* The directory knows a name's type wrongly; what is a directory and what is not is not for us to choose. */
-static int mend_type_txn(struct meta *m, struct meta_txn *t, void *arg)
-{
-    const struct meta_finding *f = ((struct repair *)arg)->f;
-    struct meta_edge edge;
-    struct meta_attr a;
-    (void)m;
-    int rc = META_DO(t, edge_get, f->parent, f->name, true, &edge);
-    if (rc == 0)
-        rc = META_DO(t, node_get, edge.ino, true, &a);
-    if (rc < 0)
-        return rc;
-    if (edge.type == a.type)
-        return -ENOENT;
-    if (edge.type == META_DIRECTORY || a.type == META_DIRECTORY)
-        return -EPERM;
-    edge.type = a.type;
-    return META_DO(t, edge_replace, f->parent, f->name, edge);
-}
-
-/* A directory's node can be made anew from what its entries say; the volume's counters still count it. */
-static int mend_missing_txn(struct meta *m, struct meta_txn *t, void *arg)
-{
-    const struct meta_finding *f = ((struct repair *)arg)->f;
-    struct meta_edge edge;
-    struct meta_attr a;
-    struct content content;
-    int rc = META_DO(t, edge_get, f->parent, f->name, true, &edge);
-    if (rc < 0)
-        return rc;
-    if (edge.type != META_DIRECTORY)
-        return -EPERM;
-    rc = META_DO(t, node_get, edge.ino, true, &a);
-    if (rc != -ENOENT)
-        return rc < 0 ? -EPERM : -ENOENT;
-    rc = content_of(NULL, t, edge.ino, &content);
-    if (rc < 0)
-        return rc;
-    a = (struct meta_attr){.type = META_DIRECTORY, .mode = 0755, .nlink = (uint32_t)(2 + content.subdirs), .length = 4096,
-                           .parent = f->parent, .atime = meta_now()};
-    a.mtime = a.ctime = a.atime;
-    rc = META_DO(t, node_insert, edge.ino, &a);
-    return rc == 0 && meta_features(m).dir_stats ? META_DO(t, dir_stat_put, edge.ino, &content.stat) : rc;
-}
-
-/* As formatting makes them. */
-static int mend_root_txn(struct meta *m, struct meta_txn *t, void *arg)
-{
-    const meta_ino ino = ((struct repair *)arg)->f->ino;
-    struct content content;
-    struct meta_attr a;
-    int rc = META_DO(t, node_get, ino, true, &a);
-    (void)m;
-    if (rc != -ENOENT)
-        return rc < 0 ? rc : a.type == META_DIRECTORY ? -ENOENT : -EPERM;
-    rc = content_of(NULL, t, ino, &content);
-    if (rc < 0)
-        return rc;
-    a = (struct meta_attr){.type = META_DIRECTORY, .mode = ino == META_ROOT ? 0777 : 0555, .nlink = 2, .length = 4096,
-                           .parent = META_ROOT, .atime = meta_now()};
-    if (counts_subdirs(ino))
-        a.nlink += (uint32_t)content.subdirs;
-    a.mtime = a.ctime = a.atime;
-    return META_DO(t, node_insert, ino, &a);
-}
-
-/* Names stand in what is no directory: it may be one whose node can be made anew. */
-
-struct naming {
-    struct meta_finding f;
-    char name[META_NAME_MAX];
-};
-
-static int take_name(void *arg, meta_ino parent, struct str name)
-{
-    struct naming *n = arg;
-    if (name.len > sizeof(n->name))
-        return -EIO;
-    n->f.parent = parent;
-    memcpy(n->name, name.ptr, name.len);
-    n->f.name = str_of(n->name, name.len);
-    return 1;
-}
-
-static int mend_nowhere_txn(struct meta *m, struct meta_txn *t, void *arg)
-{
-    const meta_ino ino = ((struct repair *)arg)->f->ino;
-    struct naming n = {.f = {.ino = ino}};
-    struct repair r = {.f = &n.f};
-    struct meta_attr attr;
-    int rc = META_DO(t, node_get, ino, true, &attr);
-    if (rc != -ENOENT)
-        return rc < 0 ? rc : attr.type == META_DIRECTORY ? -ENOENT : -EPERM;
-    rc = META_DO(t, name_scan, ino, take_name, &n);
-    return rc == 1 ? mend_missing_txn(m, t, &r) : rc < 0 ? rc : -EPERM;
-}
-
-struct sustained_of {
-    meta_ino ino;
-    uint64_t sid;
-};
-
-static int find_sustained(void *arg, uint64_t sid, meta_ino ino)
-{
-    struct sustained_of *s = arg;
-    if (ino != s->ino)
-        return 0;
-    s->sid = sid;
-    return 1;
-}
-
-static int sustained_txn(struct meta *m, struct meta_txn *t, void *arg)
-{
-    (void)m;
-    int rc = META_DO(t, sustained_scan_all, find_sustained, arg);
-    return rc == 1 ? 0 : rc == 0 ? -ENOENT : rc;
-}
-
-static int mend_sustained(struct meta *m, meta_ino ino)
-{
-    struct sustained_of s = {.ino = ino};
-    int rc = m->options.read_only ? -EROFS : meta_transact(m, META_TXN_READ, sustained_txn, &s);
-    return rc == 0 ? meta_delete_sustained(m, s.sid, ino) : rc;
-}
-
-int check_repair_node(struct meta *m, const struct meta_finding *f)
-{
-    struct repair r = {.f = f};
-    if (f->flaw == META_FLAW_LINKS || f->flaw == META_FLAW_PARENT || f->flaw == META_FLAW_LENGTH)
-        return meta_transact(m, META_TXN_WRITE, mend_node_txn, &r);
-    if (f->flaw == META_FLAW_NAME_TYPE)
-        return meta_transact(m, META_TXN_WRITE, mend_type_txn, &r);
-    if (f->flaw == META_FLAW_NAME_NODE && f->found == META_DIRECTORY)
-        return meta_transact(m, META_TXN_WRITE, mend_missing_txn, &r);
-    if (f->flaw == META_FLAW_ROOT)
-        return meta_transact(m, META_TXN_WRITE, mend_root_txn, &r);
-    if (f->flaw == META_FLAW_NAME_PARENT)
-        return meta_transact(m, META_TXN_WRITE, mend_nowhere_txn, &r);
-    if (f->flaw == META_FLAW_SUSTAINED)
-        return mend_sustained(m, f->ino);
-    return -EPERM;
 }
 
 /* All nodes */
