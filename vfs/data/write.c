@@ -325,7 +325,9 @@ static uint32_t write_some(struct data_writer *w, struct slice *s, uint32_t pos,
         part = (uint32_t)(META_CHUNK_SIZE - pos);
     if (part > bytes.len)
         part = (uint32_t)bytes.len;
-    if (!grow(w->data, &s->blocks[index], from + part))
+    /* Who has filled a block goes on, mostly: no growing by steps then, each of which moves the bytes. */
+    bool whole = index > 0 && grow(w->data, &s->blocks[index], block_size);
+    if (!whole && !grow(w->data, &s->blocks[index], from + part))
         return 0;
     memcpy(s->blocks[index].bytes + from, bytes.ptr, part);
     if (s->len < at + part)
