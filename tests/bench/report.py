@@ -141,14 +141,19 @@ def section_of(cell):
     return "juicefs" if cell.group.startswith(("JuiceFS", "Mount")) else "results"
 
 
-def document(folder, about, results, goals):
-    """Puts tables, plots and goals into the project's documentation; what was not measured stays."""
+def document(folder, about, results, sections, goals):
+    """Puts tables, plots and, unless empty, goals into the project's documentation; what was not measured stays."""
     (folder / "performance").mkdir(exist_ok=True)
-    for section in ("results", "juicefs"):
+    for section in sections:
         of_section = [r for r in results if section_of(r[0]) == section]
         if of_section:
             document_section(folder, section, about, of_section)
-    replace(folder / "performance.md", "goals", goals)
+    if goals:
+        replace(folder / "performance.md", "goals", goals)
+    page = (folder / "performance.md").read_text()
+    for picture in (folder / "performance").glob("*.svg"):
+        if f"performance/{picture.name}" not in page:
+            picture.unlink()
 
 
 def document_section(folder, section, about, results):

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import time
 ACCESS_KEY, SECRET_KEY = "BENCHACCESSKEY", "bench-secret-bench-secret"
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
+VERSION = re.compile(r"\d+\.\d+[\w.+-]*")
 
 
 def free_port():
@@ -163,6 +165,16 @@ def output_of(*command):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+def version_of(name, command):
+    """As the program says itself; those that `go install` made may not know it, but Go does."""
+    said = output_of(*command)
+    text = said.stdout + said.stderr
+    if shutil.which("go") and not VERSION.search(text):
+        text = next((line for line in output_of("go", "version", "-m", shutil.which(name)).stdout.splitlines() if line.split()[:1] == ["mod"]), "")
+    number = VERSION.search(text)
+    return f"{name} {number[0]}" if number else name
+
+
 def find_peers():
     """What is installed: {name: (class, version)}; what was looked for and is of no use: {name: reason}."""
     found, missing = {}, {}
@@ -179,7 +191,5 @@ def find_peers():
         elif name == "rclone" and "--auth-key" not in output_of("rclone", "serve", "s3", "--help").stdout:
             missing[name] = "too old for `serve s3`"
         else:
-            said = output_of(*version)
-            lines = (said.stdout + said.stderr).strip().splitlines()
-            found[name] = (kind, " ".join(lines[0].split()[:4]) if lines else "?")
+            found[name] = (kind, version_of(name, version))
     return found, missing
