@@ -1,4 +1,5 @@
-/* `sluice warmup`: paths on a mount, whose .config says of which volume it is and where its cache, or paths of a volume. */
+/* `sluice warmup`: paths on a mount, whose .config says of which volume it is and where its cache, or paths of a
+ * volume. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -24,7 +25,8 @@
 static const char usage[] =
     "usage: sluice warmup PATH… [OPTIONS]\n"
     "       sluice warmup META-URL PATH… --cache-dir DIR[:DIR…] [OPTIONS]\n\n"
-    "Reads files, and all files below directories, into the cache on disk of this host. The first form takes paths on a sluice\n"
+    "Reads files, and all files below directories, into the cache on disk of this host. The first form takes paths on "
+    "a sluice\n"
     "mount and fills that mount's cache; the second takes paths of the volume and needs no mount.\n\n"
     "  --file LIST, -f          and the paths in the file LIST, one a line; -: standard input\n"
     "  --check                  nothing is read: says how much of them is cached\n"
@@ -85,7 +87,8 @@ static bool set_cache_option(struct vfs_cache_options *c, struct str name, const
 
 static bool set_option(struct options *o, struct str name, struct gw_args *args)
 {
-    static const char *const cache_options[] = {"cache-dir", "cache-size", "cache-items", "free-space-ratio", "cache-mode"};
+    static const char *const cache_options[] = {"cache-dir", "cache-size", "cache-items", "free-space-ratio",
+                                                "cache-mode"};
     if (str_is(name, "json"))
         return o->json = true;
     if (str_is(name, "quiet") || str_is(name, "q"))
@@ -191,7 +194,8 @@ static int read_config(struct options *o, const char *root, const char **out_sub
     struct buf text = buf_make(CONFIG_BYTES_MAX);
     (void)snprintf(name, sizeof(name), "%s/.config", root);
     int rc = fd_read_file(AT_FDCWD, name, &text);
-    const struct json *top = rc < 0 ? NULL : json_parse(buf_str(&text), CONFIG_BYTES_MAX, LIMIT_SETTINGS_DEPTH, o->arena, NULL);
+    const struct json *top =
+        rc < 0 ? NULL : json_parse(buf_str(&text), CONFIG_BYTES_MAX, LIMIT_SETTINGS_DEPTH, o->arena, NULL);
     const struct json *chunk = json_member(top, "Chunk"), *share = json_member(chunk, "FreeSpace");
     const char *url = member_text(o->arena, top, "MetaUrl"), *dirs = member_text(o->arena, chunk, "CacheDir");
     struct vfs_cache_options *c = &o->warmup.cache;
@@ -275,7 +279,8 @@ static void add_json(const struct jfs_warmup_result *r, bool complete, uint64_t 
 
 static void add_text(const struct options *o, const struct jfs_warmup_result *r, struct buf *out)
 {
-    static const char *const done[] = {[JFS_WARMUP_FILL] = "fetched", [JFS_WARMUP_CHECK] = "", [JFS_WARMUP_EVICT] = "evicted"};
+    static const char *const done[] = {
+        [JFS_WARMUP_FILL] = "fetched", [JFS_WARMUP_CHECK] = "", [JFS_WARMUP_EVICT] = "evicted"};
     buf_addf(out, "%llu files, %llu blocks, ", (unsigned long long)r->files, (unsigned long long)r->blocks);
     gw_progress_bytes(out, r->bytes);
     if (o->warmup.action == JFS_WARMUP_CHECK) {
@@ -287,7 +292,8 @@ static void add_text(const struct options *o, const struct jfs_warmup_result *r,
     }
     buf_addf(out, ": %llu blocks %s (", (unsigned long long)r->done_blocks, done[o->warmup.action]);
     gw_progress_bytes(out, r->done_bytes);
-    buf_addf(out, "), %llu %s (", (unsigned long long)(o->warmup.action == JFS_WARMUP_FILL ? r->there_blocks : r->blocks - r->there_blocks),
+    buf_addf(out, "), %llu %s (",
+             (unsigned long long)(o->warmup.action == JFS_WARMUP_FILL ? r->there_blocks : r->blocks - r->there_blocks),
              o->warmup.action == JFS_WARMUP_FILL ? "there already" : "not there");
     gw_progress_bytes(out, o->warmup.action == JFS_WARMUP_FILL ? r->there_bytes : r->bytes - r->there_bytes);
     buf_addf(out, "), %llu failed\n", (unsigned long long)r->failed);
@@ -305,7 +311,8 @@ static int run(struct options *o)
     struct buf error = buf_make(LIMIT_SETTINGS_BYTES), out = buf_make(4096);
     uint64_t began_ms = clock_mono_ms();
     job_init(&job, NULL, 0);
-    struct gw_progress_view *view = gw_progress_start(&job, &(struct gw_progress_options){.title = "warmup", .quiet = o->quiet});
+    struct gw_progress_view *view =
+        gw_progress_start(&job, &(struct gw_progress_options){.title = "warmup", .quiet = o->quiet});
     o->warmup.paths = o->paths;
     o->warmup.path_count = o->path_count;
     o->warmup.job = &job;
@@ -323,7 +330,9 @@ static int run(struct options *o)
     buf_done(&out);
     if (code != 0)
         return code;
-    return rc < 0 || result.failed > 0 || (o->warmup.action == JFS_WARMUP_CHECK && result.there_blocks < result.blocks) ? 1 : 0;
+    return rc < 0 || result.failed > 0 || (o->warmup.action == JFS_WARMUP_CHECK && result.there_blocks < result.blocks)
+               ? 1
+               : 0;
 }
 
 int gw_cmd_warmup(int argc, char **argv)

@@ -38,9 +38,12 @@ static void open_data_at(struct fixture *x, const char *dirs)
     if (x->encrypted) {
         const char *why;
         layout.codec.compression = COMPRESS_LZ4;
-        assert_int_equal(data_cipher_new(str_z(jfs_key), STR_EMPTY, str_z(jfs_objects[4].algorithm), &layout.codec.cipher, &why), 0);
+        assert_int_equal(
+            data_cipher_new(str_z(jfs_key), STR_EMPTY, str_z(jfs_objects[4].algorithm), &layout.codec.cipher, &why), 0);
     }
-    const struct data_options options = {.memory = 16 << 20, .uploads = 4, .downloads = 4,
+    const struct data_options options = {.memory = 16 << 20,
+                                         .uploads = 4,
+                                         .downloads = 4,
                                          .disk = {.dirs = dirs, .bytes_max = 1 << 30, .free_min = 0.0001}};
     x->data = data_new(x->store, &source, &layout, &options, STR("volume"));
 }
@@ -67,8 +70,11 @@ static int setup(void **state)
     assert_true(tmpdir_make(x->dir));
     x->rig = store_rig_start();
     (void)snprintf(bucket, sizeof(bucket), "http://127.0.0.1:%u/b", store_rig_port(x->rig));
-    const struct store_config config = {.storage = STR("s3"), .bucket = str_z(bucket), .prefix = STR("v/"),
-                                        .access_key = STR("k"), .secret_key = STR("s")};
+    const struct store_config config = {.storage = STR("s3"),
+                                        .bucket = str_z(bucket),
+                                        .prefix = STR("v/"),
+                                        .access_key = STR("k"),
+                                        .secret_key = STR("s")};
     assert_int_equal(store_open(&config, &x->store, &why), 0);
     x->meta = fake_meta_new();
     x->bytes = malloc(FILE_SIZE);
@@ -230,8 +236,8 @@ static unsigned count_in(const char *dir)
     return files_seen;
 }
 
-/* Blocks are spread over the folders; each stays where it is when one more is added, unless the new one has it; the loss of one
- * is the loss of its blocks. */
+/* Blocks are spread over the folders; each stays where it is when one more is added, unless the new one has it; the
+ * loss of one is the loss of its blocks. */
 static void test_several_disks(void **state)
 {
     struct fixture *x = *state;
@@ -307,7 +313,8 @@ static int look_for_clear(const char *path, const struct stat *st, int flag, str
         return 0;
     struct buf text = buf_make((size_t)st->st_size + 1);
     assert_int_equal(fd_read_file(AT_FDCWD, path, &text), 0);
-    if (memmem(text.ptr, text.len, walked->bytes + 100, 32) || memmem(text.ptr, text.len, walked->bytes + 5 * BLOCK + 100, 32))
+    if (memmem(text.ptr, text.len, walked->bytes + 100, 32) ||
+        memmem(text.ptr, text.len, walked->bytes + 5 * BLOCK + 100, 32))
         found_clear = true;
     buf_done(&text);
     return 0;

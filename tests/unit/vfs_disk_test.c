@@ -38,8 +38,13 @@ struct fixture {
 
 static struct disk_dir *open_cache(const struct fixture *x, uint64_t bytes_max, uint64_t items_max, double free_min)
 {
-    const struct disk_dir_options o = {.path = str_z(x->dir), .volume = STR("volume"), .bytes_max = bytes_max,
-                                       .items_max = items_max, .free_min = free_min, .mode = 0600, .form = DISK_PLAIN,
+    const struct disk_dir_options o = {.path = str_z(x->dir),
+                                       .volume = STR("volume"),
+                                       .bytes_max = bytes_max,
+                                       .items_max = items_max,
+                                       .free_min = free_min,
+                                       .mode = 0600,
+                                       .form = DISK_PLAIN,
                                        .retry_ms = RETRY_MS};
     return disk_dir_new(&o);
 }
@@ -111,7 +116,8 @@ static int get(struct fixture *x, uint64_t slice, uint32_t size)
 
 static void path_of(const struct fixture *x, uint64_t slice, uint32_t size, char out[PATH_MAX])
 {
-    (void)snprintf(out, PATH_MAX, "%.200s/volume/sluice-1/%03x/%ju_0_%u", x->dir, (unsigned)(slice % 1024), (uintmax_t)slice, size);
+    (void)snprintf(out, PATH_MAX, "%.200s/volume/sluice-1/%03x/%ju_0_%u", x->dir, (unsigned)(slice % 1024),
+                   (uintmax_t)slice, size);
 }
 
 static void index_path(const struct fixture *x, char out[PATH_MAX])
@@ -174,7 +180,8 @@ static void wait_for(struct fixture *x, enum disk_state state)
 static void test_every_size_and_range(void **state)
 {
     struct fixture *x = *state;
-    const uint32_t sizes[] = {1, 2, 4095, DISK_PIECE - 1, DISK_PIECE, DISK_PIECE + 1, 3 * DISK_PIECE, BODY_MAX - 1, BODY_MAX};
+    const uint32_t sizes[] = {
+        1, 2, 4095, DISK_PIECE - 1, DISK_PIECE, DISK_PIECE + 1, 3 * DISK_PIECE, BODY_MAX - 1, BODY_MAX};
     char *expected = malloc(BODY_MAX), *got = malloc(BODY_MAX);
     for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
         const struct block_id id = {i + 1, 0, sizes[i]};
@@ -420,7 +427,8 @@ static void test_damaged_index_does_no_harm(void **state)
         int fd = open(path, O_RDWR);
         char junk[64];
         random_bytes(junk, sizeof(junk));
-        off_t size = lseek(fd, 0, SEEK_END), at = round % 3 == 0 ? (off_t)(random_u64() % 64) : (off_t)(random_u64() % (uint64_t)size);
+        off_t size = lseek(fd, 0, SEEK_END),
+              at = round % 3 == 0 ? (off_t)(random_u64() % 64) : (off_t)(random_u64() % (uint64_t)size);
         assert_true(pwrite(fd, junk, 1 + random_u64() % sizeof(junk), at) > 0);
         close(fd);
     }
@@ -614,8 +622,12 @@ static void test_folder_that_cannot_be_used(void **state)
     int fd = open(file, O_CREAT | O_WRONLY, 0600);
     assert_true(fd >= 0);
     close(fd);
-    const struct disk_dir_options o = {.path = str_z(file), .volume = STR("volume"), .bytes_max = 1 << 20, .mode = 0600,
-                                       .form = DISK_PLAIN, .retry_ms = RETRY_MS};
+    const struct disk_dir_options o = {.path = str_z(file),
+                                       .volume = STR("volume"),
+                                       .bytes_max = 1 << 20,
+                                       .mode = 0600,
+                                       .form = DISK_PLAIN,
+                                       .retry_ms = RETRY_MS};
     disk_dir_free(x->cache);
     x->cache = disk_dir_new(&o);
     assert_int_equal(disk_dir_state(x->cache), DISK_OFF);

@@ -14,12 +14,17 @@ uint64_t data_budget_used(const struct data_budget *b)
 static bool may_have(const struct data_budget *b, enum data_memory kind, uint64_t size, uint64_t used)
 {
     switch (kind) {
-    case DATA_IDLE: return used <= b->max;
-    case DATA_AHEAD: return used <= b->max / 2;
+    case DATA_IDLE:
+        return used <= b->max;
+    case DATA_AHEAD:
+        return used <= b->max / 2;
     case DATA_READ:
-    case DATA_WRITE: return b->used[kind] == 0 || (used <= b->max && b->used[kind] + size <= b->max / 4 * 3);
-    case DATA_CODE: return b->used[kind] == 0 || used <= b->max;
-    case DATA_MEMORY_KINDS: break;
+    case DATA_WRITE:
+        return b->used[kind] == 0 || (used <= b->max && b->used[kind] + size <= b->max / 4 * 3);
+    case DATA_CODE:
+        return b->used[kind] == 0 || used <= b->max;
+    case DATA_MEMORY_KINDS:
+        break;
     }
     return false;
 }

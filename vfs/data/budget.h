@@ -1,9 +1,10 @@
-/* Who may have how much of a volume's memory. Everything that a volume's data holds is counted here: blocks that are kept or being
- * read, what writers hold, buffers for compressing and encrypting. Pure; guarded by its owner, the cache (cache.h).
+/* Who may have how much of a volume's memory. Everything that a volume's data holds is counted here: blocks that are
+ * kept or being read, what writers hold, buffers for compressing and encrypting. Pure; guarded by its owner, the cache
+ * (cache.h).
  *
- * Idle blocks make way for everybody. Readers and writers have three quarters each at most, so that neither shuts the other out; who
- * reads ahead gets nothing once half is in use. So that everybody gets on with little memory, one block may always be read, one
- * be written, and one be encoded at a time: by these the sum may be more than the maximum. */
+ * Idle blocks make way for everybody. Readers and writers have three quarters each at most, so that neither shuts the
+ * other out; who reads ahead gets nothing once half is in use. So that everybody gets on with little memory, one block
+ * may always be read, one be written, and one be encoded at a time: by these the sum may be more than the maximum. */
 #ifndef VFS_DATA_BUDGET_H
 #define VFS_DATA_BUDGET_H
 

@@ -12,8 +12,8 @@
 
 /* So many blocks more go unread than read: there is no room for them. */
 #define WASTED_MAX 8
-/* Memory of whole blocks that have gone is given to the next ones rather than back: so that what goes and what comes are the same
- * bytes, and the allocator keeps none of them for later. Beside the budget. */
+/* Memory of whole blocks that have gone is given to the next ones rather than back: so that what goes and what comes
+ * are the same bytes, and the allocator keeps none of them for later. Beside the budget. */
 #define SPARES_MAX 4
 #define PRESSED_MS 1000
 
@@ -231,7 +231,8 @@ static int load_block(struct data_cache *c, struct cached_block *b, const struct
     return rc;
 }
 
-int data_cache_hold(struct data_cache *c, const struct block_id *id, const struct data_cache_load *how, struct cached_block **out)
+int data_cache_hold(struct data_cache *c, const struct block_id *id, const struct data_cache_load *how,
+                    struct cached_block **out)
 {
     struct cached_block *b;
     enum data_memory kind = how->ahead ? DATA_AHEAD : DATA_READ;

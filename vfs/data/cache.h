@@ -1,11 +1,11 @@
-/* The memory of a volume's data, and the blocks kept in it: the least recently used go first, for everybody who needs memory.
- * Concurrent misses of one block load it once.
+/* The memory of a volume's data, and the blocks kept in it: the least recently used go first, for everybody who needs
+ * memory. Concurrent misses of one block load it once.
  *
- * Invariants: an entry that somebody holds is not freed; the budget counts every entry's bytes, loaded or not; who needs room waits
- * until holders let go, so nobody may wait for one block while holding another.
+ * Invariants: an entry that somebody holds is not freed; the budget counts every entry's bytes, loaded or not; who
+ * needs room waits until holders let go, so nobody may wait for one block while holding another.
  *
- * *Thrashing*: when blocks go of which less than half was read, there are more readers than memory for them. For a second after,
- * data_cache_is_pressed says so: then pieces are better read alone. Thread: any. */
+ * *Thrashing*: when blocks go of which less than half was read, there are more readers than memory for them. For a
+ * second after, data_cache_is_pressed says so: then pieces are better read alone. Thread: any. */
 #ifndef VFS_DATA_CACHE_H
 #define VFS_DATA_CACHE_H
 
@@ -30,8 +30,8 @@ struct data_cache_load {
     uint64_t extra; /* bytes that loading takes beside the block */
     bool ahead;     /* for nobody who waits: -EAGAIN rather than waiting for room */
 };
-/* Holds the block, loading it when it is not there, or waiting for whoever loads it already. A failure is that of the one
- * load, for all who waited for it; the next call loads again. */
+/* Holds the block, loading it when it is not there, or waiting for whoever loads it already. A failure is that of the
+ * one load, for all who waited for it; the next call loads again. */
 MUST_USE int data_cache_hold(struct data_cache *c, const struct block_id *id, const struct data_cache_load *how,
                              struct cached_block **out);
 /* As data_cache_hold, but never loads: NULL when it is neither there nor being loaded, or its load fails. */

@@ -33,8 +33,8 @@ struct disk_cache {
     struct shelf *shelves[LIMIT_DISK_CACHE_DIRS];
 };
 
-/* Which folder a block is in: the one with the highest draw. Adding a disk moves only what the new one wins. Must be the same in all
- * processes. */
+/* Which folder a block is in: the one with the highest draw. Adding a disk moves only what the new one wins. Must be
+ * the same in all processes. */
 
 static uint64_t mix(uint64_t x) /* splitmix64 */
 {
@@ -200,8 +200,10 @@ static double read_disks_off(void *data)
 
 static void show_gauges(struct disk_cache *c, bool shown)
 {
-    metric_callback(METRIC_GAUGE, "juicefs_blockcache_bytes", "", "Bytes of the cache on disk.", shown ? read_bytes : NULL, c);
-    metric_callback(METRIC_GAUGE, "juicefs_blockcache_blocks", "", "Blocks of the cache on disk.", shown ? read_blocks : NULL, c);
+    metric_callback(METRIC_GAUGE, "juicefs_blockcache_bytes", "", "Bytes of the cache on disk.",
+                    shown ? read_bytes : NULL, c);
+    metric_callback(METRIC_GAUGE, "juicefs_blockcache_blocks", "", "Blocks of the cache on disk.",
+                    shown ? read_blocks : NULL, c);
     metric_callback(METRIC_GAUGE, "sluice_cache_disks_off", "", "Cache disks that are switched off, or full.",
                     shown ? read_disks_off : NULL, c);
 }
@@ -263,7 +265,8 @@ struct disk_cache *disk_cache_start(const struct vfs_cache_options *options, str
     CHECK(c != NULL && source->body_max <= DISK_BODY_MAX);
     c->source = *source;
     c->writes = metric_get(METRIC_COUNTER, "juicefs_blockcache_writes", "", "Blocks written to the cache on disk.");
-    c->write_bytes = metric_get(METRIC_COUNTER, "juicefs_blockcache_write_bytes", "", "Bytes written to the cache on disk.");
+    c->write_bytes =
+        metric_get(METRIC_COUNTER, "juicefs_blockcache_write_bytes", "", "Bytes written to the cache on disk.");
     c->drops = metric_get(METRIC_COUNTER, "juicefs_blockcache_drops", "",
                           "Blocks not written to the cache on disk, because it was behind, full or off.");
     for (size_t i = 0; i < count; i++) {

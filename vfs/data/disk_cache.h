@@ -1,7 +1,8 @@
-/* The cache on disk of a volume: its folders, of which each block has one, and a thread for each that writes what was offered.
+/* The cache on disk of a volume: its folders, of which each block has one, and a thread for each that writes what was
+ * offered.
  *
- * Offers are names only: a block that has left memory when it comes to writing it is not written, so that a disk that is behind holds
- * neither memory nor readers. Thread: any. */
+ * Offers are names only: a block that has left memory when it comes to writing it is not written, so that a disk that
+ * is behind holds neither memory nor readers. Thread: any. */
 #ifndef VFS_DATA_DISK_CACHE_H
 #define VFS_DATA_DISK_CACHE_H
 
@@ -30,7 +31,8 @@ uint64_t disk_cache_memory(const struct disk_cache *c);
 
 /* As disk_dir_read and so on, in the block's folder. */
 MUST_USE int disk_cache_read(struct disk_cache *c, const struct block_id *id, uint32_t from, uint32_t size, char *out);
-MUST_USE int disk_cache_read_body(struct disk_cache *c, const struct block_id *id, char *out, size_t capacity, size_t *out_size);
+MUST_USE int disk_cache_read_body(struct disk_cache *c, const struct block_id *id, char *out, size_t capacity,
+                                  size_t *out_size);
 bool disk_cache_has(struct disk_cache *c, const struct block_id *id);
 bool disk_cache_remove(struct disk_cache *c, const struct block_id *id);
 /* The block is in memory: it may be written. Never waits. */

@@ -38,8 +38,8 @@ uint32_t disk_dir_folder_of(const struct block_id *id)
 
 static void name_of(const struct block_id *id, char out[NAME_BYTES])
 {
-    (void)snprintf(out, NAME_BYTES, "%03x/%" PRIu64 "_%" PRIu32 "_%" PRIu32, (unsigned)disk_dir_folder_of(id), id->slice, id->index,
-                   id->size);
+    (void)snprintf(out, NAME_BYTES, "%03x/%" PRIu64 "_%" PRIu32 "_%" PRIu32, (unsigned)disk_dir_folder_of(id),
+                   id->slice, id->index, id->size);
 }
 
 /* Reading */
@@ -99,14 +99,14 @@ int disk_dir_keep_record(struct disk_dir *d, const struct block_id *id, const st
 void disk_dir_drop_damaged(struct disk_dir *d, const struct block_id *id)
 {
     metric_add(d->damaged, 1);
-    log_warn("cache_block_damaged", "path=\"%.*s\" slice=%" PRIu64 " index=%" PRIu32, STR_ARG(d->options.path), id->slice,
-             id->index);
+    log_warn("cache_block_damaged", "path=\"%.*s\" slice=%" PRIu64 " index=%" PRIu32, STR_ARG(d->options.path),
+             id->slice, id->index);
     disk_gate_judge(&d->gate, unlink_block(d, id));
 }
 
 /* size 0: the whole, at most `capacity` bytes. */
-static int read_block(struct disk_dir *d, const struct block_id *id, uint32_t from, uint32_t size, char *out, size_t capacity,
-                      size_t *out_size)
+static int read_block(struct disk_dir *d, const struct block_id *id, uint32_t from, uint32_t size, char *out,
+                      size_t capacity, size_t *out_size)
 {
     struct disk_file f;
     int fd = disk_dir_open_block(d, id, &f, O_RDONLY);
@@ -114,7 +114,8 @@ static int read_block(struct disk_dir *d, const struct block_id *id, uint32_t fr
         return fd;
     if (size == 0)
         size = f.body;
-    int rc = size > capacity || from > f.body || size > f.body - from ? -EBADMSG : disk_file_read(fd, &f, from, size, out);
+    int rc =
+        size > capacity || from > f.body || size > f.body - from ? -EBADMSG : disk_file_read(fd, &f, from, size, out);
     close(fd);
     if (rc == 0) /* whatever comes of the rest */
         disk_gate_judge(&d->gate, disk_dir_keep_record(d, id, &f));
@@ -122,8 +123,8 @@ static int read_block(struct disk_dir *d, const struct block_id *id, uint32_t fr
     return rc;
 }
 
-static int enter_and_read(struct disk_dir *d, const struct block_id *id, uint32_t from, uint32_t size, char *out, size_t capacity,
-                          size_t *out_size)
+static int enter_and_read(struct disk_dir *d, const struct block_id *id, uint32_t from, uint32_t size, char *out,
+                          size_t capacity, size_t *out_size)
 {
     uint64_t began_ms;
     if (!disk_gate_enter(&d->gate, &began_ms))
@@ -160,7 +161,8 @@ bool disk_dir_has(struct disk_dir *d, const struct block_id *id)
 
 /* Room */
 
-/* Evicts one block. The file goes first: a record without a file is dropped sooner or later, a file without a record is not. */
+/* Evicts one block. The file goes first: a record without a file is dropped sooner or later, a file without a record is
+ * not. */
 static int evict_one(struct disk_dir *d)
 {
     struct block_id id;
@@ -254,7 +256,8 @@ static int create(struct disk_dir *d, const struct block_id *id)
     return fd < 0 ? -errno : fd;
 }
 
-static int write_file(struct disk_dir *d, struct disk_writer *w, const struct block_id *id, uint32_t body, uint32_t slot)
+static int write_file(struct disk_dir *d, struct disk_writer *w, const struct block_id *id, uint32_t body,
+                      uint32_t slot)
 {
     int fd = create(d, id);
     if (fd < 0)

@@ -94,8 +94,8 @@ int disk_file_look(int fd, const struct block_id *id, enum disk_form form, struc
     memcpy(&f, end + table, sizeof(f));
     if ((size_t)n != length || f.magic != MAGIC)
         return incomplete(&st);
-    if (f.body != body || f.slice != id->slice || f.index != id->index || f.size != id->size || f.form != (uint32_t)form ||
-        f.sum != sum_of(end, table + offsetof(struct footer, sum)))
+    if (f.body != body || f.slice != id->slice || f.index != id->index || f.size != id->size ||
+        f.form != (uint32_t)form || f.sum != sum_of(end, table + offsetof(struct footer, sum)))
         return -EBADMSG;
     out->body = body;
     out->slot = f.slot;

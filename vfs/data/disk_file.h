@@ -1,11 +1,11 @@
 /* One block in a file of the cache on disk:
  *
- *   body          the block; of encrypted volumes the object, so that nothing is on the disk in clear that was not in the store
- *   u32[]         CRC32C of each piece of the body, so that a small read verifies only what it takes
- *   footer        which block this is, and where the index has it
+ *   body          the block; of encrypted volumes the object, so that nothing is on the disk in clear that was not in
+ * the store u32[]         CRC32C of each piece of the body, so that a small read verifies only what it takes footer
+ * which block this is, and where the index has it
  *
- * Numbers are the machine's own. A file is written once, front to back: one without a footer is still being written, or its writer
- * died. Nothing is synced; after a loss of power the checksums tell. Errors: negative errno. Thread: any. */
+ * Numbers are the machine's own. A file is written once, front to back: one without a footer is still being written, or
+ * its writer died. Nothing is synced; after a loss of power the checksums tell. Errors: negative errno. Thread: any. */
 #ifndef VFS_DATA_DISK_FILE_H
 #define VFS_DATA_DISK_FILE_H
 

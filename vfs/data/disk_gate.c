@@ -10,9 +10,10 @@
 
 static void say(const struct disk_gate *g, enum disk_state state, const char *why, int error)
 {
-    static const char *const events[] = {[DISK_OFF] = "cache_disk_off", [DISK_FULL] = "cache_disk_full", [DISK_ON] = "cache_disk_on"};
-    log_event(state == DISK_ON ? LOG_INFO : LOG_WARN, events[state], "path=\"%.*s\" reason=\"%s\" errno=%d", STR_ARG(g->path),
-              why, error);
+    static const char *const events[] = {
+        [DISK_OFF] = "cache_disk_off", [DISK_FULL] = "cache_disk_full", [DISK_ON] = "cache_disk_on"};
+    log_event(state == DISK_ON ? LOG_INFO : LOG_WARN, events[state], "path=\"%.*s\" reason=\"%s\" errno=%d",
+              STR_ARG(g->path), why, error);
 }
 
 static void change(struct disk_gate *g, enum disk_state from, enum disk_state to, const char *why, int error)
@@ -33,7 +34,8 @@ static void switch_off(struct disk_gate *g, const char *why, int error)
 void disk_gate_init(struct disk_gate *g, struct str path, uint64_t retry_ms, int error)
 {
     g->path = path;
-    g->errors = metric_get(METRIC_COUNTER, "sluice_cache_disk_errors_total", "", "Times that a cache disk failed or did not answer.");
+    g->errors = metric_get(METRIC_COUNTER, "sluice_cache_disk_errors_total", "",
+                           "Times that a cache disk failed or did not answer.");
     atomic_init(&g->inside, 0);
     atomic_init(&g->progress_ms, NOBODY);
     g->retry_ms = retry_ms;

@@ -1,5 +1,5 @@
-/* Whether a cache disk is to be used. Who does anything with it enters and leaves; a disk that fails, or on which nobody has got
- * an answer for LIMIT_DISK_CACHE_SLOW_MS, lets nobody in until a trial has gone well.
+/* Whether a cache disk is to be used. Who does anything with it enters and leaves; a disk that fails, or on which
+ * nobody has got an answer for LIMIT_DISK_CACHE_SLOW_MS, lets nobody in until a trial has gone well.
  *
  *          error, slow, no answer                    no space
  *   ON ──────────────────────────▶ OFF        ON ──────────────▶ FULL (no writes; reads go on)

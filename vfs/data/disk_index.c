@@ -3,7 +3,8 @@
  * Invariants, while nobody holds the lock and the header is not dirty:
  * 1. `bytes` and `items` are the sums over the taken records among the first `count`.
  * 2. `free` is 0 or one more than the slot of a free record, whose `slice` is the same again.
- * A record whose check does not fit counts as free; a list that leads to no free record is given up until the next count. */
+ * A record whose check does not fit counts as free; a list that leads to no free record is given up until the next
+ * count. */
 #include "vfs/data/disk_index.h"
 
 #include <errno.h>
@@ -41,7 +42,7 @@ struct record {
     uint32_t index, size;
     uint32_t bytes; /* on the disk */
     uint32_t state;
-    uint32_t check; /* of what stands above */
+    uint32_t check;  /* of what stands above */
     uint32_t used_s; /* written without the lock */
 };
 _Static_assert(sizeof(struct record) == 32, "the layout on disk");
@@ -54,7 +55,7 @@ struct header {
     uint32_t count, items;
     uint32_t free;
     uint32_t scrubbed; /* folders */
-    uint32_t check; /* of what stands above */
+    uint32_t check;    /* of what stands above */
     uint64_t unused;
 };
 _Static_assert(sizeof(struct header) == 64, "the layout on disk");
@@ -207,7 +208,8 @@ static int end_change(struct disk_index *x, struct header *h, int rc)
     return rc;
 }
 
-/* On success the lock is held and the header in *h; end_change follows. After an error in between the header stays dirty. */
+/* On success the lock is held and the header in *h; end_change follows. After an error in between the header stays
+ * dirty. */
 static int begin_change(struct disk_index *x, struct header *h)
 {
     mutex_lock(&x->lock);
@@ -260,7 +262,11 @@ int disk_index_add(struct disk_index *x, const struct block_id *id, uint32_t byt
 {
     struct header h;
     uint32_t slot = 0;
-    struct record r = {.slice = id->slice, .index = id->index, .size = id->size, .bytes = bytes, .state = RECORD_TAKEN,
+    struct record r = {.slice = id->slice,
+                       .index = id->index,
+                       .size = id->size,
+                       .bytes = bytes,
+                       .state = RECORD_TAKEN,
                        .used_s = (uint32_t)clock_wall_s()};
     int rc = begin_change(x, &h);
     if (rc < 0)

@@ -201,7 +201,8 @@ struct disk_dir *disk_dir_new(const struct disk_dir_options *options)
     d->options.path = own(options->path);
     d->options.volume = own(options->volume);
     d->folder = -1;
-    d->damaged = metric_get(METRIC_COUNTER, "sluice_cache_disk_damaged_total", "", "Blocks on cache disks whose checksums were wrong.");
+    d->damaged = metric_get(METRIC_COUNTER, "sluice_cache_disk_damaged_total", "",
+                            "Blocks on cache disks whose checksums were wrong.");
     d->evicted = metric_get(METRIC_COUNTER, "juicefs_blockcache_evicts", "", "Blocks evicted from the cache on disk.");
     uint64_t retry_ms = options->retry_ms ? options->retry_ms : LIMIT_DISK_CACHE_OFF_MS;
     disk_gate_init(&d->gate, d->options.path, retry_ms, open_folder(d));

@@ -15,7 +15,8 @@ static int get_plain(struct store *store, struct str key, const struct block_id 
     return rc < 0 ? rc : size == id->size ? 0 : -EBADMSG;
 }
 
-static int get_encoded(struct store *store, const struct data_codec *codec, struct str key, const struct block_id *id, char *out)
+static int get_encoded(struct store *store, const struct data_codec *codec, struct str key, const struct block_id *id,
+                       char *out)
 {
     size_t bound = data_codec_bound(codec, id->size), size;
     char *object = malloc(bound);
@@ -132,16 +133,17 @@ static int load_range(struct data *d, const struct block_id *id, uint32_t from, 
     return got == size ? 0 : -EIO;
 }
 
-/* Whether a piece should not bring its block into memory. As with the official client one from the middle of a block, with no more
- * of it to be read soon; blocks begun at their first byte are mostly read on. When memory is short, all small ones: the rest of
- * the block would be gone before it is asked for. */
+/* Whether a piece should not bring its block into memory. As with the official client one from the middle of a block,
+ * with no more of it to be read soon; blocks begun at their first byte are mostly read on. When memory is short, all
+ * small ones: the rest of the block would be gone before it is asked for. */
 static bool is_alone(const struct data *d, const struct block_id *id, uint32_t from, uint32_t size, bool sequential)
 {
     return size <= id->size / 4 && ((!sequential && from > 0) || data_cache_is_pressed(d->cache));
 }
 
 /* A piece alone, from the disk or from the store; -EAGAIN: it cannot be had so. */
-static int load_piece(struct data *d, const struct block_id *id, uint32_t from, uint32_t size, char *out, bool *out_from_store)
+static int load_piece(struct data *d, const struct block_id *id, uint32_t from, uint32_t size, char *out,
+                      bool *out_from_store)
 {
     if (d->disk && !d->layout.codec.cipher && disk_cache_read(d->disk, id, from, size, out) == 0) {
         metric_add(d->disk_hits, 1);
@@ -156,7 +158,8 @@ static int load_piece(struct data *d, const struct block_id *id, uint32_t from, 
     return load_range(d, id, from, size, out);
 }
 
-static int load_and_copy(struct data *d, const struct block_id *id, uint32_t from, uint32_t size, char *out, bool *out_from_store)
+static int load_and_copy(struct data *d, const struct block_id *id, uint32_t from, uint32_t size, char *out,
+                         bool *out_from_store)
 {
     struct load_call call = {d, false};
     const struct data_cache_load how = {.load = load, .arg = &call, .extra = load_extra(d, id)};

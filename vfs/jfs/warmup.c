@@ -32,7 +32,7 @@ struct run {
     unsigned part_count;
     bool walked; /* no part comes any more */
     struct jfs_warmup_result result;
-    int told; /* the last error said: many blocks have the same */
+    int told;            /* the last error said: many blocks have the same */
     atomic_bool useless; /* the cache takes nothing more */
 };
 
@@ -135,7 +135,8 @@ static void add_file(struct run *r, meta_ino ino, uint64_t length)
     mutex_unlock(&r->lock);
     for (uint64_t at = 0; at < length && !is_stopped(r); at += META_CHUNK_SIZE) {
         uint64_t left = length - at;
-        add_part(r, ino, (uint32_t)(at >> META_CHUNK_BITS), (uint32_t)(left < META_CHUNK_SIZE ? left : META_CHUNK_SIZE));
+        add_part(r, ino, (uint32_t)(at >> META_CHUNK_BITS),
+                 (uint32_t)(left < META_CHUNK_SIZE ? left : META_CHUNK_SIZE));
     }
 }
 
@@ -168,7 +169,8 @@ static int take_entry(void *arg, const struct meta_entry *e)
 /* Directories that are still to be read are a stack of their numbers. */
 static int walk_page(struct run *r, meta_ino dir, struct page *p, struct buf *stack)
 {
-    const struct meta_edge_scan scan = {.parent = dir, .after = str_of(p->last, p->last_len), .want = META_EDGE_ATTR, .limit = PAGE_ENTRIES};
+    const struct meta_edge_scan scan = {
+        .parent = dir, .after = str_of(p->last, p->last_len), .want = META_EDGE_ATTR, .limit = PAGE_ENTRIES};
     p->count = p->used = 0;
     int rc = meta_readdir(r->client.meta, NULL, &scan, take_entry, p);
     for (size_t i = 0; rc >= 0 && i < p->used && !is_stopped(r); i++) {
@@ -243,8 +245,9 @@ static void sum_up(struct run *r)
             total += sum.length;
         job_add(r->how->job, 1);
     }
-    static const char *const phases[] = {
-        [JFS_WARMUP_FILL] = "filling the cache", [JFS_WARMUP_CHECK] = "checking the cache", [JFS_WARMUP_EVICT] = "emptying the cache"};
+    static const char *const phases[] = {[JFS_WARMUP_FILL] = "filling the cache",
+                                         [JFS_WARMUP_CHECK] = "checking the cache",
+                                         [JFS_WARMUP_EVICT] = "emptying the cache"};
     job_phase(r->how->job, phases[r->how->action], JOB_BYTES, total);
 }
 
