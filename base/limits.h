@@ -135,6 +135,13 @@
 /* Hard links of one file, directories above one another, directories changed within a second. */
 #define LIMIT_META_PARENTS (64 * 1024)
 #define LIMIT_META_DEPTH 10000
+/* Names of a tree that is removed or cloned: read at a time, and waiting for their turn (directories; 70 MiB). */
+#define LIMIT_META_TREE_PAGE 512
+#define LIMIT_META_TREE_NAMES (256 * 1024)
+/* All records of one file that is cloned, in one transaction: a terabyte in the worst of shapes. */
+#define LIMIT_META_CLONE_BYTES (64 * 1024 * 1024)
+/* A path, or an inode's names in one directory. */
+#define LIMIT_META_NAMES_BYTES (1024 * 1024)
 #define LIMIT_META_FLUSH_DIRS (1024 * 1024)
 /* Directories that a summary still has to look at: 512 MiB of numbers. */
 #define LIMIT_META_WALK_DIRS (64ull * 1024 * 1024)
@@ -271,6 +278,10 @@
 #define LIMIT_FUSE_VIRTUAL_BYTES (1024 * 1024)
 /* One copy_file_range: the answer has 32 bits, and a transaction should stay short. */
 #define LIMIT_FUSE_COPY_BYTES (1024ull * 1024 * 1024)
+/* Commands through .control: at a time (a thread each), bytes of one (10,000 paths to warm up), what a summary shows. */
+#define LIMIT_FUSE_CONTROLS 16
+#define LIMIT_FUSE_CONTROL_BYTES (8 * 1024 * 1024)
+#define LIMIT_FUSE_SUMMARY_NODES 100000
 /* How often a lock that another client holds is looked at. */
 #define LIMIT_FUSE_LOCK_POLL_MIN_MS 5
 #define LIMIT_FUSE_LOCK_POLL_MAX_MS 100

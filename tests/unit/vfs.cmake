@@ -14,6 +14,7 @@ add_unit_test(vfs_meta_memo LIB test_meta_rig)
 add_unit_test(vfs_meta_node LIB test_meta_rig)
 add_unit_test(vfs_meta_crash LIB test_meta_rig)
 add_unit_test(vfs_meta_check LIB test_meta_rig)
+add_unit_test(vfs_meta_tree LIB test_meta_rig)
 add_unit_test(vfs_slices LIB vfs)
 add_unit_test(vfs_mentions LIB vfs)
 # meta/: data, space, sessions

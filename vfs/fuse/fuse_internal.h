@@ -77,6 +77,7 @@ struct vfuse {
     struct vfuse_waiters *waiters;
     struct vfuse_log *log;
     struct vfuse_unsaved *unsaved;
+    struct vfuse_controls *controls;
 };
 
 /* Session (session.c) ------------------------------------------------------------------------------------------------- */
@@ -171,6 +172,7 @@ struct vfuse_handle {
     struct vfuse_dir *dir;         /* directories */
     struct buf text;               /* virtual files: what they said when opened */
     struct vfuse_log_reader *reader; /* .accesslog */
+    struct vfuse_control *control;   /* .control */
 };
 
 struct vfuse_handles *vfuse_handles_new(void);
@@ -207,8 +209,11 @@ struct vfuse_virtual {
     const char *name;
     uint16_t mode;
 };
-#define VFUSE_VIRTUAL_COUNT 3
+#define VFUSE_VIRTUAL_COUNT 4
 extern const struct vfuse_virtual vfuse_virtuals[VFUSE_VIRTUAL_COUNT];
+bool vfuse_is_control(const struct vfuse_virtual *f);
+/* .control, which can be found in every directory, but where a file has its name: NULL for other names. */
+const struct vfuse_virtual *vfuse_control_by_name(struct str name);
 /* NULL: not one of them. */
 const struct vfuse_virtual *vfuse_virtual_by_name(const struct vfuse *v, meta_ino parent, struct str name);
 const struct vfuse_virtual *vfuse_virtual_by_ino(meta_ino ino);
@@ -216,9 +221,24 @@ void vfuse_virtual_attr(const struct vfuse *v, const struct vfuse_virtual *f, st
 /* Makes what it says, or starts listening. */
 void vfuse_virtual_open(struct vfuse *v, const struct vfuse_virtual *f, struct vfuse_handle *h);
 /* Is the name one that the root keeps for itself (.trash too, where it has one)? */
-bool vfuse_is_reserved(const struct vfuse *v, meta_ino parent, const char *name);
+bool vfuse_is_reserved(const struct vfuse *v, meta_ino parent, struct str name);
 /* Does the mount's root show the trash? With --subdir it does not, as with official clients. */
 bool vfuse_has_trash(const struct vfuse *v);
+
+/* .control (control.c) --------------------------------------------------------------------------------------------------- */
+
+struct vfuse_control;  /* an open one */
+struct vfuse_controls; /* the commands that run */
+struct vfuse_controls *vfuse_controls_new(void);
+/* Waits for the commands that run; those of closed handles end soon. */
+void vfuse_controls_free(struct vfuse_controls *t);
+struct vfuse_control *vfuse_control_new(struct vfuse *v);
+/* Nobody waits for the answer any more. NULL is fine. */
+void vfuse_control_close(struct vfuse_control *c);
+/* Some bytes of a request; the command starts with the last of them. -EBUSY: one is running. -EMSGSIZE. */
+MUST_USE int vfuse_control_write(struct vfuse_control *c, const struct vfuse_call *call, struct str bytes);
+/* 0: nothing more yet. */
+size_t vfuse_control_read(struct vfuse_control *c, char *out, size_t size, uint64_t offset);
 
 /* -EFBIG past what the format can hold. is_open: by a handle for writing, so that permissions were checked. */
 MUST_USE int vfuse_truncate(const struct vfuse_call *c, meta_ino ino, uint64_t length, bool is_open, struct meta_attr *out);

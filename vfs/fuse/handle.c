@@ -34,6 +34,7 @@ static void handle_forget(struct vfuse *v, struct vfuse_handle *h)
     vfuse_dir_free(h->dir);
     if (h->reader)
         vfuse_log_close(v->log, h->reader);
+    vfuse_control_close(h->control);
     buf_done(&h->text);
     free(h);
 }
@@ -96,6 +97,8 @@ static int reopen(struct vfuse *v, enum vfuse_handle_kind kind, meta_ino ino, ui
     if (number >> GENERATION_SHIFT >= v->generation)
         return -EBADF;
     const struct vfuse_virtual *virtual = vfuse_virtual_by_ino(ino);
+    if (virtual && vfuse_is_control(virtual))
+        return -EBADF; /* whose command died with that process */
     if (virtual)
         kind = VFUSE_VIRTUAL_HANDLE;
     struct meta_attr attr;

@@ -28,7 +28,7 @@ static void describe(struct vfuse *v, struct vfuse_handle *h, const struct meta_
 
 static int open_virtual(struct vfuse *v, const struct vfuse_virtual *f, struct fuse_file_info *fi)
 {
-    if (writes(fi->flags))
+    if (writes(fi->flags) && !vfuse_is_control(f))
         return -EACCES;
     struct vfuse_handle *h = vfuse_handle_new(v, VFUSE_VIRTUAL_HANDLE, f->ino);
     vfuse_virtual_open(v, f, h);
@@ -79,7 +79,7 @@ void vfuse_op_create(fuse_req_t request, fuse_ino_t parent, const char *name, mo
     struct vfuse_call c = vfuse_begin(request, VFUSE_CREATE);
     meta_ino ino = 0;
     struct meta_attr attr;
-    int r = vfuse_is_reserved(c.v, parent, name) ? -EEXIST : 0;
+    int r = vfuse_is_reserved(c.v, parent, str_z(name)) ? -EEXIST : 0;
     /* Asked again after a process died over it, the file is the one that we made. */
     bool exclusive = (fi->flags & O_EXCL) != 0 && !vfuse_is_resent;
     if (r == 0)
@@ -113,6 +113,8 @@ static ssize_t read_virtual(struct vfuse *v, struct vfuse_handle *h, char *out, 
 {
     if (h->reader)
         return (ssize_t)vfuse_log_read(v->log, h->reader, out, size);
+    if (h->control)
+        return (ssize_t)vfuse_control_read(h->control, out, size, offset);
     struct str text = str_first(str_from(buf_str(&h->text), (size_t)offset), size);
     if (text.len > 0)
         memcpy(out, text.ptr, text.len);
@@ -154,18 +156,23 @@ void vfuse_op_read(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset
         vfuse_end(&c, (int)n, "(%llu,%zu,%lld,%llu): (%zd)", INO(ino), size, (long long)offset, (unsigned long long)fi->fh, n);
 }
 
+static int write_handle(const struct vfuse_call *c, struct vfuse_handle *h, struct str bytes, uint64_t offset)
+{
+    if (h->control)
+        return vfuse_control_write(h->control, c, bytes);
+    if (h->kind != VFUSE_FILE_HANDLE || !h->can_write)
+        return -EBADF;
+    return offset + bytes.len > VFUSE_FILE_BYTES_MAX ? -EFBIG : vfuse_node_write(h->node, bytes, offset);
+}
+
 void vfuse_op_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size_t size, off_t offset,
                     struct fuse_file_info *fi)
 {
     struct vfuse_call c = vfuse_begin(request, VFUSE_WRITE);
     struct vfuse_handle *h = NULL;
     int r = vfuse_handle_get(c.v, fi, VFUSE_FILE_HANDLE, ino, &h);
-    if (r == 0 && (h->kind != VFUSE_FILE_HANDLE || !h->can_write))
-        r = -EBADF;
-    if (r == 0 && (uint64_t)offset + size > VFUSE_FILE_BYTES_MAX)
-        r = -EFBIG;
     if (r == 0)
-        r = vfuse_node_write(h->node, str_of(bytes, size), (uint64_t)offset);
+        r = write_handle(&c, h, str_of(bytes, size), (uint64_t)offset);
     if (r == 0)
         (void)fuse_reply_write(request, size); /* interrupted or not */
     else

@@ -15,12 +15,12 @@ static bool was_done(int r, int sign)
 
 static int check_new(const struct vfuse_call *c, meta_ino parent, const char *name)
 {
-    return vfuse_is_reserved(c->v, parent, name) ? -EEXIST : 0;
+    return vfuse_is_reserved(c->v, parent, str_z(name)) ? -EEXIST : 0;
 }
 
 static int check_old(const struct vfuse_call *c, meta_ino parent, const char *name)
 {
-    return vfuse_is_reserved(c->v, parent, name) ? -EPERM : 0;
+    return vfuse_is_reserved(c->v, parent, str_z(name)) ? -EPERM : 0;
 }
 
 void vfuse_op_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
@@ -30,11 +30,13 @@ void vfuse_op_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
     meta_ino ino = 0;
     struct meta_attr attr;
     int r = 0;
+    if (!f)
+        r = meta_lookup(c.v->meta, &c.ctx, parent, str_z(name), &ino, &attr);
+    if (r == -ENOENT && (f = vfuse_control_by_name(str_z(name))))
+        r = 0;
     if (f) {
         ino = f->ino;
         vfuse_virtual_attr(c.v, f, &attr);
-    } else {
-        r = meta_lookup(c.v->meta, &c.ctx, parent, str_z(name), &ino, &attr);
     }
     if (r == 0) {
         vfuse_answer_entry(&c, ino, &attr);

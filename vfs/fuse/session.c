@@ -338,6 +338,7 @@ int vfuse_open(const struct vfuse_options *options, const struct vfuse_resume *r
     v->nodes = vfuse_nodes_new();
     v->handles = vfuse_handles_new();
     v->log = vfuse_log_new();
+    v->controls = vfuse_controls_new();
     v->unsaved = unsaved;
     struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
     CHECK(fuse_opt_add_arg(&args, "sluice") == 0); /* out of memory */
@@ -363,6 +364,7 @@ void vfuse_close(struct vfuse *v, bool leave)
     if (!v)
         return;
     vfuse_handles_free(v, leave);
+    vfuse_controls_free(v->controls);
     vfuse_nodes_free(v->nodes);
     fuse_session_destroy(v->session);
     vfuse_log_free(v->log);

@@ -1,4 +1,4 @@
-/* .accesslog, .stats and .config at the root of the mount (format §10.3). .trash is the volume's own. */
+/* .accesslog, .control, .stats and .config at the root of the mount (format §10.3). .trash is the volume's own. */
 #include <errno.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -11,12 +11,23 @@
 
 #define VIRTUAL_INO 0x7FFFFFFF00000000ull /* §6.5 */
 
-enum { ACCESS_LOG, STATS, CONFIG };
+enum { ACCESS_LOG, STATS, CONFIG, CONTROL };
 const struct vfuse_virtual vfuse_virtuals[VFUSE_VIRTUAL_COUNT] = {
     [ACCESS_LOG] = {VIRTUAL_INO + 1, ".accesslog", 0400},
     [STATS] = {VIRTUAL_INO + 3, ".stats", 0444},
     [CONFIG] = {VIRTUAL_INO + 4, ".config", 0400},
+    [CONTROL] = {VIRTUAL_INO + 2, ".control", 0666},
 };
+
+bool vfuse_is_control(const struct vfuse_virtual *f)
+{
+    return f == &vfuse_virtuals[CONTROL];
+}
+
+const struct vfuse_virtual *vfuse_control_by_name(struct str name)
+{
+    return str_is(name, vfuse_virtuals[CONTROL].name) ? &vfuse_virtuals[CONTROL] : NULL;
+}
 
 const struct vfuse_virtual *vfuse_virtual_by_name(const struct vfuse *v, meta_ino parent, struct str name)
 {
@@ -41,10 +52,10 @@ bool vfuse_has_trash(const struct vfuse *v)
     return v->root == META_ROOT;
 }
 
-bool vfuse_is_reserved(const struct vfuse *v, meta_ino parent, const char *name)
+bool vfuse_is_reserved(const struct vfuse *v, meta_ino parent, struct str name)
 {
     return parent == v->root &&
-           (vfuse_virtual_by_name(v, parent, str_z(name)) || (vfuse_has_trash(v) && str_is(str_z(name), META_TRASH_NAME)));
+           (vfuse_virtual_by_name(v, parent, name) || (vfuse_has_trash(v) && str_is(name, META_TRASH_NAME)));
 }
 
 void vfuse_virtual_attr(const struct vfuse *v, const struct vfuse_virtual *f, struct meta_attr *out)
@@ -136,6 +147,8 @@ void vfuse_virtual_open(struct vfuse *v, const struct vfuse_virtual *f, struct v
 {
     if (f == &vfuse_virtuals[ACCESS_LOG])
         h->reader = vfuse_log_open(v->log);
+    else if (vfuse_is_control(f))
+        h->control = vfuse_control_new(v);
     else if (f == &vfuse_virtuals[STATS])
         add_stats(v, &h->text);
     else

@@ -148,7 +148,7 @@ struct remove {
     const struct meta_ctx *ctx;
     meta_ino parent;
     struct str name;
-    bool directory;
+    bool directory, lazy;
     struct meta_drop drop;
     struct meta_usage usage;
 };
@@ -157,6 +157,7 @@ static int remove_txn(struct meta *m, struct meta_txn *t, void *arg)
 {
     struct remove *r = arg;
     r->usage = (struct meta_usage){0};
+    t->lazy = r->lazy;
     struct meta_parent p;
     struct meta_edge edge;
     int rc = meta_parent_get(t, r->ctx, r->parent, META_FLAG_IMMUTABLE | META_FLAG_APPEND, &p);
@@ -186,6 +187,7 @@ static int remove_name(struct meta *m, struct remove *r, unsigned flags)
         return -EPERM;
     if (m->options.read_only)
         return -EROFS;
+    r->lazy = (flags & META_LAZY) != 0;
     int rc = meta_check_name(r->name);
     if (rc >= 0)
         rc = meta_trash_for(m, r->parent, flags, &r->drop.trash);

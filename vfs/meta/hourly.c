@@ -115,6 +115,40 @@ void meta_trash_expire(struct meta *m, int64_t before_s)
     free(hours);
 }
 
+/* Clones that nobody finishes any more. */
+struct detached {
+    int64_t before_s;
+    struct buf list; /* meta_ino each */
+};
+
+static int keep_detached(void *arg, meta_ino ino)
+{
+    struct detached *d = arg;
+    buf_add(&d->list, str_of((const char *)&ino, sizeof(ino)));
+    return d->list.failed ? -EFBIG : 0;
+}
+
+static int detached_txn(struct meta *m, struct meta_txn *t, void *arg)
+{
+    (void)m;
+    struct detached *d = arg;
+    buf_reset(&d->list);
+    return META_DO(t, detached_scan, d->before_s, keep_detached, d);
+}
+
+void meta_reclaim_detached(struct meta *m, int64_t before_s)
+{
+    struct detached d = {before_s, buf_make(NAMES_MAX * sizeof(meta_ino))};
+    int rc = meta_transact(m, META_TXN_READ, detached_txn, &d);
+    for (size_t at = 0; (rc == 0 || rc == -EFBIG) && at < d.list.len && !meta_duties_stopping(m); at += sizeof(meta_ino)) {
+        meta_ino ino;
+        memcpy(&ino, d.list.ptr + at, sizeof(ino));
+        if (meta_remove_detached(m, ino) < 0)
+            log_debug("meta_detached_kept", "ino=%llu", (unsigned long long)ino);
+    }
+    buf_done(&d.list);
+}
+
 static bool is_ours(struct meta *m, const char *counter)
 {
     return !meta_duties_stopping(m) && meta_lease_take(m, counter, LEASE_S) == 1;
@@ -130,5 +164,6 @@ void meta_hourly(struct meta *m)
     if (is_ours(m, "lastCleanupTrash")) {
         meta_trash_expire(m, now_s - days * DAY_S - 2 * HOUR_S);
         meta_reclaim_delayed(m, now_s - days * DAY_S);
+        meta_reclaim_detached(m, now_s - DAY_S);
     }
 }

@@ -188,6 +188,13 @@ void meta_drop_usage(const struct meta_drop *d, meta_ino parent, struct meta_usa
 /* After the commit: data and open files. */
 void meta_drop_finish(struct meta *m, const struct meta_drop *d);
 
+/* Trees (tree.c, clone.c) ------------------------------------------------------------------------------------------------------ */
+
+/* All below the directory goes, past the trash. */
+MUST_USE int meta_empty_tree(struct meta *m, meta_ino dir);
+/* A directory that a clone was being built in goes, with all below it. */
+MUST_USE int meta_remove_detached(struct meta *m, meta_ino ino);
+
 /* Trash (trash.c) ---------------------------------------------------------------------------------------------------- */
 
 /* The sub-directory of this hour, made when missing; 0 when what is removed from `parent` does not go to the trash. */

@@ -104,6 +104,7 @@ MUST_USE int meta_link(struct meta *m, const struct meta_ctx *ctx, meta_ino ino,
 
 enum {
     META_SKIP_TRASH = 1, /* even where the volume has a trash */
+    META_LAZY = 2,       /* need not survive a loss of power before a later change does that is not lazy */
 };
 /* The name goes; the file too with its last name, into the trash where the volume has one. expected (may be NULL): -ESTALE
  * unless the name's file is of that version. -EISDIR for directories (official clients say EPERM). */
@@ -157,6 +158,30 @@ MUST_USE int meta_publish(struct meta *m, const struct meta_ctx *ctx, meta_ino i
  * and x too with attributes. */
 MUST_USE int meta_readdir(struct meta *m, const struct meta_ctx *ctx, const struct meta_edge_scan *scan, meta_entry_fn fn,
                           void *arg);
+
+/* Trees ------------------------------------------------------------------------------------------------------------- */
+
+/* Told of each name as it is done; what it returns other than 0 ends the operation and is returned. */
+typedef int (*meta_progress_fn)(void *arg, uint64_t names, uint64_t bytes);
+/* A name with all below it, as ctx may; flags of meta_unlink. On failure some is gone. -E2BIG: too many names on the way.
+ * progress may be NULL. */
+MUST_USE int meta_remove_tree(struct meta *m, const struct meta_ctx *ctx, meta_ino parent, struct str name, unsigned flags,
+                              meta_progress_fn progress, void *arg);
+
+struct meta_clone {
+    const struct meta_ctx *ctx;
+    meta_ino from, parent;
+    struct str name;
+    bool preserve;  /* owner, mode and times of the originals; else they are the caller's, and now */
+    uint16_t umask; /* without preserve */
+};
+/* A copy by reference of a file, or of a directory with all below it, which appears whole or not at all. -EEXIST. What the
+ * caller may not read ends it (-EACCES). progress may be NULL. */
+MUST_USE int meta_clone(struct meta *m, const struct meta_clone *how, meta_progress_fn progress, void *arg);
+
+/* Calls fn for each path of the inode, as seen from the directory `root`: "/…", or empty when it is not below that. */
+typedef int (*meta_path_fn)(void *arg, struct str path);
+MUST_USE int meta_paths(struct meta *m, meta_ino ino, meta_ino root, meta_path_fn fn, void *arg);
 
 /* Attributes -------------------------------------------------------------------------------------------------------- */
 
@@ -255,6 +280,10 @@ struct meta_range_lock {
 MUST_USE int meta_setlk(struct meta *m, meta_ino ino, uint64_t owner, const struct meta_range_lock *lock);
 /* In: what one would like; out: F_UNLCK, or what is in the way (pid 0: another session's). */
 MUST_USE int meta_getlk(struct meta *m, meta_ino ino, uint64_t owner, struct meta_range_lock *lock);
+
+/* Calls the functions for each lock of the inode, inside a read transaction. */
+typedef int (*meta_range_fn)(void *arg, struct meta_lock_holder holder, const struct meta_range_lock *range);
+MUST_USE int meta_locks(struct meta *m, meta_ino ino, meta_flock_fn flock, meta_range_fn range, void *arg);
 
 /* Space, quotas ------------------------------------------------------------------------------------------------------- */
 

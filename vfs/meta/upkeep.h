@@ -46,6 +46,8 @@ void meta_reclaim_garbage(struct meta *m);
 /* Files deleted, and slices put off, before the time. */
 void meta_reclaim_deleted_files(struct meta *m, int64_t before_s);
 void meta_reclaim_delayed(struct meta *m, int64_t before_s);
+/* Clones begun before the time. */
+void meta_reclaim_detached(struct meta *m, int64_t before_s);
 /* Sub-directories of the trash for hours that ended before the time. */
 void meta_trash_expire(struct meta *m, int64_t before_s);
 
