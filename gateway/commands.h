@@ -10,6 +10,7 @@ int gw_cmd_policy(int argc, char **argv);
 int gw_cmd_mount(int argc, char **argv);
 /* As /sbin/mount.sluice, by mount(8): META-URL DIR [-sfnv] [-o OPTIONS]. In the background, unless -o foreground. */
 int gw_cmd_mount_helper(int argc, char **argv);
+int gw_cmd_stats(int argc, char **argv);
 int gw_cmd_umount(int argc, char **argv);
 int gw_cmd_warmup(int argc, char **argv);
 int gw_cmd_format(int argc, char **argv);

@@ -14,6 +14,7 @@ static const struct {
     {"mount", gw_cmd_mount, "mount a JuiceFS-format volume"},
     {"umount", gw_cmd_umount, "unmount it"},
     {"warmup", gw_cmd_warmup, "fill this host's cache on disk, look at it, or empty it, by paths"},
+    {"stats", gw_cmd_stats, "watch what a mount does"},
     {"user", gw_cmd_user, "add, list, change and remove users and their keys"},
     {"group", gw_cmd_group, "groups of users that share policies"},
     {"policy", gw_cmd_policy, "what users and groups may do, in the language of IAM policies"},

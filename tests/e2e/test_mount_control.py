@@ -141,8 +141,10 @@ def test_callers_rights(mount, tree):
     secret = request(RMR, struct.pack(">QB", (tree / "a").stat().st_ino, 1) + b"b" + bytes(2))
     listing = request(SUMMARY, struct.pack(">QBB", (tree / "a").stat().st_ino, 2, 10))
     clone = clone_request(tree, tree.parent, b"stolen")
-    script = "import os,sys,time\nf=os.open(sys.argv[1],os.O_RDWR)\nos.write(f,bytes.fromhex(sys.argv[2]))\nfor i in range(500):\n" \
-             " d=os.read(f,65536)\n if d: print(d.hex()); break\n time.sleep(0.02)"
+    script = (
+        "import os,sys,time\nf=os.open(sys.argv[1],os.O_RDWR)\nos.write(f,bytes.fromhex(sys.argv[2]))\nfor i in range(500):\n"
+        " d=os.read(f,65536)\n if d: print(d.hex()); break\n time.sleep(0.02)"
+    )
 
     def as_nobody(message):
         words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-c", script, ".control", message.hex()]

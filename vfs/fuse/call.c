@@ -69,6 +69,7 @@ struct vfuse_log {
     struct list readers;
     atomic_uint count;
     struct metric *times[VFUSE_OP_COUNT], *errors[VFUSE_OP_COUNT];
+    struct metric *read_bytes, *written_bytes;
 };
 
 struct vfuse_log *vfuse_log_new(void)
@@ -86,6 +87,8 @@ struct vfuse_log *vfuse_log_new(void)
         l->errors[i] = metric_get(METRIC_COUNTER, "sluice_fuse_errors_total", labels,
                                   "Operations of the mount that failed, other than for a name that is not there");
     }
+    l->read_bytes = metric_get(METRIC_COUNTER, "sluice_fuse_read_bytes_total", "", "Bytes that the kernel read through the mount");
+    l->written_bytes = metric_get(METRIC_COUNTER, "sluice_fuse_written_bytes_total", "", "Bytes that the kernel wrote");
     return l;
 }
 
@@ -131,6 +134,11 @@ size_t vfuse_log_read(struct vfuse_log *l, struct vfuse_log_reader *r, char *out
     buf_consume(&r->lines, n);
     mutex_unlock(&l->lock);
     return n;
+}
+
+void vfuse_count_bytes(const struct vfuse_call *c, size_t bytes)
+{
+    metric_add(c->op == VFUSE_WRITE ? c->v->log->written_bytes : c->v->log->read_bytes, bytes);
 }
 
 static void tell_readers(struct vfuse_log *l, struct str line)

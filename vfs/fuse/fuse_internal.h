@@ -103,6 +103,8 @@ struct vfuse_call vfuse_begin(fuse_req_t request, enum vfuse_op op);
 uint16_t vfuse_umask(const struct vfuse_call *c);
 /* After the answer. r: negative errno or not; format: the arguments for .accesslog, such as "(%d,%s)". */
 void vfuse_end(const struct vfuse_call *c, int r, const char *format, ...) PRINTF(3, 4);
+/* A read or a write moved so many bytes of a file. */
+void vfuse_count_bytes(const struct vfuse_call *c, size_t bytes);
 /* Answers with the error (negative errno), or with plain success for 0 and more. */
 void vfuse_answer(const struct vfuse_call *c, int r);
 /* Answers with a name's node; reply_entry counts nothing, since the kernel's references need not be known. */
@@ -224,6 +226,9 @@ void vfuse_virtual_open(struct vfuse *v, const struct vfuse_virtual *f, struct v
 bool vfuse_is_reserved(const struct vfuse *v, meta_ino parent, struct str name);
 /* Does the mount's root show the trash? With --subdir it does not, as with official clients. */
 bool vfuse_has_trash(const struct vfuse *v);
+
+/* The text of .stats (stats.c). */
+void vfuse_add_stats(const struct vfuse *v, struct buf *out);
 
 /* .control (control.c) --------------------------------------------------------------------------------------------------- */
 

@@ -151,6 +151,8 @@ void vfuse_op_read(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset
     else
         (void)fuse_reply_buf(request, bytes, (size_t)n); /* interrupted or not */
     free(bytes);
+    if (n > 0 && h->kind == VFUSE_FILE_HANDLE)
+        vfuse_count_bytes(&c, (size_t)n);
     vfuse_handle_put(c.v, h);
     if (ino != vfuse_virtuals[0].ino) /* reading the log would feed it */
         vfuse_end(&c, (int)n, "(%llu,%zu,%lld,%llu): (%zd)", INO(ino), size, (long long)offset, (unsigned long long)fi->fh, n);
@@ -177,6 +179,8 @@ void vfuse_op_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size_
         (void)fuse_reply_write(request, size); /* interrupted or not */
     else
         vfuse_answer(&c, r);
+    if (r == 0 && h->kind == VFUSE_FILE_HANDLE)
+        vfuse_count_bytes(&c, size);
     vfuse_handle_put(c.v, h);
     vfuse_end(&c, r, "(%llu,%zu,%lld,%llu)", INO(ino), size, (long long)offset, (unsigned long long)fi->fh);
 }

@@ -1,12 +1,10 @@
 /* .accesslog, .control, .stats and .config at the root of the mount (format §10.3). .trash is the volume's own. */
 #include <errno.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/encode.h"
-#include "base/metrics.h"
 #include "vfs/fuse/fuse_internal.h"
 
 #define VIRTUAL_INO 0x7FFFFFFF00000000ull /* §6.5 */
@@ -74,44 +72,6 @@ void vfuse_virtual_attr(const struct vfuse *v, const struct vfuse_virtual *f, st
     };
 }
 
-/* Our metrics by JuiceFS's form: `name_label value`. */
-static void add_metric_line(struct buf *out, struct str line)
-{
-    if (line.len == 0 || line.ptr[0] == '#')
-        return;
-    bool in_value = false;
-    for (size_t i = 0; i < line.len; i++) {
-        char c = line.ptr[i];
-        if (c == '{' || c == ',' || c == '}') {
-            in_value = false;
-            if (c != '}')
-                buf_addc(out, '_');
-        } else if (c == '"') {
-            in_value = !in_value;
-        } else if (in_value || c != '=') {
-            buf_addc(out, c);
-        } else {
-            buf_addc(out, '_');
-        }
-    }
-    buf_addc(out, '\n');
-}
-
-static void add_stats(struct vfuse *v, struct buf *out)
-{
-    struct rusage used;
-    if (getrusage(RUSAGE_SELF, &used) == 0)
-        buf_addf(out, "juicefs_cpu_usage %.6f\n",
-                 (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
-                     (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6);
-    buf_addf(out, "juicefs_uptime %.6f\n", (double)(clock_mono_ns() - v->started_ns) / 1e9);
-    CLEANUP(buf_done) struct buf text = buf_make(LIMIT_FUSE_VIRTUAL_BYTES);
-    metrics_write(&text);
-    struct str rest = buf_str(&text), line;
-    while (str_split(&rest, '\n', &line))
-        add_metric_line(out, line);
-}
-
 static void add_cache_config(const struct vfuse_options *o, struct buf *out)
 {
     const struct vfs_cache_options *c = &o->cache;
@@ -150,7 +110,7 @@ void vfuse_virtual_open(struct vfuse *v, const struct vfuse_virtual *f, struct v
     else if (vfuse_is_control(f))
         h->control = vfuse_control_new(v);
     else if (f == &vfuse_virtuals[STATS])
-        add_stats(v, &h->text);
+        vfuse_add_stats(v, &h->text);
     else
         add_config(v, &h->text);
 }

@@ -23,6 +23,12 @@ struct meta *meta_new(struct meta_engine *engine, const struct meta_options *opt
     m->opened = meta_opened_new();
     m->quotas = meta_quotas_new();
     m->memo = meta_memo_new();
+    static const char *const modes[] = {[META_TXN_READ] = "mode=\"read\"", [META_TXN_WRITE] = "mode=\"write\""};
+    for (size_t i = 0; i < ARRAY_SIZE(modes); i++)
+        m->transactions[i] = metric_get(METRIC_HISTOGRAM, "sluice_meta_transaction_seconds", modes[i],
+                                        "Time that transactions of the metadata took, repetitions included.");
+    m->restarts = metric_get(METRIC_COUNTER, "sluice_meta_transaction_restarts_total", "",
+                             "Transactions that were run again since others were in the way.");
     return m;
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/job.h"
 #include "base/map.h"
+#include "base/metrics.h"
 #include "base/mutex.h"
 #include "vfs/meta/meta.h"
 
@@ -60,6 +61,8 @@ struct meta {
     meta_delete_slice_fn delete_slice;
     meta_compact_slice_fn compact_slice;
     void *data_arg;
+    struct metric *transactions[2]; /* by enum meta_txn_mode */
+    struct metric *restarts;
 };
 
 /* core.c: a volume without setting record, session and duties: the caller sets features and sid (meta_open; tests). Takes the engine. */

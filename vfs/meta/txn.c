@@ -35,12 +35,8 @@ static int try_once(struct meta *m, enum meta_txn_mode mode, meta_txn_fn fn, voi
     return rc < 0 ? rc : result;
 }
 
-int meta_transact(struct meta *m, enum meta_txn_mode mode, meta_txn_fn fn, void *arg)
+static int try_until_done(struct meta *m, enum meta_txn_mode mode, meta_txn_fn fn, void *arg)
 {
-    if (mode == META_TXN_WRITE && m->options.read_only)
-        return -EROFS;
-    if (m->lost)
-        return -EIO;
     const uint64_t end_ms = clock_mono_ms() + LIMIT_META_RETRY_MS;
     for (unsigned tries = 1;; tries++) {
         int rc = try_once(m, mode, fn, arg);
@@ -48,6 +44,7 @@ int meta_transact(struct meta *m, enum meta_txn_mode mode, meta_txn_fn fn, void 
             return rc;
         if (clock_mono_ms() >= end_ms)
             return -EBUSY;
+        metric_add(m->restarts, 1);
         pause_before(tries);
     }
 }
@@ -55,6 +52,18 @@ int meta_transact(struct meta *m, enum meta_txn_mode mode, meta_txn_fn fn, void 
 int meta_sync(struct meta *m)
 {
     return m->engine->ops->sync(m->engine);
+}
+
+int meta_transact(struct meta *m, enum meta_txn_mode mode, meta_txn_fn fn, void *arg)
+{
+    if (mode == META_TXN_WRITE && m->options.read_only)
+        return -EROFS;
+    if (m->lost)
+        return -EIO;
+    const uint64_t started_ns = clock_mono_ns();
+    int rc = try_until_done(m, mode, fn, arg);
+    metric_observe_ns(m->transactions[mode], clock_mono_ns() - started_ns);
+    return rc;
 }
 
 /* An id that is taken and not used is lost, which does not matter. One that is used twice would: blocks of that name may be in
