@@ -282,6 +282,8 @@
 #define LIMIT_FUSE_CONTROLS 16
 #define LIMIT_FUSE_CONTROL_BYTES (8 * 1024 * 1024)
 #define LIMIT_FUSE_SUMMARY_NODES 100000
+/* A program's signal ends a request that is older than this (official clients: a second). */
+#define LIMIT_FUSE_INTERRUPT_MS 1000
 /* How often a lock that another client holds is looked at. */
 #define LIMIT_FUSE_LOCK_POLL_MIN_MS 5
 #define LIMIT_FUSE_LOCK_POLL_MAX_MS 100

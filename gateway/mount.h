@@ -30,6 +30,7 @@ struct gw_mount_options {
     const char *subdir; /* NULL: the volume's root */
     bool background, read_only, no_sync, no_background_jobs, hide_internal, enable_cap, enable_selinux;
     int umask; /* -1: the programs' own */
+    double store_patience_s; /* 0: the default */
     double attr_cache_s, entry_cache_s, dir_entry_cache_s, negative_cache_s;
     uint64_t memory, io_size_max;
     struct vfs_cache_options cache;

@@ -90,6 +90,7 @@ static int open_volume(struct server *s, const struct gw_mount_message *start)
         .memory = o->memory,
         .cache = o->cache,
         .io_size_max = (uint32_t)o->io_size_max,
+        .store_patience_s = o->store_patience_s,
         .attr_cache_s = o->attr_cache_s,
         .entry_cache_s = o->entry_cache_s,
         .dir_entry_cache_s = o->dir_entry_cache_s,

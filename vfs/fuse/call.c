@@ -178,14 +178,17 @@ add_line(struct buf *out, const struct vfuse_call *c, int r, uint64_t took_ns, c
 struct vfuse_call vfuse_begin(fuse_req_t request, enum vfuse_op op)
 {
     const struct fuse_ctx *who = fuse_req_ctx(request);
-    return (struct vfuse_call){
+    const uint64_t now_ns = clock_mono_ns();
+    struct vfuse_call c = {
         .v = fuse_req_userdata(request),
         .request = request,
         .op = op,
         /* The kernel has checked permissions (default_permissions). */
         .ctx = {.uid = who->uid, .gid = who->gid, .pid = (uint32_t)who->pid},
-        .started_ns = clock_mono_ns(),
+        .started_ns = now_ns,
     };
+    vfuse_stall_begin(&c);
+    return c;
 }
 
 uint16_t vfuse_umask(const struct vfuse_call *c)
@@ -219,7 +222,8 @@ void vfuse_end(const struct vfuse_call *c, int r, const char *format, ...)
 
 void vfuse_answer(const struct vfuse_call *c, int r)
 {
-    (void)fuse_reply_err(c->request, r < 0 ? -r : 0);
+    if (vfuse_may_answer(c))
+        (void)fuse_reply_err(c->request, r < 0 ? -r : 0);
 }
 
 mode_t vfuse_type_bits(uint8_t type)
@@ -277,7 +281,8 @@ void vfuse_answer_entry(const struct vfuse_call *c, meta_ino ino, struct meta_at
 {
     struct fuse_entry_param entry;
     vfuse_fill_entry(c->v, ino, attr, &entry);
-    (void)fuse_reply_entry(c->request, &entry);
+    if (vfuse_may_answer(c))
+        (void)fuse_reply_entry(c->request, &entry);
 }
 
 void vfuse_answer_attr(const struct vfuse_call *c, meta_ino ino, struct meta_attr *attr)
@@ -285,5 +290,6 @@ void vfuse_answer_attr(const struct vfuse_call *c, meta_ino ino, struct meta_att
     vfuse_node_adjust(c->v, ino, attr);
     struct stat s;
     vfuse_fill_stat(c->v, ino, attr, &s);
-    (void)fuse_reply_attr(c->request, &s, c->v->options.attr_cache_s);
+    if (vfuse_may_answer(c))
+        (void)fuse_reply_attr(c->request, &s, c->v->options.attr_cache_s);
 }

@@ -226,7 +226,7 @@ static void read_directory(fuse_req_t request, meta_ino ino, size_t size, uint64
     if (r < 0)
         vfuse_answer(&c, r);
     else
-        (void)fuse_reply_buf(request, a.bytes, a.used); /* interrupted or not */
+        (void)(vfuse_may_answer(&c) && fuse_reply_buf(request, a.bytes, a.used)); /* interrupted or not */
     vfuse_end(&c, r, "(%llu,%zu,%llu): (%zu)", (unsigned long long)ino, size, (unsigned long long)position, a.used);
     free(a.bytes);
     vfuse_handle_put(c.v, h);
@@ -248,7 +248,7 @@ void vfuse_op_opendir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info 
     struct vfuse_handle *h = vfuse_handle_new(c.v, VFUSE_DIR_HANDLE, ino);
     uint64_t number = h->number;
     fi->fh = number;
-    if (fuse_reply_open(request, fi) < 0)
+    if (!vfuse_may_answer(&c) || fuse_reply_open(request, fi) < 0)
         vfuse_handle_release(c.v, number); /* interrupted: the kernel knows of none */
     vfuse_end(&c, 0, "(%llu) [fh:%llu]", (unsigned long long)ino, (unsigned long long)number);
 }

@@ -34,6 +34,7 @@ struct vfuse_options {
     uint64_t memory;    /* bytes of all buffers and cached blocks together; 0: the default */
     struct vfs_cache_options cache; /* on disk */
     uint32_t io_size_max; /* bytes of one read or write request; 0: the default */
+    double store_patience_s; /* for one operation of the object store; 0: the default */
     double attr_cache_s, entry_cache_s, dir_entry_cache_s, negative_cache_s;
 };
 

@@ -78,6 +78,7 @@ struct vfuse {
     struct vfuse_log *log;
     struct vfuse_unsaved *unsaved;
     struct vfuse_controls *controls;
+    struct vfuse_stalls *stalls; /* while serving */
 };
 
 /* Session (session.c) ------------------------------------------------------------------------------------------------- */
@@ -190,6 +191,17 @@ MUST_USE int vfuse_handle_get(struct vfuse *v, const struct fuse_file_info *fi, 
 void vfuse_handle_put(struct vfuse *v, struct vfuse_handle *h);
 /* The kernel has closed it; gone with the last put. */
 void vfuse_handle_release(struct vfuse *v, uint64_t number);
+
+/* Requests that take long (stall.c) ---------------------------------------------------------------------------------------- */
+
+struct vfuse_stalls *vfuse_stalls_new(size_t threads);
+/* No thread uses it any more. */
+void vfuse_stalls_free(struct vfuse_stalls *t);
+/* The present thread is number `index` of those that serve; vfuse_device is set. */
+void vfuse_stall_attach(struct vfuse_stalls *t, size_t index);
+void vfuse_stall_begin(const struct vfuse_call *c);
+/* To be asked once before each answer: false when the caller lost patience and has been answered. */
+MUST_USE bool vfuse_may_answer(const struct vfuse_call *c);
 
 /* Directories (dir.c) -------------------------------------------------------------------------------------------------- */
 

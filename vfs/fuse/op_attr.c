@@ -157,7 +157,7 @@ void vfuse_op_statfs(fuse_req_t request, fuse_ino_t ino)
             .f_favail = space.free_inodes,
             .f_namemax = META_NAME_MAX,
         };
-        (void)fuse_reply_statfs(request, &s);
+        (void)(vfuse_may_answer(&c) && fuse_reply_statfs(request, &s)); /* interrupted or not */
     } else {
         vfuse_answer(&c, r);
     }

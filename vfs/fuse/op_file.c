@@ -69,7 +69,7 @@ void vfuse_op_open(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi
     uint64_t number = fi->fh;
     if (r < 0)
         vfuse_answer(&c, r);
-    else if (fuse_reply_open(request, fi) < 0)
+    else if (!vfuse_may_answer(&c) || fuse_reply_open(request, fi) < 0)
         vfuse_handle_release(c.v, number); /* interrupted: the kernel knows of none */
     vfuse_end(&c, r, "(%llu,%#x) [fh:%llu]", INO(ino), (unsigned)fi->flags, (unsigned long long)number);
 }
@@ -97,7 +97,7 @@ void vfuse_op_create(fuse_req_t request, fuse_ino_t parent, const char *name, mo
         struct fuse_entry_param entry;
         vfuse_fill_entry(c.v, ino, &attr, &entry);
         uint64_t number = h->number;
-        if (fuse_reply_create(request, &entry, fi) < 0)
+        if (!vfuse_may_answer(&c) || fuse_reply_create(request, &entry, fi) < 0)
             vfuse_handle_release(c.v, number); /* interrupted: the kernel knows of none */
     } else {
         if (h)
@@ -149,7 +149,7 @@ void vfuse_op_read(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset
     if (n < 0)
         vfuse_answer(&c, (int)n);
     else
-        (void)fuse_reply_buf(request, bytes, (size_t)n); /* interrupted or not */
+        (void)(vfuse_may_answer(&c) && fuse_reply_buf(request, bytes, (size_t)n)); /* interrupted or not */
     free(bytes);
     if (n > 0 && h->kind == VFUSE_FILE_HANDLE)
         vfuse_count_bytes(&c, (size_t)n);
@@ -176,7 +176,7 @@ void vfuse_op_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size_
     if (r == 0)
         r = write_handle(&c, h, str_of(bytes, size), (uint64_t)offset);
     if (r == 0)
-        (void)fuse_reply_write(request, size); /* interrupted or not */
+        (void)(vfuse_may_answer(&c) && fuse_reply_write(request, size)); /* interrupted or not */
     else
         vfuse_answer(&c, r);
     if (r == 0 && h->kind == VFUSE_FILE_HANDLE)
@@ -347,7 +347,7 @@ void vfuse_op_copy(fuse_req_t request, fuse_ino_t from, off_t from_offset, struc
             r = copy_range(&how, &copied);
     }
     if (r == 0)
-        (void)fuse_reply_write(request, copied); /* interrupted or not */
+        (void)(vfuse_may_answer(&c) && fuse_reply_write(request, copied)); /* interrupted or not */
     else
         vfuse_answer(&c, r);
     vfuse_handle_put(c.v, source);
@@ -424,7 +424,7 @@ void vfuse_op_lseek(fuse_req_t request, fuse_ino_t ino, off_t offset, int whence
     if (r == 0)
         r = seek(c.v, h, (uint64_t)offset, whence, &found);
     if (r == 0)
-        (void)fuse_reply_lseek(request, (off_t)found); /* interrupted or not */
+        (void)(vfuse_may_answer(&c) && fuse_reply_lseek(request, (off_t)found)); /* interrupted or not */
     else
         vfuse_answer(&c, r);
     vfuse_handle_put(c.v, h);

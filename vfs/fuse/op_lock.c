@@ -208,7 +208,7 @@ void vfuse_op_getlk(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *f
         lock->l_start = (off_t)range.start;
         lock->l_len = range.end >= INT64_MAX ? 0 : (off_t)(range.end - range.start + 1);
         lock->l_pid = (pid_t)range.pid;
-        (void)fuse_reply_lock(request, lock); /* interrupted or not */
+        (void)(vfuse_may_answer(&c) && fuse_reply_lock(request, lock)); /* interrupted or not */
     } else {
         vfuse_answer(&c, r);
     }

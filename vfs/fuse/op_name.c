@@ -42,7 +42,7 @@ void vfuse_op_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
         vfuse_answer_entry(&c, ino, &attr);
     } else if (r == -ENOENT && c.v->options.negative_cache_s > 0) {
         const struct fuse_entry_param absent = {.entry_timeout = c.v->options.negative_cache_s};
-        (void)fuse_reply_entry(request, &absent);
+        (void)(vfuse_may_answer(&c) && fuse_reply_entry(request, &absent)); /* interrupted or not */
     } else {
         vfuse_answer(&c, r);
     }
@@ -120,7 +120,7 @@ void vfuse_op_readlink(fuse_req_t request, fuse_ino_t ino)
     if (r == 0 && target.failed)
         r = -EIO;
     if (r == 0)
-        (void)fuse_reply_readlink(request, buf_z(&target));
+        (void)(vfuse_may_answer(&c) && fuse_reply_readlink(request, buf_z(&target))); /* interrupted or not */
     else
         vfuse_answer(&c, r);
     vfuse_end(&c, r, "(%llu): (%s)", INO(ino), buf_z(&target));

@@ -89,9 +89,9 @@ static void answer_bytes(const struct vfuse_call *c, int r, const struct buf *va
     if (r < 0)
         vfuse_answer(c, r);
     else if (size == 0)
-        (void)fuse_reply_xattr(c->request, value->len);
+        (void)(vfuse_may_answer(c) && fuse_reply_xattr(c->request, value->len)); /* interrupted or not */
     else
-        (void)fuse_reply_buf(c->request, value->ptr, value->len);
+        (void)(vfuse_may_answer(c) && fuse_reply_buf(c->request, value->ptr, value->len));
 }
 
 void vfuse_op_getxattr(fuse_req_t request, fuse_ino_t ino, const char *name, size_t size)

@@ -98,9 +98,24 @@ static void translate_root(const struct vfuse *v, struct fuse_in_header *head, s
         *second = v->root;
 }
 
+/* A thread that is being killed may still take a request, and the kernel fails that with EIO when it would have to fault in the
+ * pages to copy it to: where they are there, the request waits for the next process as all others do. */
+static void have_pages(void *out, size_t size)
+{
+    static _Thread_local const void *present;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    if (present == out)
+        return;
+    for (size_t at = 0; at < size; at += page)
+        ((volatile char *)out)[at] = 0;
+    ((volatile char *)out)[size - 1] = 0;
+    present = out;
+}
+
 static ssize_t device_read(int fd, void *out, size_t size, void *data)
 {
     (void)fd;
+    have_pages(out, size);
     ssize_t n = read(vfuse_device, out, size);
     if (n >= (ssize_t)sizeof(struct fuse_in_header)) {
         struct fuse_in_header *head = out;
@@ -159,6 +174,7 @@ static void begin_again(struct vfuse *v, struct str init)
 
 struct server {
     struct vfuse *v;
+    size_t index;
     int device;
     pthread_t thread;
     atomic_bool ended;
@@ -168,6 +184,7 @@ static void *serve(void *arg)
 {
     struct server *s = arg;
     vfuse_device = s->device;
+    vfuse_stall_attach(s->v->stalls, s->index);
     struct fuse_buf message = {0};
     while (!fuse_session_exited(s->v->session) && !atomic_load(&s->v->stopping)) {
         int n = fuse_session_receive_buf(s->v->session, &message);
@@ -235,15 +252,18 @@ int vfuse_serve(struct vfuse *v, const struct vfuse_serving *how)
         return r;
     v->waiters = vfuse_waiters_new(v);
     size_t count = how->count - 1;
+    v->stalls = vfuse_stalls_new(count);
     struct server *servers = calloc(count, sizeof(*servers));
     CHECK(servers != NULL); /* out of memory */
     for (size_t i = 0; i < count; i++) {
         servers[i].v = v;
+        servers[i].index = i;
         servers[i].device = how->devices[1 + i];
         thread_start(&servers[i].thread, "fuse", serve, &servers[i]);
     }
     join(servers, count);
     free(servers);
+    vfuse_stalls_free(TAKE(v->stalls));
     vfuse_waiters_free(TAKE(v->waiters));
     return atomic_load(&v->stopping) ? 1 : 0;
 }
@@ -327,6 +347,7 @@ int vfuse_open(const struct vfuse_options *options, const struct vfuse_resume *r
                  .resume_session = resume->session},
         .data = {.memory = data_memory(options), .read_only = options->read_only, .disk = options->cache},
         .no_sync = options->no_sync,
+        .store_patience_ms = (uint32_t)(options->store_patience_s * 1000),
     };
     r = open_client(v, &how, out_error);
     if (r < 0) {

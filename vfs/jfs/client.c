@@ -17,7 +17,8 @@ static struct str storage_class(const struct meta_settings *s, struct arena *are
     return class && class->kind == JSON_IS_TEXT ? class->text : s->storage_class;
 }
 
-int jfs_store_open(const struct meta_settings *settings, bool no_sync, struct store **out, const char **out_error)
+static int open_store(const struct meta_settings *settings, bool no_sync, uint32_t patience_ms, struct store **out,
+                      const char **out_error)
 {
     static _Thread_local char text[512];
     char prefix[PREFIX_MAX];
@@ -35,6 +36,9 @@ int jfs_store_open(const struct meta_settings *settings, bool no_sync, struct st
         .prefix = str_z(prefix),
         .shards = settings->shards,
         .no_sync = no_sync,
+        .patience_ms = patience_ms,
+        .stall_timeout_ms = patience_ms < LIMIT_STORE_STALL_TIMEOUT_MS ? patience_ms : 0,
+        .connect_timeout_ms = patience_ms < LIMIT_STORE_CONNECT_TIMEOUT_MS ? patience_ms : 0,
     };
     CLEANUP(buf_done) struct buf why = buf_make(sizeof(text));
     int r = store_open(&config, out, &why);
@@ -44,6 +48,11 @@ int jfs_store_open(const struct meta_settings *settings, bool no_sync, struct st
         *out_error = text;
     }
     return r;
+}
+
+int jfs_store_open(const struct meta_settings *settings, bool no_sync, struct store **out, const char **out_error)
+{
+    return open_store(settings, no_sync, 0, out, out_error);
 }
 
 static void honour(void *store, const struct meta_settings *settings)
@@ -58,7 +67,7 @@ int jfs_client_open(struct str url, const struct jfs_client_options *options, st
     if (r < 0)
         return r;
     CLEANUP(meta_settings_freep) struct meta_settings *settings = meta_settings_copy(out->meta);
-    r = jfs_store_open(settings, options->no_sync, &out->store, out_error);
+    r = open_store(settings, options->no_sync, options->store_patience_ms, &out->store, out_error);
     if (r == 0)
         meta_on_settings(out->meta, honour, out->store);
     if (r == 0)

@@ -11,6 +11,7 @@ struct jfs_client_options {
     struct meta_options meta;
     struct data_options data;
     bool no_sync; /* blocks need not survive a loss of power */
+    uint32_t store_patience_ms; /* for one operation of the store, repetitions included, roughly; 0: the default */
 };
 
 struct jfs_client {

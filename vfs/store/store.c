@@ -28,7 +28,7 @@ struct store {
     uint32_t shard_count;
     struct store_driver **shards;
     struct str prefix;
-    uint32_t attempts_max, backoff_ms;
+    uint32_t attempts_max, backoff_ms, patience_ms;
     atomic_int retry_tokens;
     struct verb_metrics verbs[STORE_VERB_COUNT];
     struct metric *retries, *bytes_in, *bytes_out;
@@ -143,6 +143,7 @@ int store_open(const struct store_config *config, struct store **out, struct buf
         memcpy(prefix, config->prefix.ptr, config->prefix.len);
     s->prefix = str_of(prefix, config->prefix.len);
     s->attempts_max = or_default(config->attempts_max, LIMIT_STORE_ATTEMPTS);
+    s->patience_ms = or_default(config->patience_ms, LIMIT_STORE_RETRY_MS);
     s->backoff_ms = or_default(config->backoff_ms, LIMIT_STORE_BACKOFF_MS);
     atomic_init(&s->retry_tokens, LIMIT_STORE_RETRY_TOKENS);
     rate_init(&s->upload);
@@ -257,7 +258,7 @@ static bool may_try_again(struct store *s, int rc, uint32_t attempts, uint64_t s
         max = LIMIT_STORE_DAMAGED_ATTEMPTS;
     else if (rc != -EBADMSG && !is_transient(rc))
         return false;
-    return attempts < max && clock_mono_ms() - start_ms < LIMIT_STORE_RETRY_MS && take_retry_token(s);
+    return attempts < max && clock_mono_ms() - start_ms < s->patience_ms && take_retry_token(s);
 }
 
 static int run_once(struct store *s, uint32_t shard, enum store_verb verb, store_attempt_fn attempt, void *call,

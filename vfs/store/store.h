@@ -35,6 +35,7 @@ struct store_config {
 
     uint32_t attempts_max; /* of one operation; the default is LIMIT_STORE_ATTEMPTS */
     uint32_t backoff_ms;
+    uint32_t patience_ms; /* no attempt begins later after the first; bounds the stall timeout too */
     uint32_t connect_timeout_ms, stall_timeout_ms, request_timeout_ms;
 };
 
