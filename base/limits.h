@@ -140,7 +140,7 @@
 #define LIMIT_META_TREE_NAMES (256 * 1024)
 /* All records of one file that is cloned, in one transaction: a terabyte in the worst of shapes. */
 #define LIMIT_META_CLONE_BYTES (64 * 1024 * 1024)
-/* A path, or an inode's names in one directory. */
+/* All names of one inode. */
 #define LIMIT_META_NAMES_BYTES (1024 * 1024)
 #define LIMIT_META_FLUSH_DIRS (1024 * 1024)
 /* Directories that a summary still has to look at: 512 MiB of numbers. */
@@ -170,7 +170,7 @@
 #define LIMIT_META_SUSTAINED (16 * 1024 * 1024)
 /* Lists of slices that are taken out of a transaction at a time. */
 #define LIMIT_META_SCAN_BYTES (8 * 1024 * 1024)
-/* A path in a message. */
+/* A path, in messages and for tools. */
 #define LIMIT_META_PATH_BYTES (64 * 1024)
 /* Quotas that are checked at a time, 80 bytes each. */
 #define LIMIT_META_QUOTAS (1024 * 1024)

@@ -29,8 +29,9 @@ done
 if command -v systemd-analyze >/dev/null; then
     units=$(mktemp -d)
     for name in sluice.service sluice-mount@.service; do
+        grep -q '^ExecStart=/usr/local/bin/sluice ' "docker/$name" || complain "docker/$name: not where the README installs the binary"
         # The binary and the user are there only where it is installed.
-        sed -e "s|/usr/bin/sluice|$sluice|" -e 's/^User=.*/User=root/' -e 's/^Group=.*/Group=root/' "docker/$name" >"$units/${name/@/@srv-test}"
+        sed -e "s|/usr/local/bin/sluice|$sluice|" -e 's/^User=.*/User=root/' -e 's/^Group=.*/Group=root/' "docker/$name" >"$units/${name/@/@srv-test}"
         said=$(systemd-analyze verify --man=no "$units/${name/@/@srv-test}" 2>&1 | grep -F "${name%%[@.]*}")
         [ -z "$said" ] || complain "docker/$name: $said"
     done

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -12,10 +13,11 @@ import threading
 import time
 
 import pytest
-from mounts import Mounts, wait_until
+from mounts import ENVIRONMENT, Mounts, is_mounted, wait_until
 from server import ROOT, Server
 
 MIB = 1 << 20
+YAML = pathlib.Path(__file__).resolve().parents[2] / "docker/kubernetes-mount.yaml"
 # What one request to the store may take in these tests; what follows is for a busy machine.
 PATIENCE_S = 4
 SLACK_S = 30
@@ -288,4 +290,24 @@ def test_all_processes_killed(mounts):
     mount.start()
     for a in appenders:
         a.check()
+    write_synced(mount.path / "new", b"x")
+
+
+def test_the_container_of_a_daemon_set_starts_again(mounts, binary):
+    """The command of docker/kubernetes-mount.yaml, over what a container that was killed has left."""
+    url = mounts.volume()
+    mount = mounts.mount(url, "mnt")
+    server = mount.server()
+    mount.process.send_signal(signal.SIGSTOP)
+    os.kill(server, signal.SIGKILL)
+    mount.process.kill()
+    mount.process.wait()
+    wait_until(lambda: failure(lambda: os.listdir(mount.path))[0] == errno.ENOTCONN)
+    script = re.search(r"args: \['(.*)'\]", YAML.read_text()).group(1)
+    script = script.replace("/host/volume", str(mount.path)).replace("0.0.0.0:9567", "off").replace("/cache", str(mounts.folder / "cache"))
+    environment = {**ENVIRONMENT, "META_URL": url, "PATH": f"{binary.parent}:{os.environ['PATH']}"}
+    with open(mount.log, "ab") as log:
+        mount.process = subprocess.Popen(["/bin/sh", "-c", script], stderr=log, env=environment)
+    wait_until(lambda: mount.process.poll() is not None or is_mounted(mount.path))
+    assert mount.process.poll() is None, mount.text()
     write_synced(mount.path / "new", b"x")

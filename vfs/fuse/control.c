@@ -201,6 +201,8 @@ static int remove_tree(struct vfuse_job *job, struct str body)
         return -EPERM;
     struct vfuse_progress p = {.control = job->control};
     int r = meta_remove_tree(v->meta, &job->ctx, parent, name, flags, vfuse_progress_add, &p);
+    if (r == 0)
+        r = meta_sync(v->meta);
     if (p.first > 0)
         say_progress(job->control, &p);
     forget_name(v, parent, name);
@@ -231,6 +233,8 @@ static int clone_tree(struct vfuse_job *job, struct str body)
     struct vfuse_progress p = {.control = job->control, .second = sum.files + sum.directories};
     if (r == 0)
         r = meta_clone(v->meta, &how, count_cloned, &p);
+    if (r == 0)
+        r = meta_sync(v->meta);
     if (p.first > 0)
         say_progress(job->control, &p);
     if (r == 0)

@@ -210,7 +210,7 @@ int vfuse_control_summary(struct vfuse_job *job, meta_ino ino, unsigned depth, u
     struct walk w = {.job = job, .progress = {.control = job->control}, .entries = entries < ENTRIES_MAX ? entries : ENTRIES_MAX};
     struct tree top = {.ino = ino};
     CLEANUP(buf_done) struct buf out = buf_make(LIMIT_REPORT_BYTES);
-    CLEANUP(buf_done) struct buf path = buf_make(LIMIT_META_NAMES_BYTES);
+    CLEANUP(buf_done) struct buf path = buf_make(LIMIT_META_PATH_BYTES);
     int r = look(&w, &top, depth < DEPTH_MAX ? depth : DEPTH_MAX);
     buf_addf(&out, "{\"Errno\":%d,\"Tree\":", r < 0 ? -r : 0);
     add_tree(&out, &top, STR_EMPTY, vfuse_kernel_ino(job->control->v, ino));

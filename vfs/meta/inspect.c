@@ -6,28 +6,42 @@
 #include "vfs/meta/internal.h"
 #include "vfs/meta/ranges.h"
 
-/* Names of an inode in one directory, each NUL-terminated. */
+/* All names of an inode: struct head and the bytes of the name, each. */
+struct head {
+    meta_ino parent;
+    size_t len;
+};
 struct names_call {
     meta_ino ino;
-    struct buf *out;
+    struct buf list;
 };
 
-static int match_entry(void *arg, const struct meta_entry *e)
+static int keep_name(void *arg, meta_ino parent, struct str name)
 {
     struct names_call *c = arg;
-    if (e->ino != c->ino)
-        return 0;
-    buf_add(c->out, e->name);
-    buf_addc(c->out, '\0');
-    return c->out->failed ? -EFBIG : 0;
+    const struct head h = {parent, name.len};
+    buf_add(&c->list, str_of((const char *)&h, sizeof(h)));
+    buf_add(&c->list, name);
+    return c->list.failed ? -EFBIG : 0;
 }
 
-static int names_in(struct meta *m, meta_ino parent, meta_ino ino, struct buf *out)
+static int names_txn(struct meta *m, struct meta_txn *t, void *arg)
 {
-    struct names_call c = {ino, out};
-    const struct meta_edge_scan scan = {.parent = parent};
-    buf_reset(out);
-    return meta_readdir(m, NULL, &scan, match_entry, &c);
+    (void)m;
+    struct names_call *c = arg;
+    buf_reset(&c->list);
+    return META_DO(t, name_scan, c->ino, keep_name, c);
+}
+
+/* The name at *at of the list; *at: behind it. */
+static struct str next_name(const struct buf *list, size_t *at, meta_ino *out_parent)
+{
+    struct head h;
+    memcpy(&h, list->ptr + *at, sizeof(h));
+    struct str name = str_of(list->ptr + *at + sizeof(h), h.len);
+    *at += sizeof(h) + h.len;
+    *out_parent = h.parent;
+    return name;
 }
 
 static void prepend(struct buf *path, struct str name)
@@ -38,79 +52,40 @@ static void prepend(struct buf *path, struct str name)
     buf_addc(path, '/');
     buf_add(path, name);
     buf_add(path, buf_str(&rest));
-    path->failed = path->failed || rest.failed;
 }
 
-/* The path of a directory below `root`, "" for `root` itself. -EXDEV: it is elsewhere. */
-static int directory_path(struct meta *m, meta_ino dir, meta_ino root, struct buf *out)
+/* Puts the path of a directory below `root` before what is in *path. -EXDEV: it is elsewhere, or nowhere. */
+static int prepend_directory(struct meta *m, meta_ino dir, meta_ino root, struct buf *path)
 {
-    CLEANUP(buf_done) struct buf names = buf_make(LIMIT_META_NAMES_BYTES);
-    buf_reset(out);
-    for (unsigned depth = 0; dir != root; depth++) {
-        struct meta_attr attr;
-        if (dir == META_ROOT || depth > LIMIT_META_DEPTH)
-            return -EXDEV;
-        if (dir == META_TRASH) {
-            prepend(out, STR(META_TRASH_NAME));
-            return root == META_ROOT ? 0 : -EXDEV;
+    struct names_call c = {.list = buf_make(LIMIT_META_PATH_BYTES)};
+    int rc = 0;
+    for (unsigned depth = 0; rc == 0 && dir != root; depth++) {
+        if (dir == META_TRASH && root == META_ROOT) {
+            prepend(path, STR(META_TRASH_NAME));
+            break;
         }
-        int rc = meta_getattr(m, dir, &attr);
+        c.ino = dir;
+        rc = meta_transact(m, META_TXN_READ, names_txn, &c);
+        if (rc == 0 && (c.list.len == 0 || dir == META_ROOT || depth > LIMIT_META_DEPTH))
+            rc = -EXDEV;
+        size_t at = 0;
         if (rc == 0)
-            rc = names_in(m, attr.parent, dir, &names);
-        if (rc < 0)
-            return rc;
-        if (names.len == 0)
-            return -ENOENT;
-        prepend(out, str_z(names.ptr));
-        if (out->failed)
-            return -ENAMETOOLONG;
-        dir = attr.parent;
+            prepend(path, next_name(&c.list, &at, &dir));
+        if (rc == 0 && path->failed)
+            rc = -ENAMETOOLONG;
     }
-    return 0;
+    buf_done(&c.list);
+    return rc;
 }
 
-struct parents_call {
-    meta_ino ino;
-    struct meta_attr attr;
-    struct buf list; /* meta_ino each */
-};
-
-static int keep_parent(void *arg, meta_ino parent, int64_t links)
+static int tell_path(struct meta *m, meta_ino parent, struct str name, meta_ino root, meta_path_fn fn, void *arg)
 {
-    struct parents_call *c = arg;
-    if (links > 0)
-        buf_add(&c->list, str_of((const char *)&parent, sizeof(parent)));
-    return c->list.failed ? -EFBIG : 0;
-}
-
-static int parents_txn(struct meta *m, struct meta_txn *t, void *arg)
-{
-    (void)m;
-    struct parents_call *c = arg;
-    buf_reset(&c->list);
-    int rc = meta_node_get(t, c->ino, false, &c->attr);
-    if (rc == 0 && c->attr.parent > 0)
-        return keep_parent(c, c->attr.parent, 1);
-    return rc == 0 ? META_DO(t, parent_scan, c->ino, keep_parent, c) : rc;
-}
-
-static int paths_in(struct meta *m, meta_ino parent, meta_ino ino, meta_ino root, meta_path_fn fn, void *arg)
-{
-    CLEANUP(buf_done) struct buf path = buf_make(LIMIT_META_NAMES_BYTES);
-    CLEANUP(buf_done) struct buf names = buf_make(LIMIT_META_NAMES_BYTES);
-    int rc = directory_path(m, parent, root, &path);
+    CLEANUP(buf_done) struct buf path = buf_make(LIMIT_META_PATH_BYTES);
+    prepend(&path, name);
+    int rc = prepend_directory(m, parent, root, &path);
     if (rc == -EXDEV)
         return fn(arg, STR_EMPTY);
-    if (rc == 0)
-        rc = names_in(m, parent, ino, &names);
-    const size_t base = path.len;
-    for (size_t at = 0; rc == 0 && at < names.len; at += strlen(names.ptr + at) + 1) {
-        buf_truncate(&path, base);
-        buf_addc(&path, '/');
-        buf_addz(&path, names.ptr + at);
-        rc = path.failed ? -ENAMETOOLONG : fn(arg, buf_str(&path));
-    }
-    return rc;
+    return rc < 0 ? rc : fn(arg, buf_str(&path));
 }
 
 int meta_paths(struct meta *m, meta_ino ino, meta_ino root, meta_path_fn fn, void *arg)
@@ -119,14 +94,12 @@ int meta_paths(struct meta *m, meta_ino ino, meta_ino root, meta_path_fn fn, voi
         return fn(arg, STR("/"));
     if (ino == META_TRASH)
         return fn(arg, root == META_ROOT ? STR("/" META_TRASH_NAME) : STR_EMPTY);
-    struct parents_call c = {.ino = ino, .list = buf_make(LIMIT_META_PARENTS * sizeof(meta_ino))};
-    int rc = meta_transact(m, META_TXN_READ, parents_txn, &c);
-    for (size_t at = 0; rc == 0 && at < c.list.len; at += sizeof(meta_ino)) {
+    struct names_call c = {.ino = ino, .list = buf_make(LIMIT_META_NAMES_BYTES)};
+    int rc = meta_transact(m, META_TXN_READ, names_txn, &c);
+    for (size_t at = 0; rc == 0 && at < c.list.len;) {
         meta_ino parent;
-        memcpy(&parent, c.list.ptr + at, sizeof(parent));
-        rc = paths_in(m, parent, ino, root, fn, arg);
-        if (rc == -ENOENT)
-            rc = 0; /* gone while we looked */
+        struct str name = next_name(&c.list, &at, &parent);
+        rc = tell_path(m, parent, name, root, fn, arg);
     }
     buf_done(&c.list);
     return rc;

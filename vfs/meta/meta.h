@@ -179,7 +179,8 @@ struct meta_clone {
  * caller may not read ends it (-EACCES). progress may be NULL. */
 MUST_USE int meta_clone(struct meta *m, const struct meta_clone *how, meta_progress_fn progress, void *arg);
 
-/* Calls fn for each path of the inode, as seen from the directory `root`: "/…", or empty when it is not below that. */
+/* Calls fn for each path of the inode, as seen from the directory `root`: "/…", or empty when it is not below that. None of an
+ * inode without a name, or without a node. */
 typedef int (*meta_path_fn)(void *arg, struct str path);
 MUST_USE int meta_paths(struct meta *m, meta_ino ino, meta_ino root, meta_path_fn fn, void *arg);
 
