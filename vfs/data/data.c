@@ -108,9 +108,9 @@ struct data *data_new(struct store *store, const struct data_source *source, con
     list_init(&d->writers);
     get_metrics(d);
     show_gauges(d, true);
-    d->downloads = data_pool_start("download", options->downloads ? options->downloads : LIMIT_DATA_DOWNLOADS);
+    d->downloads = vfs_pool_start("download", options->downloads ? options->downloads : LIMIT_DATA_DOWNLOADS);
     if (!d->read_only) {
-        d->uploads = data_pool_start("upload", options->uploads ? options->uploads : LIMIT_DATA_UPLOADS);
+        d->uploads = vfs_pool_start("upload", options->uploads ? options->uploads : LIMIT_DATA_UPLOADS);
         thread_start(&d->ager, "data-ager", age_slices, d);
     }
     return d;
@@ -124,7 +124,7 @@ static void stop_writing(struct data *d)
     cond_signal(&d->stop);
     mutex_unlock(&d->writers_lock);
     CHECK(pthread_join(d->ager, NULL) == 0);
-    data_pool_stop(d->uploads);
+    vfs_pool_stop(d->uploads);
 }
 
 void data_close(struct data *d)
@@ -133,7 +133,7 @@ void data_close(struct data *d)
         return;
     if (!d->read_only)
         stop_writing(d);
-    data_pool_stop(d->downloads);
+    vfs_pool_stop(d->downloads);
     disk_cache_stop(d->disk);
     show_gauges(d, false);
     cond_done(&d->stop);

@@ -14,7 +14,7 @@
 #include "vfs/data/codec.h"
 #include "vfs/data/data.h"
 #include "vfs/data/disk_cache.h"
-#include "vfs/data/pool.h"
+#include "vfs/pool.h"
 
 /* The metadata as data uses it; what each does stands in vfs/meta/meta.h. Tests put their own here. */
 struct data_source {
@@ -47,7 +47,7 @@ struct data {
     struct data_chunks *chunks;
     struct data_streams *streams;
     struct data_seen *seen;
-    struct data_pool *uploads, *downloads;
+    struct vfs_pool *uploads, *downloads;
     struct metric *hits, *misses, *hit_bytes, *miss_bytes, *memory_hits, *memory_misses, *disk_hits, *ranged, *read_ahead;
 
     struct mutex writers_lock; /* guards what follows */

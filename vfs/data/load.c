@@ -223,12 +223,12 @@ int data_read_piece(struct data *d, const struct meta_slice *piece, uint32_t off
 /* Read-ahead: the block is in the cache when it comes to reading it, or not: nobody waits for it here. */
 
 struct prefetch {
-    struct data_job job;
+    struct vfs_job job;
     struct data *data;
     struct block_id id;
 };
 
-static void run_prefetch(struct data_job *job)
+static void run_prefetch(struct vfs_job *job)
 {
     struct prefetch *p = container_of(job, struct prefetch, job);
     struct data *d = p->data;
@@ -243,7 +243,7 @@ static void run_prefetch(struct data_job *job)
 void data_prefetch(struct data *d, const struct block_id *id)
 {
     if (data_cache_is_pressed(d->cache) || data_cache_has(d->cache, id) ||
-        data_pool_depth(d->downloads) >= LIMIT_DATA_READAHEAD_QUEUE)
+        vfs_pool_depth(d->downloads) >= LIMIT_DATA_READAHEAD_QUEUE)
         return;
     struct prefetch *p = calloc(1, sizeof(*p));
     CHECK(p != NULL); /* out of memory */
@@ -251,7 +251,7 @@ void data_prefetch(struct data *d, const struct block_id *id)
     p->data = d;
     p->id = *id;
     metric_add(d->read_ahead, 1);
-    data_pool_submit(d->downloads, &p->job);
+    vfs_pool_submit(d->downloads, &p->job);
 }
 
 /* Writing */

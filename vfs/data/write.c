@@ -56,7 +56,7 @@ struct data_writer {
 };
 
 struct upload {
-    struct data_job job;
+    struct vfs_job job;
     struct data_writer *writer;
     struct slice *slice;
     struct block_id id;
@@ -68,7 +68,7 @@ static uint32_t blocks_per_chunk(const struct data *d)
     return (uint32_t)(META_CHUNK_SIZE / d->layout.block_size);
 }
 
-static void run_upload(struct data_job *job);
+static void run_upload(struct vfs_job *job);
 
 /* Below, the writer's lock is held unless said otherwise. */
 
@@ -87,7 +87,7 @@ static void submit(struct data_writer *w, struct slice *s, struct block_id id, s
     u->id = id;
     u->buffer = buffer;
     s->uploading++;
-    data_pool_submit(w->data->uploads, &u->job);
+    vfs_pool_submit(w->data->uploads, &u->job);
 }
 
 static void hand_over(struct data_writer *w, struct slice *s, uint32_t index, uint32_t size)
@@ -149,13 +149,13 @@ static bool is_outcome_unknown(int rc)
 }
 
 struct discard {
-    struct data_job job;
+    struct vfs_job job;
     struct data *data;
     uint64_t id;
     uint32_t size;
 };
 
-static void run_discard(struct data_job *job)
+static void run_discard(struct vfs_job *job)
 {
     struct discard *x = container_of(job, struct discard, job);
     if (data_delete_blocks(x->data, x->id, x->size) < 0)
@@ -170,7 +170,7 @@ static void discard(struct data *d, const struct slice *s)
     struct discard *x = calloc(1, sizeof(*x));
     CHECK(x != NULL); /* out of memory */
     *x = (struct discard){.job.run = run_discard, .data = d, .id = s->id, .size = s->len};
-    data_pool_submit(d->uploads, &x->job);
+    vfs_pool_submit(d->uploads, &x->job);
 }
 
 /* Commits the first slice, or after an error drops it; the lock is let go meanwhile. */
@@ -232,7 +232,7 @@ static void keep_small(struct data *d, struct upload *u)
         disk_cache_offer(d->disk, &u->id);
 }
 
-static void run_upload(struct data_job *job)
+static void run_upload(struct vfs_job *job)
 {
     struct upload *u = container_of(job, struct upload, job);
     struct data_writer *w = u->writer;

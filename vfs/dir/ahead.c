@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "vfs/data/pool.h"
 #include "vfs/dir/dir_internal.h"
+#include "vfs/pool.h"
 
 /* Files of one batch; a page of a listing has a thousand, and what is read in vain at its end should be little. */
 #define BATCH 128
@@ -41,7 +41,7 @@ struct batch {
 };
 
 struct helper {
-    struct data_job job;
+    struct vfs_job job;
     struct batch *batch; /* a reference */
 };
 
@@ -58,7 +58,7 @@ struct ahead {
 
 struct ahead_pool {
     struct mutex lock;
-    struct data_pool *threads; /* NULL: not started. Guarded by lock, constant once it is set */
+    struct vfs_pool *threads; /* NULL: not started. Guarded by lock, constant once it is set */
     unsigned count;
 };
 
@@ -76,17 +76,17 @@ void ahead_pool_free(struct ahead_pool *p)
 {
     if (!p)
         return;
-    data_pool_stop(p->threads);
+    vfs_pool_stop(p->threads);
     mutex_done(&p->lock);
     free(p);
 }
 
-static struct data_pool *threads_of(struct ahead_pool *p)
+static struct vfs_pool *threads_of(struct ahead_pool *p)
 {
     mutex_lock(&p->lock);
     if (!p->threads)
-        p->threads = data_pool_start("list", p->count);
-    struct data_pool *threads = p->threads;
+        p->threads = vfs_pool_start("list", p->count);
+    struct vfs_pool *threads = p->threads;
     mutex_unlock(&p->lock);
     return threads;
 }
@@ -142,7 +142,7 @@ static void batch_work(struct batch *b)
     }
 }
 
-static void helper_run(struct data_job *job)
+static void helper_run(struct vfs_job *job)
 {
     struct helper *h = container_of(job, struct helper, job);
     batch_work(h->batch);
@@ -154,14 +154,14 @@ static void helper_run(struct data_job *job)
 static void call_helpers(struct batch *b)
 {
     struct ahead_pool *p = b->v->ahead;
-    struct data_pool *threads = threads_of(p);
-    for (unsigned i = 1; i < p->count && data_pool_depth(threads) == 0; i++) {
+    struct vfs_pool *threads = threads_of(p);
+    for (unsigned i = 1; i < p->count && vfs_pool_depth(threads) == 0; i++) {
         struct helper *h = calloc(1, sizeof(*h));
         CHECK(h != NULL); /* out of memory */
         h->job.run = helper_run;
         h->batch = b;
         atomic_fetch_add(&b->refs, 1);
-        data_pool_submit(threads, &h->job);
+        vfs_pool_submit(threads, &h->job);
     }
 }
 

@@ -1,4 +1,4 @@
-#include "vfs/data/pool.h"
+#include "vfs/pool.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "base/mutex.h"
 
-struct data_pool {
+struct vfs_pool {
     struct mutex lock; /* guards what follows, until `threads` */
     struct cond wake;
     struct list jobs;
@@ -17,7 +17,7 @@ struct data_pool {
     pthread_t threads[];
 };
 
-static struct data_job *next_job(struct data_pool *p)
+static struct vfs_job *next_job(struct vfs_pool *p)
 {
     mutex_lock(&p->lock);
     while (list_empty(&p->jobs) && !p->stopping)
@@ -26,19 +26,19 @@ static struct data_job *next_job(struct data_pool *p)
     if (link)
         p->depth--;
     mutex_unlock(&p->lock);
-    return link ? list_entry(link, struct data_job, link) : NULL;
+    return link ? list_entry(link, struct vfs_job, link) : NULL;
 }
 
 static void *pool_main(void *arg)
 {
-    for (struct data_job *job; (job = next_job(arg)) != NULL;)
+    for (struct vfs_job *job; (job = next_job(arg)) != NULL;)
         job->run(job);
     return NULL;
 }
 
-struct data_pool *data_pool_start(const char *name, uint32_t threads)
+struct vfs_pool *vfs_pool_start(const char *name, uint32_t threads)
 {
-    struct data_pool *p = calloc(1, sizeof(*p) + threads * sizeof(pthread_t));
+    struct vfs_pool *p = calloc(1, sizeof(*p) + threads * sizeof(pthread_t));
     CHECK(p != NULL && threads > 0);
     mutex_init(&p->lock);
     cond_init(&p->wake);
@@ -52,7 +52,7 @@ struct data_pool *data_pool_start(const char *name, uint32_t threads)
     return p;
 }
 
-void data_pool_stop(struct data_pool *p)
+void vfs_pool_stop(struct vfs_pool *p)
 {
     if (!p)
         return;
@@ -68,7 +68,7 @@ void data_pool_stop(struct data_pool *p)
     free(p);
 }
 
-void data_pool_submit(struct data_pool *p, struct data_job *job)
+void vfs_pool_submit(struct vfs_pool *p, struct vfs_job *job)
 {
     mutex_lock(&p->lock);
     CHECK(!p->stopping);
@@ -78,7 +78,7 @@ void data_pool_submit(struct data_pool *p, struct data_job *job)
     mutex_unlock(&p->lock);
 }
 
-uint64_t data_pool_depth(struct data_pool *p)
+uint64_t vfs_pool_depth(struct vfs_pool *p)
 {
     mutex_lock(&p->lock);
     uint64_t depth = p->depth;
