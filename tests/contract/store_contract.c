@@ -212,6 +212,30 @@ static void test_keys_that_no_store_takes(void **state)
     assert_true(why.len > 0);
 }
 
+/* As of a volume whose other shards no official client has written to yet. */
+static void test_shards_that_come_late(void **state)
+{
+    (void)state;
+    char dir[PATH_MAX], late[PATH_MAX + 16], key[16];
+    assert_true(tmpdir_make(dir));
+    (void)snprintf(late, sizeof(late), "%s/late%%d/", dir);
+    const struct store_config c = {
+        .storage = STR("file"), .bucket = str_z(late), .prefix = STR("vol/"), .shards = 4, .no_sync = true};
+    CLEANUP(buf_done) struct buf why = buf_make(256);
+    CLEANUP(store_closep) struct store *s = NULL;
+    assert_int_equal(store_open(&c, &s, &why), 0);
+    store_complete(s);
+    assert_int_equal(store_put(s, STR("0"), STR("bytes")), -ENXIO); /* nothing is there at all */
+    (void)snprintf(late, sizeof(late), "%s/late2", dir);
+    assert_int_equal(mkdir(late, 0700), 0);
+    store_complete(s);
+    for (int i = 0; i < 32; i++) {
+        (void)snprintf(key, sizeof(key), "%d", i);
+        assert_int_equal(store_put(s, str_z(key), STR("bytes")), 0);
+    }
+    assert_true(tmpdir_remove(dir));
+}
+
 static int run_contract(const char *name)
 {
 #define STORE_TEST(fn) cmocka_unit_test_setup_teardown(fn, open_store, close_store)
@@ -234,6 +258,8 @@ static int run_file(void)
     config.bucket = str_z(bucket);
     config.shards = 4;
     failed += run_contract("file, 4 shards");
+    const struct CMUnitTest late[] = {cmocka_unit_test(test_shards_that_come_late)};
+    failed += cmocka_run_group_tests_name("file, shards that come late", late, NULL, NULL);
     CHECK(tmpdir_remove(dir));
     return failed;
 }

@@ -46,8 +46,10 @@ static int open_store(const struct meta_settings *settings, bool no_sync, uint32
     if (r < 0) {
         (void)snprintf(text, sizeof(text), "%.*s", STR_ARG(buf_str(&why)));
         *out_error = text;
+        return r;
     }
-    return r;
+    store_complete(*out);
+    return 0;
 }
 
 int jfs_store_open(const struct meta_settings *settings, bool no_sync, struct store **out, const char **out_error)

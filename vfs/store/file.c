@@ -401,6 +401,7 @@ static int file_list(struct store_driver *d, struct str prefix, struct str after
 
 const struct store_ops store_file_ops = {
     .name = "file",
+    .late_shards = true,
     .open = file_open,
     .close = file_close,
     .create = file_create,

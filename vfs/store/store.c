@@ -431,3 +431,26 @@ int store_create(struct store *s)
         rc = store_run(s, i, STORE_CREATE, attempt_create, NULL);
     return rc;
 }
+
+static bool is_shard_missing(struct store *s, uint32_t shard)
+{
+    struct store_object ignored;
+    struct object_call call = {.key = STR("juicefs_uuid"), .object = &ignored}; /* of any name: the bucket is what counts */
+    return store_run(s, shard, STORE_HEAD, attempt_head, &call) == -ENXIO;
+}
+
+void store_complete(struct store *s)
+{
+    bool missing[LIMIT_STORE_SHARDS];
+    uint32_t count = 0;
+    if (!s->ops->late_shards)
+        return;
+    for (uint32_t i = 0; i < s->shard_count; i++) {
+        missing[i] = is_shard_missing(s, i);
+        count += missing[i];
+    }
+    for (uint32_t i = 0; i < s->shard_count && count < s->shard_count; i++) {
+        if (missing[i] && store_run(s, i, STORE_CREATE, attempt_create, NULL) < 0)
+            log_debug("shard_not_made", "shard=%u", i); /* whoever needs it says why */
+    }
+}

@@ -48,6 +48,9 @@ void store_close(struct store *s);
 void store_closep(struct store **s);
 /* Makes the buckets that are not there. */
 MUST_USE int store_create(struct store *s);
+/* Makes the buckets of shards that official clients leave to the first object, when some of the volume's are there. Where none is,
+ * the whole store is missing (a disk that is not mounted), and stays so. Failures show in the operations that follow. */
+void store_complete(struct store *s);
 
 /* The object appears whole or not at all; one that is there is replaced. Durable when it returns. */
 MUST_USE int store_put(struct store *s, struct str key, struct str body);

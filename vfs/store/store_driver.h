@@ -32,6 +32,7 @@ struct store_page {
 
 struct store_ops {
     const char *name;
+    bool late_shards; /* official clients make a shard's bucket with its first object */
     /* bucket is config->bucket with its %d filled in. *out is not touched on failure. */
     int (*open)(const struct store_config *config, struct str bucket, struct store_driver **out, struct buf *why);
     void (*close)(struct store_driver *d);
