@@ -14,6 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "interop"))
 
 from aws import connect, new_bucket_name  # noqa: E402
 from clients import make_clients  # noqa: E402
+from mounts import Mounts  # noqa: E402
 from server import VOLUMES, PortPool, Server, make_certificate  # noqa: E402
 from wire import Wire  # noqa: E402
 
@@ -90,6 +91,14 @@ def official():
         return done
 
     return run
+
+
+@pytest.fixture
+def mounts(binary, tmp_path):
+    """Volumes and mounts of one test; modules that share theirs have a fixture of this name of their own."""
+    made = Mounts(binary, tmp_path)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -312,6 +312,7 @@ def start_putters(volume, count=4):
     return putters
 
 
+@pytest.mark.heavy
 def test_no_false_alarms_under_load(volume):
     putters = start_putters(volume)
     try:
@@ -331,6 +332,7 @@ def test_no_false_alarms_under_load(volume):
     assert volume.check("--verify")["problems"] == []
 
 
+@pytest.mark.heavy
 def test_what_kill_9_leaves(volume):
     leftover = "chunks/6/6001/6001001_0_77"
     volume.blocks.put(leftover, b"x" * 77)  # as of an upload that was cut off

@@ -11,17 +11,10 @@ import threading
 
 import pytest
 from aws import connect
-from mounts import Mounts, is_mounted, wait_until
+from mounts import is_mounted, wait_until
 from slow_clients import load, stream_up
 
 MIB = 1 << 20
-
-
-@pytest.fixture
-def mounts(binary, tmp_path):
-    made = Mounts(binary, tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -24,13 +24,6 @@ SLACK_S = 30
 
 
 @pytest.fixture
-def mounts(binary, tmp_path):
-    made = Mounts(binary, tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def blocks(binary, tmp_path, ports, slowness):
     """A server of blocks, which can be stopped as a stalled network stops one."""
     server = Server(binary, tmp_path / "store", ports, slowness=slowness, options=["--sync", "none"]).start()
@@ -101,6 +94,11 @@ def test_a_store_that_stalls(mounts, url, blocks, slowness):
 WRITER = "import os,sys\nf=os.open(sys.argv[1],os.O_WRONLY|os.O_CREAT)\nos.write(f,b'x'*100000)\nprint('now',flush=True)\nos.fsync(f)"
 
 
+def heed_interrupts():
+    """A shell has its background jobs, and what they start, ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_program_that_waits_for_a_stalled_store_can_be_ended(mounts, url, blocks, slowness, number):
     first = mounts.mount(url, "first")
@@ -108,8 +106,9 @@ def test_a_program_that_waits_for_a_stalled_store_can_be_ended(mounts, url, bloc
     assert first.stop() == 0
     mount = mounts.mount(url, "mnt", "--no-bgjob")
     with stalled(blocks):
-        reader = subprocess.Popen(["cat", mount.path / "f"], stdout=subprocess.DEVNULL)
-        writer = subprocess.Popen([sys.executable, "-S", "-c", WRITER, mount.path / "g"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        words = [sys.executable, "-S", "-c", WRITER, mount.path / "g"]
+        reader = subprocess.Popen(["cat", mount.path / "f"], stdout=subprocess.DEVNULL, preexec_fn=heed_interrupts)
+        writer = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, preexec_fn=heed_interrupts)
         writer.stdout.readline()
         time.sleep(1)
         for process in reader, writer:

@@ -7,16 +7,9 @@ import stat
 import subprocess
 
 import pytest
-from mounts import ENVIRONMENT, START_S, Mounts, is_mounted
+from mounts import ENVIRONMENT, START_S, is_mounted
 
 HELPER = pathlib.Path("/sbin/mount.sluice")
-
-
-@pytest.fixture
-def mounts(binary, tmp_path):
-    made = Mounts(binary, tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

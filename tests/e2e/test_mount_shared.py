@@ -9,16 +9,9 @@ import threading
 import time
 
 import pytest
-from mounts import Mounts, wait_until
+from mounts import wait_until
 
 from aws import connect, read
-
-
-@pytest.fixture
-def mounts(binary, tmp_path):
-    made = Mounts(binary, tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture
