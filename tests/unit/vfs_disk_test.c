@@ -230,8 +230,9 @@ static void test_other_blocks_are_not_there(void **state)
 static void flip(const char *path, off_t at)
 {
     int fd = open(path, O_RDWR);
-    char c;
-    assert_true(fd >= 0 && pread(fd, &c, 1, at) == 1);
+    char c = 0;
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, &c, 1, at), 1);
     c = (char)(c ^ 0x20);
     assert_int_equal(pwrite(fd, &c, 1, at), 1);
     /* Old enough to be complete. */
