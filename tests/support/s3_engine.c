@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <ftw.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -28,10 +29,21 @@ struct s3_engine {
     struct str region;
     uint64_t calls;
     bool is_caller; /* of another engine's service */
+    bool is_guest;  /* on another engine's volume */
 };
 
 /* Life
  * ------------------------------------------------------------------------------------------------------------------ */
+
+static void make_folders(struct s3_engine *e, const char *root)
+{
+    e->is_guest = root != NULL;
+    snprintf(e->path, sizeof(e->path), "%s", root ? root : "/tmp/sluice-engine-XXXXXX");
+    CHECK(root ? dirname(e->path) == e->path : mkdtemp(e->path) != NULL);
+    e->root = arena_dupz(e->arena, arena_printf(e->arena, "%s/root", e->path));
+    e->state = arena_dupz(e->arena, arena_printf(e->arena, "%s/state", e->path));
+    CHECK(root || mkdir(e->root, 0755) == 0);
+}
 
 struct s3_engine *s3_engine_new(const struct s3_engine_options *options)
 {
@@ -42,12 +54,7 @@ struct s3_engine *s3_engine_new(const struct s3_engine_options *options)
     e->arena = arena_new();
     e->keys = signing_key_cache_new();
     e->region = str_z(o->region ? o->region : "us-east-1");
-    snprintf(e->path, sizeof(e->path), "/tmp/sluice-engine-XXXXXX");
-    CHECK(mkdtemp(e->path) != NULL);
-    e->root = arena_dupz(e->arena, arena_printf(e->arena, "%s/root", e->path));
-    e->state = arena_dupz(e->arena, arena_printf(e->arena, "%s/state", e->path));
-    CHECK(mkdir(e->root, 0755) == 0);
-
+    make_folders(e, o->root);
     const char *error = NULL;
     struct vfs_options volume_options = {.sync = VFS_SYNC_NONE,
                                          .xattr = o->sidecar ? VFS_XATTR_SIDECAR : VFS_XATTR_AUTO};
@@ -92,7 +99,7 @@ static void stop_service(struct s3_engine *e)
     s3_service_free(e->service);
     auth_live_stop(e->identities);
     vfs_close_volume(e->volume);
-    CHECK(nftw(e->path, remove_node, 16, FTW_DEPTH | FTW_PHYS) == 0);
+    CHECK(e->is_guest || nftw(e->path, remove_node, 16, FTW_DEPTH | FTW_PHYS) == 0);
 }
 
 void s3_engine_free(struct s3_engine *e)

@@ -21,6 +21,7 @@ struct s3_engine_options {
     uint64_t upload_expiry_s;
     uint32_t user_requests, user_rate;
     bool sidecar; /* records in the sidecar instead of xattrs */
+    const char *root; /* another engine's, which it joins as a second gateway would; NULL: a volume and users of its own */
 };
 
 struct s3_engine;

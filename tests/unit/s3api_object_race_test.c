@@ -1,4 +1,5 @@
 /* Several gateways, each a process of its own, on one directory: what conditions promise holds between them. */
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,41 +13,70 @@
 
 #define GATEWAYS 4
 
+typedef int (*gateway_fn)(int gateway);
+
+/* What a gateway is to do, on whose volume. */
+struct order {
+    gateway_fn fn;
+    char root[64];
+};
+
 static struct s3_engine *e;
-
-static int set_up(void **state UNUSED)
-{
-    e = s3_engine_new(NULL);
-    return s3_do(e, "PUT", "/bucket", NULL)->status == 200 ? 0 : -1;
-}
-
-static int tear_down(void **state UNUSED)
-{
-    s3_engine_free(e);
-    return 0;
-}
+static pid_t gateways[GATEWAYS];
+static int orders; /* to the gateways: each takes one */
 
 static const char *text(const char *prefix, int n)
 {
     return arena_printf(s3_engine_arena(e), "%s%d", prefix, n).ptr;
 }
 
-/* Runs fn in GATEWAYS processes at once; results[i] is what it returned (0 to 99) in the i-th. */
-static void run_gateways(int (*fn)(int gateway), int results[GATEWAYS])
+static int serve(int gateway, int from)
 {
-    pid_t children[GATEWAYS];
+    char drop[256];
+    struct order o;
+    if (read(from, &o, sizeof(o)) != sizeof(o))
+        return 0; /* the test has ended before */
+    random_bytes(drop, sizeof(drop)); /* the parent's stock of them, which all would share */
+    e = s3_engine_new(&(struct s3_engine_options){.root = o.root});
+    return o.fn(gateway);
+}
+
+/* They begin before there are threads, of which a child has none, but whatever lock they held. */
+static int set_up(void **state UNUSED)
+{
+    int ends[2];
+    if (pipe(ends) < 0)
+        return -1;
     for (int i = 0; i < GATEWAYS; i++) {
-        children[i] = fork();
-        assert_true(children[i] >= 0);
-        if (children[i] == 0) {
-            char drop[256];
-            random_bytes(drop, sizeof(drop)); /* the parent's stock of them, which all would share */
-            _exit(fn(i));
+        gateways[i] = fork();
+        if (gateways[i] == 0) {
+            close(ends[1]);
+            _exit(serve(i, ends[0]));
         }
     }
+    close(ends[0]);
+    orders = ends[1];
+    e = s3_engine_new(NULL);
+    return s3_do(e, "PUT", "/bucket", NULL)->status == 200 ? 0 : -1;
+}
+
+static int tear_down(void **state UNUSED)
+{
+    close(orders);
+    s3_engine_free(e);
+    return 0;
+}
+
+/* Runs fn in GATEWAYS processes at once; results[i] is what it returned (0 to 99) in the i-th. */
+static void run_gateways(gateway_fn fn, int results[GATEWAYS])
+{
+    struct order o = {.fn = fn};
+    assert_true((size_t)snprintf(o.root, sizeof(o.root), "%s", s3_engine_root(e)) < sizeof(o.root));
+    for (int i = 0; i < GATEWAYS; i++)
+        assert_int_equal(write(orders, &o, sizeof(o)), sizeof(o));
     for (int i = 0; i < GATEWAYS; i++) {
         int status;
-        assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+        assert_int_equal(waitpid(gateways[i], &status, 0), gateways[i]);
         assert_true(WIFEXITED(status));
         results[i] = WEXITSTATUS(status);
     }
