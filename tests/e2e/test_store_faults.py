@@ -150,8 +150,8 @@ def test_faults_now_and_then(faulty, store):
     assert sum(store.done.values()) > 20 and all(store.done[k] for k in ("500", "503", "cut-request", "cut-answer", "lost-answer"))
     done, failed = sum(load.done for load in loads), sum(load.failed for load in loads)
     assert failed <= done / 20, f"{failed} of {done + failed} failed"
-    # The volume's blocks (256 MiB) may be cached; beyond them nothing grows.
-    assert faulty.rss() < before + 300 * MIB
+    # The volume's blocks (256 MiB) may be cached; beyond them nothing grows. Sanitizers have memory of their own.
+    assert faulty.slowness > 1 or faulty.rss() < before + 300 * MIB
 
 
 def test_outage(faulty, store):
