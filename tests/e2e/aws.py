@@ -8,7 +8,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from server import REGION, ROOT
+from server import REGION, ROOT, eventually
 
 
 def connect(server, credentials=ROOT, signature="s3v4", addressing="path", attempts=1, checksums="when_supported", **more):
@@ -32,6 +32,20 @@ def connect(server, credentials=ROOT, signature="s3v4", addressing="path", attem
         aws_secret_access_key=credentials.secret_key,
         verify=str(server.certificate.cert) if server.tls else None,
     )
+
+
+def connect_new_user(server, name, *options):
+    """Of a new user whom the gateway knows already."""
+    client = connect(server, credentials=server.add_user(name, *options))
+
+    def is_known():
+        try:
+            return bool(client.list_buckets())
+        except ClientError:
+            return False
+
+    assert eventually(is_known, timeout=10)
+    return client
 
 
 def new_bucket_name():

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from aws import connect, fails, read
+from aws import connect, connect_new_user, fails, read
 from server import eventually
 
 
@@ -31,20 +31,6 @@ def may(call, **arguments):
     return True
 
 
-def new_client(server, name):
-    """Of a new user whom the gateway knows already."""
-    client = connect(server, credentials=server.add_user(name))
-
-    def is_known():
-        try:
-            return bool(client.list_buckets())
-        except client.exceptions.ClientError:
-            return False
-
-    assert eventually(is_known, timeout=10)
-    return client
-
-
 @pytest.fixture
 def put_policy(server, tmp_path):
     def put(name, text, check=True):
@@ -57,7 +43,7 @@ def put_policy(server, tmp_path):
 
 def test_canned_policies(server, s3, bucket):
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
-    client = new_client(server, "policy-canned")
+    client = connect_new_user(server, "policy-canned")
     calls = {
         "read": lambda: may(client.get_object, Bucket=bucket, Key="k"),
         "list": lambda: may(client.list_objects_v2, Bucket=bucket),
@@ -86,7 +72,7 @@ def test_group_policy_with_variables(server, s3, bucket, put_policy):
     command(server, "group", "attach", "people", "homes")
     clients = {}
     for name in ("policy-ann", "policy-ben"):
-        clients[name] = new_client(server, name)
+        clients[name] = connect_new_user(server, name)
         command(server, "group", "add-user", "people", name)
     assert eventually(lambda: not may(clients["policy-ben"].put_object, Bucket=bucket, Key="any", Body=b""), timeout=10)
     for name, client in clients.items():
@@ -115,7 +101,7 @@ def test_deny_in_either_wins(server, s3, bucket, put_policy):
     s3.put_object(Bucket=bucket, Key="closed", Body=b"x")
     objects = f"arn:aws:s3:::{bucket}/*"
     put_policy("some", document(allow("s3:*", "*"), {"Effect": "Deny", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/closed"}))
-    client = new_client(server, "policy-dora")
+    client = connect_new_user(server, "policy-dora")
     command(server, "user", "attach", "policy-dora", "some")
     assert eventually(lambda: not may(client.get_object, Bucket=bucket, Key="closed"), timeout=10)
     assert may(client.get_object, Bucket=bucket, Key="open")
@@ -131,7 +117,7 @@ def test_region_of_a_new_bucket(server, put_policy):
     """It stands in the body, so the verdict waits for that."""
     condition = {"StringEquals": {"s3:LocationConstraint": "us-east-1"}}
     put_policy("regional", document(allow("s3:CreateBucket", "*", Condition=condition)))
-    client = new_client(server, "policy-rosa")
+    client = connect_new_user(server, "policy-rosa")
     command(server, "user", "attach", "policy-rosa", "regional")
     assert eventually(lambda: not may(client.list_buckets), timeout=10)
     assert not may(client.create_bucket, Bucket="policy-region-none")

@@ -9,8 +9,8 @@ import subprocess
 import pytest
 import requests
 
-from aws import connect, fails, new_bucket_name, read
-from server import Credentials, eventually
+from aws import connect, connect_new_user, fails, new_bucket_name, read
+from server import Credentials
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="another user's files need root")
 
@@ -163,16 +163,7 @@ def test_documents_of_the_gateway_stay_in_force(gateway, planted):
 @pytest.fixture
 def thief(gateway):
     """A user of the gateway, who has a shell too."""
-    client = connect(gateway, credentials=gateway.add_user("thief", "--id", "id-of-the-thief"))
-
-    def is_known():
-        try:
-            return bool(client.list_buckets())
-        except client.exceptions.ClientError:
-            return False
-
-    assert eventually(is_known, timeout=10)
-    return client
+    return connect_new_user(gateway, "thief", "--id", "id-of-the-thief")
 
 
 def steal(folder):

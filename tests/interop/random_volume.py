@@ -179,6 +179,13 @@ class Door(threading.Thread):
                 raise
             self.counts["races lost"] += 1
 
+    def get(self, key):
+        expected, got = self.model.values.get(key), self.read_whole(key)
+        if (got is None) != (expected is None):
+            raise Wrong(f"{key} is {'not ' if got is None else ''}there")
+        if got is not None:
+            self.compare(key, got, expected)
+
 
 class S3Door(Door):
     operations = {"put": 6, "multipart": 1, "copy": 3, "move": 1, "delete": 2, "get": 6, "range": 4, "head": 2}
@@ -251,13 +258,6 @@ class S3Door(Door):
     def delete(self, key):
         self.s3.delete_object(Bucket=BUCKET, Key=key)
         self.model.drop(key)
-
-    def get(self, key):
-        expected, got = self.model.values.get(key), self.read_whole(key)
-        if (got is None) != (expected is None):
-            raise Wrong(f"{key} is {'not ' if got is None else ''}there")
-        if got is not None:
-            self.compare(key, got, expected)
 
     def range(self, key):
         expected = self.model.values.get(key)
@@ -392,13 +392,6 @@ class MountDoor(Door):
         if key in self.model.values:
             (self.root / key).unlink()
             self.model.drop(key)
-
-    def get(self, key):
-        expected, got = self.model.values.get(key), self.read_whole(key)
-        if (got is None) != (expected is None):
-            raise Wrong(f"{key} is {'not ' if got is None else ''}there")
-        if got is not None:
-            self.compare(key, got, expected)
 
     def range(self, key):
         expected = self.model.values.get(key)
