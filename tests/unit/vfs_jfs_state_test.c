@@ -1,4 +1,5 @@
-/* The gateway's own state on JuiceFS volumes: apart from the directory that it belongs to, and gone with it. */
+/* The gateway's own state on JuiceFS volumes: apart from the directory that it belongs to, and gone with it. And directories that
+ * were made on the way. */
 #include "tests/support/unit.h"
 
 #include <errno.h>
@@ -124,6 +125,19 @@ static void state_of_nothing_is_swept(void **state)
     assert_int_equal(lookup("kept/.sluice/uploads/1"), 0);
 }
 
+/* The rows of a gateway that was killed stay until its session ends: they are in nobody's way. */
+static void locks_keep_no_directory_on_the_way(void **state)
+{
+    (void)state;
+    CLEANUP(vfs_closep) struct vfs_file *f = NULL;
+    assert_int_equal(vfs_mkdir(root, STR("b/on/the/way"), NULL, VFS_MKDIR_IMPLICIT), 0);
+    assert_int_equal(vfs_open(root, STR("b/on/the"), NULL, VFS_OPEN_DIRECTORY, &f, NULL), 0);
+    assert_int_equal(vfs_lock(f, true), 0);
+    assert_int_equal(meta_rig_number(&rig, "SELECT COUNT(*) FROM jfs_flock"), 1);
+    vfs_prune(root, STR("b/on/the/way"), NULL);
+    assert_int_equal(lookup("b"), -ENOENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +145,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(follows_its_directory, begin, end),
         cmocka_unit_test_setup_teardown(idle_state_goes_with_its_directory, begin, end),
         cmocka_unit_test_setup_teardown(state_of_nothing_is_swept, begin, end),
+        cmocka_unit_test_setup_teardown(locks_keep_no_directory_on_the_way, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -391,6 +391,29 @@ static void test_rmdir(void **state)
     assert_int_equal(meta_rmdir(m, NULL, META_TRASH, STR("2026-01-01-00"), 0), -EPERM);
 }
 
+static bool is_grey(const struct meta_attr *attr, struct str value)
+{
+    return attr->mode == 0750 && str_is(value, "grey");
+}
+
+static void test_rmdir_if(void **state)
+{
+    (void)state;
+    static const struct meta_condition grey = {STR_INIT("user.colour"), is_grey};
+    const meta_ino d = dir_at(META_ROOT, "d");
+    assert_int_equal(meta_setattr(m, NULL, d, META_SET_MODE, &(struct meta_attr){.mode = 0750}, NULL), 0);
+    assert_int_equal(meta_rmdir_if(m, NULL, META_ROOT, STR("d"), 0, &grey), -EBUSY);
+    assert_int_equal(meta_xattr_set(m, d, STR("user.colour"), STR("grey"), 0), 0);
+    assert_int_equal(meta_setattr(m, NULL, d, META_SET_MODE, &(struct meta_attr){.mode = 0700}, NULL), 0);
+    assert_int_equal(meta_rmdir_if(m, NULL, META_ROOT, STR("d"), 0, &grey), -EBUSY);
+    assert_int_equal(meta_setattr(m, NULL, d, META_SET_MODE, &(struct meta_attr){.mode = 0750}, NULL), 0);
+    (void)file_at(d, "f");
+    assert_int_equal(meta_rmdir_if(m, NULL, META_ROOT, STR("d"), 0, &grey), -ENOTEMPTY);
+    assert_unlink(d, "f");
+    assert_int_equal(meta_rmdir_if(m, NULL, META_ROOT, STR("d"), 0, &grey), 0);
+    assert_int_equal(meta_rmdir_if(m, NULL, META_ROOT, STR("d"), 0, &grey), -ENOENT);
+}
+
 /* Trash */
 
 static meta_ino hour(void)
@@ -903,6 +926,7 @@ int main(void)
         TEST(test_unlink_refused),
         TEST(test_unlinked_while_open),
         TEST(test_rmdir),
+        TEST(test_rmdir_if),
         TEST(test_trash),
         TEST(test_trash_of_hard_links),
         TEST(test_trash_name_is_cut),

@@ -51,25 +51,22 @@ int jfs_mkdir_marked(struct jfs_volume *v, const struct meta_ctx *ctx, meta_ino 
     return meta_mknod(v->meta, ctx, parent, name, &what, out, NULL);
 }
 
-static int is_node_implicit(struct jfs_volume *v, const struct jfs_node *node)
+/* value: of the mark. */
+static bool is_marked(const struct meta_attr *attr, struct str value)
 {
-    CLEANUP(buf_done) struct buf value = buf_make(16);
-    const struct timespec *atime = &node->attr.atime;
+    const struct timespec *atime = &attr->atime;
     if (jfs_is_object_time(atime))
-        return 0;
-    if (atime->tv_sec >= 0 && atime->tv_sec < DELETED_ATIME_S_MAX)
-        return 1;
-    int r = meta_xattr_get(v->meta, node->ino, STR(JFS_IMPLICIT_XATTR), &value);
-    if (r == -ENODATA)
-        return 0;
-    return r < 0 ? r : str_eq(buf_str(&value), IMPLICIT);
+        return false;
+    return (atime->tv_sec >= 0 && atime->tv_sec < DELETED_ATIME_S_MAX) || str_eq(value, IMPLICIT);
 }
 
-static int is_implicit(struct jfs_volume *v, meta_ino ino)
+static int is_node_implicit(struct jfs_volume *v, const struct jfs_node *node)
 {
-    struct jfs_node node = {.ino = ino};
-    int r = meta_getattr(v->meta, ino, &node.attr);
-    return r < 0 ? r : is_node_implicit(v, &node);
+    CLEANUP(buf_done) struct buf value = buf_make(LIMIT_META_XATTR_BYTES);
+    int r = meta_xattr_get(v->meta, node->ino, STR(JFS_IMPLICIT_XATTR), &value);
+    if (r < 0 && r != -ENODATA)
+        return r;
+    return is_marked(&node->attr, r < 0 ? STR_EMPTY : buf_str(&value));
 }
 
 int jfs_is_implicit(struct vfs_dir *d, struct str path, const struct vfs_cred *cred)
@@ -169,36 +166,14 @@ int jfs_rmdir(struct vfs_dir *d, struct str path, const struct vfs_cred *cred)
     return r < 0 ? r : meta_rmdir(v->meta, ctx, parent, vfs_path_leaf(at.path), flags);
 }
 
-/* Whether it is implicit is decided under its lock, which those hold who make it an object of its own. */
-static int remove_implicit(struct jfs_volume *v, const struct meta_ctx *ctx, meta_ino parent, struct str name, meta_ino ino,
-                           unsigned flags)
-{
-    uint64_t owner = jfs_new_owner(v);
-    int r = is_implicit(v, ino);
-    if (r != 1)
-        return r < 0 ? r : -EBUSY;
-    r = meta_flock(v->meta, ino, owner, 'W');
-    if (r < 0)
-        return r;
-    r = is_implicit(v, ino);
-    if (r == 1)
-        r = meta_rmdir(v->meta, ctx, parent, name, flags);
-    else if (r == 0)
-        r = -EBUSY;
-    int unlocked = meta_flock(v->meta, ino, owner, 'U');
-    return r < 0 ? r : unlocked;
-}
-
 void jfs_prune_below(struct jfs_volume *v, const struct meta_ctx *ctx, meta_ino dir, struct str path)
 {
+    static const struct meta_condition implicit = {STR_INIT(JFS_IMPLICIT_XATTR), is_marked};
     for (; path.len > 0; path = vfs_path_parent(path)) {
-        meta_ino parent, ino;
-        struct meta_attr attr;
+        meta_ino parent;
         int r = jfs_resolve_dir(v, ctx, dir, vfs_path_parent(path), &parent);
         if (r == 0)
-            r = meta_lookup(v->meta, ctx, parent, vfs_path_leaf(path), &ino, &attr);
-        if (r == 0)
-            r = remove_implicit(v, ctx, parent, vfs_path_leaf(path), ino, META_SKIP_TRASH);
+            r = meta_rmdir_if(v->meta, ctx, parent, vfs_path_leaf(path), META_SKIP_TRASH, &implicit);
         if (r < 0 && r != -ENOENT) /* gone already: go on above it */
             return;
     }

@@ -1,4 +1,5 @@
 /* The end of a name: unlink, rmdir, and what rename and publish put something else in the place of. */
+#include "base/limits.h"
 #include "base/log.h"
 #include "vfs/meta/internal.h"
 
@@ -17,6 +18,16 @@ static int in_trash_already(struct meta_txn *t, meta_ino trash, struct str name,
     return rc < 0 ? rc : other.ino == edge.ino && other.type == edge.type;
 }
 
+/* 0, or -EBUSY. */
+static int check_condition(struct meta_txn *t, const struct meta_condition *c, meta_ino ino, const struct meta_attr *attr)
+{
+    CLEANUP(buf_done) struct buf value = buf_make(LIMIT_META_XATTR_BYTES);
+    int rc = META_DO(t, xattr_get, ino, c->xattr, true, &value);
+    if (rc < 0 && rc != -ENOENT)
+        return rc;
+    return c->is_met(attr, rc < 0 ? STR_EMPTY : buf_str(&value)) ? 0 : -EBUSY;
+}
+
 /* Checks, and whether the trash takes it. */
 static int decide(struct meta_txn *t, const struct meta_ctx *ctx, const struct meta_parent *p, struct str trash_name,
                   struct meta_drop *d)
@@ -31,6 +42,9 @@ static int decide(struct meta_txn *t, const struct meta_ctx *ctx, const struct m
     int rc = directory ? META_DO(t, edge_any, d->edge.ino) : 0;
     if (rc != 0)
         return rc < 0 ? rc : -ENOTEMPTY;
+    rc = directory && d->only_if ? check_condition(t, d->only_if, d->edge.ino, &d->attr) : 0;
+    if (rc < 0)
+        return rc;
     d->trashed = d->attr.flags & META_FLAG_SKIP_TRASH ? 0 : d->trash;
     if (d->trashed == 0 || directory || d->attr.nlink <= 1)
         return 0;
@@ -96,7 +110,7 @@ static int lose_link(struct meta *m, struct meta_txn *t, const struct meta_paren
 int meta_drop_node(struct meta *m, struct meta_txn *t, const struct meta_ctx *ctx, const struct meta_parent *p,
                    struct str name, struct meta_edge edge, struct meta_drop *d)
 {
-    *d = (struct meta_drop){.trash = d->trash, .expected = d->expected, .edge = edge};
+    *d = (struct meta_drop){.trash = d->trash, .expected = d->expected, .only_if = d->only_if, .edge = edge};
     char memory[META_NAME_MAX + 1];
     const struct str trash_name = meta_trash_name(memory, p->ino, edge.ino, name);
     int rc = META_DO(t, node_get, edge.ino, true, &d->attr);
@@ -209,6 +223,12 @@ int meta_unlink(struct meta *m, const struct meta_ctx *ctx, meta_ino parent, str
 
 int meta_rmdir(struct meta *m, const struct meta_ctx *ctx, meta_ino parent, struct str name, unsigned flags)
 {
-    struct remove r = {.ctx = ctx, .parent = parent, .name = name, .directory = true};
+    return meta_rmdir_if(m, ctx, parent, name, flags, NULL);
+}
+
+int meta_rmdir_if(struct meta *m, const struct meta_ctx *ctx, meta_ino parent, struct str name, unsigned flags,
+                  const struct meta_condition *condition)
+{
+    struct remove r = {.ctx = ctx, .parent = parent, .name = name, .directory = true, .drop = {.only_if = condition}};
     return remove_name(m, &r, flags);
 }

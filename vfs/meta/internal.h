@@ -177,6 +177,7 @@ struct meta_drop {
     /* in */
     meta_ino trash; /* of this hour; 0: none */
     const struct meta_version *expected;
+    const struct meta_condition *only_if; /* of directories; NULL: none */
     /* out */
     struct meta_edge edge;
     struct meta_attr attr; /* after */

@@ -112,6 +112,15 @@ MUST_USE int meta_unlink(struct meta *m, const struct meta_ctx *ctx, meta_ino pa
                          const struct meta_version *expected);
 /* -ENOTEMPTY, -ENOTDIR. */
 MUST_USE int meta_rmdir(struct meta *m, const struct meta_ctx *ctx, meta_ino parent, struct str name, unsigned flags);
+/* Whether a directory with these attributes and this value of the extended attribute `xattr` (ptr NULL: it has none) is meant.
+ * Asked inside the transaction, maybe several times. */
+struct meta_condition {
+    struct str xattr;
+    bool (*is_met)(const struct meta_attr *attr, struct str value);
+};
+/* As meta_rmdir, decided in the same transaction. -EBUSY: the condition is not met. */
+MUST_USE int meta_rmdir_if(struct meta *m, const struct meta_ctx *ctx, meta_ino parent, struct str name, unsigned flags,
+                           const struct meta_condition *condition);
 
 enum {
     META_RENAME_NOREPLACE = 1,
