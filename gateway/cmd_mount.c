@@ -71,16 +71,30 @@ static int keep_in_background(const struct gw_mount_options *o, const char *log_
     return code;
 }
 
+/* The program that an upgrade would go on with, asked by the one that runs. */
+static int say_whether_able(const struct gw_mount_options *o)
+{
+    struct gw_mount_state state;
+    int r = gw_mount_state_read(o->inherited, &state);
+    if (r < 0)
+        fprintf(stderr, "sluice: cannot go on with a mount of that version: %s\n", strerror(-r));
+    return r < 0 ? 1 : GW_MOUNT_EXIT_ABLE;
+}
+
 static int run(const struct gw_mount_options *o, int argc, char **argv)
 {
+    if (o->role == GW_MOUNT_CANDIDATE)
+        return say_whether_able(o);
     const char *log = o->log_file ? o->log_file : o->background ? BACKGROUND_LOG : NULL;
     int r = log_open(log, o->log_level, false);
     if (r < 0) {
         fprintf(stderr, "sluice: log file %s: %s (--log FILE names another)\n", log, strerror(-r));
         return 1;
     }
-    if (o->keeper >= 0)
+    if (o->role == GW_MOUNT_SERVER)
         return gw_mount_serve(o);
+    if (o->role == GW_MOUNT_SUCCESSOR) /* its own option comes first */
+        return gw_mount_keep(o, argc - 1, argv + 1, -1);
     return o->background ? keep_in_background(o, log, argc, argv) : gw_mount_keep(o, argc, argv, -1);
 }
 

@@ -7,6 +7,11 @@
  *   keeper --DEVICES-------> server    descriptors; the first time the keeper mounts before
  *   server --INIT----------> keeper    the kernel's first request, once in the mount's life: from now on it works
  *
+ * Both are one program: what servers run is the file that the keeper runs, even when another one has its name since. An upgrade
+ * (SIGHUP) replaces the keeper first. A candidate, the program that has the name now, looks at what it would be given and says
+ * whether it can go on with that; if so the server ends, the keeper executes the program in its own place (mount_state.c), and that
+ * starts a server. If not, all stays as it is.
+ *
  * Thread: main, unless said otherwise. */
 #ifndef GATEWAY_MOUNT_H
 #define GATEWAY_MOUNT_H
@@ -22,6 +27,8 @@
 #include "vfs/cache_options.h"
 
 #define GW_MOUNT_LISTS_MAX 16
+
+enum gw_mount_role { GW_MOUNT_KEEPER, GW_MOUNT_SERVER, GW_MOUNT_CANDIDATE, GW_MOUNT_SUCCESSOR };
 
 struct gw_mount_options {
     const char *url;
@@ -39,7 +46,8 @@ struct gw_mount_options {
     enum log_level log_level;
     char *lists[GW_MOUNT_LISTS_MAX]; /* owned: the values of -o, which options point into */
     size_t list_count;
-    int keeper; /* descriptor of the keeper's channel: this is the server; -1: this is the keeper */
+    enum gw_mount_role role;
+    int inherited; /* but for the first keeper: the descriptor of the server's channel, of the others' state */
 };
 
 /* -EINVAL with lines in error. Release with gw_mount_options_done. */
@@ -76,8 +84,26 @@ MUST_USE int gw_mount_send(int channel, const struct gw_mount_message *m, const 
 MUST_USE int gw_mount_receive(int channel, struct gw_mount_message *out, struct gw_mount_devices *devices);
 void gw_mount_close_devices(struct gw_mount_devices *d);
 
+/* What outlives servers, and the keeper's program (mount_state.c) --------------------------------------------------------- */
+
+struct gw_mount_state {
+    struct gw_mount_message told;    /* what a server is told at its start */
+    struct gw_mount_devices devices; /* the first one is the mount's; none: not mounted yet */
+    struct gw_mount_devices unsaved; /* one descriptor at most: what servers leave behind (vfs/fuse/unsaved.h) */
+};
+/* In memory, as a descriptor; -errno. */
+MUST_USE int gw_mount_state_write(const struct gw_mount_state *s);
+/* -EPROTO: of a version that is not known here, or its descriptors are not there. */
+MUST_USE int gw_mount_state_read(int fd, struct gw_mount_state *out);
+/* Whether a program executed in this one's place has the descriptors. -errno. */
+MUST_USE int gw_mount_state_set_inherited(const struct gw_mount_state *s, bool inherited);
+
+/* Processes ---------------------------------------------------------------------------------------------------------- */
+
 /* How a server ends that another one shall follow, as after kill -9, but on purpose. */
 #define GW_MOUNT_EXIT_AGAIN 75
+/* How a candidate ends that can go on; no other program does. */
+#define GW_MOUNT_EXIT_ABLE 76
 
 /* Returns the exit code. args: the command line behind "mount", for the servers. ready (-1: nobody) gets a byte when the mount
  * works, and is closed. */

@@ -26,59 +26,72 @@
 #define PAUSE_MAX_MS 10000u
 /* After so many short lives in a row, what is unanswered fails: one request may be what kills them. */
 #define SHORT_LIVES_MAX 5
-/* "keeper=" and a descriptor. */
-#define KEEPER_ARGUMENT_MAX 32
+/* "--can-resume=" and a descriptor. */
+#define ROLE_ARGUMENT_MAX 32
+#define OUR_PROGRAM "/proc/self/exe"
 
 struct keeper {
     const struct gw_mount_options *options;
-    char program[PATH_MAX]; /* as it was started: an upgrade puts another one in its place */
-    char **argv;            /* of the servers; argv[2] names the channel */
-    char channel_argument[KEEPER_ARGUMENT_MAX];
+    char program[PATH_MAX]; /* its name: an upgrade puts another one there */
+    char **argv;            /* of other processes; argv[2] is their role */
+    char role_argument[ROLE_ARGUMENT_MAX];
     int signals, channel, ready;
-    pid_t server;
+    pid_t server, candidate; /* -1: none */
     uint64_t server_started_ms;
     unsigned short_lives;
-    struct vfuse_mount *mount;
-    struct gw_mount_devices devices; /* the first one is the mount's */
-    struct gw_mount_devices unsaved; /* one descriptor: what servers leave behind (vfs/fuse/unsaved.h) */
-    struct gw_mount_message state;   /* what a server is told at its start */
-    bool works;                      /* a server has served */
+    struct gw_mount_state kept;
+    bool works;     /* a server has served */
+    bool upgrading; /* the program of that name takes our place when the server has ended */
     bool stopping;
     int exit_code;
 };
 
-/* Servers */
-
-static NORETURN void become_server(struct keeper *k, int channel)
+static bool is_mounted(const struct keeper *k)
 {
+    return k->kept.devices.count > 0;
+}
+
+/* Returns when it did not work. */
+static void execute(struct keeper *k, const char *program, const char *role, int inherited)
+{
+    (void)snprintf(k->role_argument, sizeof(k->role_argument), "--%s=%d", role, inherited);
+    if (fcntl(inherited, F_SETFD, 0) == 0)
+        execv(program, k->argv);
+    fprintf(stderr, "sluice: %s: %s\n", program, strerror(errno));
+}
+
+/* A process of a group of its own: Ctrl-C is for the keeper, which unmounts first. Returns in the child as well, with 0. */
+static pid_t fork_apart(void)
+{
+    pid_t child = fork();
     sigset_t none;
     sigemptyset(&none);
-    /* A group of its own: Ctrl-C is for the keeper, which unmounts first. */
-    if (setpgid(0, 0) < 0 || sigprocmask(SIG_SETMASK, &none, NULL) < 0 || fcntl(channel, F_SETFD, 0) < 0)
+    if (child == 0 && (setpgid(0, 0) < 0 || sigprocmask(SIG_SETMASK, &none, NULL) < 0))
         _exit(1);
-    (void)snprintf(k->channel_argument, sizeof(k->channel_argument), "--keeper=%d", channel);
-    execv(k->program, k->argv);
-    fprintf(stderr, "sluice: %s: %s\n", k->program, strerror(errno));
-    _exit(1);
+    return child;
 }
+
+/* Servers */
 
 static int start_server(struct keeper *k)
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return -errno;
-    pid_t child = fork();
-    if (child == 0)
-        become_server(k, pair[1]);
+    pid_t child = fork_apart();
+    if (child == 0) {
+        execute(k, OUR_PROGRAM, "keeper", pair[1]);
+        _exit(1);
+    }
     int r = child < 0 ? -errno : 0;
     close(pair[1]);
     k->channel = pair[0];
     k->server = child;
     k->server_started_ms = clock_mono_ms();
-    k->state.verb = GW_MOUNT_START;
+    k->kept.told.verb = GW_MOUNT_START;
     if (r == 0)
-        r = gw_mount_send(k->channel, &k->state, &k->unsaved);
-    k->state.generation++;
+        r = gw_mount_send(k->channel, &k->kept.told, &k->kept.unsaved);
+    k->kept.told.generation++;
     return r == -EPIPE ? 0 : r; /* it died already: noticed as any death */
 }
 
@@ -86,8 +99,8 @@ static int start_server(struct keeper *k)
 
 static void drop_clones(struct keeper *k)
 {
-    while (k->devices.count > 1)
-        close(k->devices.fds[--k->devices.count]);
+    while (k->kept.devices.count > 1)
+        close(k->kept.devices.fds[--k->kept.devices.count]);
 }
 
 /* A server's unanswered requests belong to the descriptors they were read from: with these they fail, else they are handed out
@@ -100,11 +113,11 @@ static void keep_or_drop_clones(struct keeper *k)
 
 static int make_clones(struct keeper *k)
 {
-    while (k->devices.count < GW_MOUNT_DEVICES_MAX) {
-        int clone = vfuse_device_clone(k->devices.fds[0]);
+    while (k->kept.devices.count < GW_MOUNT_DEVICES_MAX) {
+        int clone = vfuse_device_clone(k->kept.devices.fds[0]);
         if (clone < 0)
             return clone;
-        k->devices.fds[k->devices.count++] = clone;
+        k->kept.devices.fds[k->kept.devices.count++] = clone;
     }
     return 0;
 }
@@ -129,12 +142,12 @@ static int mount_volume(struct keeper *k, const char *name)
         .options = buf_z(&k->options->passed),
         .read_only = k->options->read_only,
     };
-    int r = vfuse_mount(&how, &k->mount);
-    if (r < 0) {
-        fprintf(stderr, "sluice: cannot mount on %s: %s\n", k->options->mount_point, explain(r));
-        return r;
+    int device = vfuse_mount(&how);
+    if (device < 0) {
+        fprintf(stderr, "sluice: cannot mount on %s: %s\n", k->options->mount_point, explain(device));
+        return device;
     }
-    k->devices.fds[k->devices.count++] = vfuse_mount_device(k->mount);
+    k->kept.devices.fds[k->kept.devices.count++] = device;
     return 0;
 }
 
@@ -142,16 +155,16 @@ static int mount_volume(struct keeper *k, const char *name)
 
 static int on_opened(struct keeper *k, const struct gw_mount_message *m)
 {
-    k->state.session = m->session;
-    int r = k->mount ? 0 : mount_volume(k, m->name);
+    k->kept.told.session = m->session;
+    int r = is_mounted(k) ? 0 : mount_volume(k, m->name);
     if (r == 0)
         r = make_clones(k);
     if (r < 0)
         return r;
-    struct gw_mount_message devices = k->state;
+    struct gw_mount_message devices = k->kept.told;
     devices.verb = GW_MOUNT_DEVICES;
     devices.can_resend = vfuse_device_can_resend();
-    r = gw_mount_send(k->channel, &devices, &k->devices);
+    r = gw_mount_send(k->channel, &devices, &k->kept.devices);
     if (r == 0 && k->works)
         log_info("mount_resumed", "server=%d", (int)k->server);
     return r == -EPIPE ? 0 : r; /* noticed as its death */
@@ -159,8 +172,8 @@ static int on_opened(struct keeper *k, const struct gw_mount_message *m)
 
 static void on_init(struct keeper *k, const struct gw_mount_message *m)
 {
-    memcpy(k->state.init, m->init, m->init_size);
-    k->state.init_size = m->init_size;
+    memcpy(k->kept.told.init, m->init, m->init_size);
+    k->kept.told.init_size = m->init_size;
     k->works = true;
     log_info("mounted", "on=\"%s\" server=%d", k->options->mount_point, (int)k->server);
     gw_sd_notify("READY=1");
@@ -186,6 +199,46 @@ static int on_message(struct keeper *k)
     if (m.verb == GW_MOUNT_INIT)
         on_init(k, &m);
     return 0;
+}
+
+/* Upgrades */
+
+/* Asks the program that has our name now. */
+static void start_candidate(struct keeper *k)
+{
+    CLEANUP(fd_closep) int state = gw_mount_state_write(&k->kept);
+    k->candidate = state < 0 ? -1 : fork_apart();
+    if (k->candidate == 0) {
+        if (gw_mount_state_set_inherited(&k->kept, true) == 0)
+            execute(k, k->program, "can-resume", state);
+        _exit(1);
+    }
+    if (k->candidate < 0)
+        log_error("upgrade_refused", "errno=%d", state < 0 ? -state : errno);
+}
+
+static void on_candidate(struct keeper *k, int status)
+{
+    k->candidate = -1;
+    if (k->stopping)
+        return;
+    k->upgrading = WIFEXITED(status) && WEXITSTATUS(status) == GW_MOUNT_EXIT_ABLE;
+    if (k->upgrading)
+        (void)kill(k->server, SIGHUP); /* gone already: noticed */
+    else
+        log_error("upgrade_refused", "program=\"%s\" action=\"the one that runs goes on; unmounting and mounting changes over\"",
+                  k->program);
+}
+
+/* Does not return when it worked. */
+static void upgrade(struct keeper *k)
+{
+    k->upgrading = false;
+    CLEANUP(fd_closep) int state = gw_mount_state_write(&k->kept);
+    if (state >= 0 && gw_mount_state_set_inherited(&k->kept, true) == 0)
+        execute(k, k->program, "resume", state);
+    int r = gw_mount_state_set_inherited(&k->kept, false);
+    log_error("upgrade_failed", "program=\"%s\" errno=%d", k->program, state < 0 ? -state : -r);
 }
 
 /* Ends */
@@ -224,6 +277,8 @@ static void pause_before_another(const struct keeper *k)
 static int on_child(struct keeper *k)
 {
     int status;
+    if (k->candidate > 0 && waitpid(k->candidate, &status, WNOHANG) == k->candidate)
+        on_candidate(k, status);
     if (waitpid(k->server, &status, WNOHANG) != k->server)
         return 0;
     k->server = -1;
@@ -241,15 +296,17 @@ static int on_child(struct keeper *k)
     if (!wants_another(k, status))
         return 1;
     keep_or_drop_clones(k);
+    if (k->upgrading)
+        upgrade(k);
     pause_before_another(k);
     return start_server(k);
 }
 
 static void stop(struct keeper *k)
 {
-    if (k->stopping || !k->mount) {
+    if (k->stopping || !is_mounted(k)) {
         k->stopping = true;
-        (void)kill(k->server, k->mount ? SIGKILL : SIGTERM); /* gone already: noticed */
+        (void)kill(k->server, is_mounted(k) ? SIGKILL : SIGTERM); /* gone already: noticed */
         return;
     }
     k->stopping = true;
@@ -272,9 +329,13 @@ static int on_signal(struct keeper *k)
     switch (info.ssi_signo) {
     case SIGCHLD: return on_child(k);
     case SIGHUP:
+        log_reopen();
+        if (k->works && k->candidate < 0 && !k->upgrading)
+            start_candidate(k);
+        return 0;
     case SIGUSR1:
         log_reopen();
-        (void)kill(k->server, (int)info.ssi_signo); /* gone already: noticed */
+        (void)kill(k->server, SIGUSR1); /* gone already: noticed */
         return 0;
     default: stop(k); return 0;
     }
@@ -295,7 +356,7 @@ static int run(struct keeper *k)
     return r;
 }
 
-/* The servers' command line: ours, and the channel. */
+/* The others' command line: ours, and their role. */
 static void make_arguments(struct keeper *k, int argc, char **argv)
 {
     k->argv = calloc((size_t)argc + 4, sizeof(*k->argv));
@@ -303,7 +364,7 @@ static void make_arguments(struct keeper *k, int argc, char **argv)
     static char name[] = "sluice", command[] = "mount";
     k->argv[0] = name;
     k->argv[1] = command;
-    k->argv[2] = k->channel_argument;
+    k->argv[2] = k->role_argument;
     for (int i = 0; i < argc; i++)
         k->argv[3 + i] = argv[i];
 }
@@ -321,19 +382,40 @@ static int block_signals(void)
     return fd < 0 ? -errno : fd;
 }
 
+/* What the keeper before left. */
+static int take_over(struct keeper *k)
+{
+    CLEANUP(fd_closep) int state = k->options->inherited;
+    int r = gw_mount_state_read(state, &k->kept);
+    if (r == 0)
+        r = gw_mount_state_set_inherited(&k->kept, false);
+    k->works = true;
+    log_info("keeper_upgraded", "on=\"%s\" version=%s", k->options->mount_point, SLUICE_VERSION);
+    return r;
+}
+
+static int begin(struct keeper *k)
+{
+    if (k->options->role == GW_MOUNT_SUCCESSOR)
+        return take_over(k);
+    k->kept.unsaved.fds[0] = vfuse_unsaved_create();
+    k->kept.unsaved.count = k->kept.unsaved.fds[0] >= 0 ? 1 : 0;
+    return 0;
+}
+
 int gw_mount_keep(const struct gw_mount_options *o, int argc, char **argv, int ready)
 {
-    struct keeper k = {.options = o, .channel = -1, .server = -1, .ready = ready};
-    ssize_t n = readlink("/proc/self/exe", k.program, sizeof(k.program) - 1);
+    struct keeper k = {.options = o, .channel = -1, .server = -1, .candidate = -1, .ready = ready};
+    ssize_t n = readlink(OUR_PROGRAM, k.program, sizeof(k.program) - 1);
     k.signals = block_signals();
     if (n <= 0 || k.signals < 0) {
         fprintf(stderr, "sluice: cannot start: %s\n", strerror(errno));
         return 1;
     }
     make_arguments(&k, argc, argv);
-    k.unsaved.fds[0] = vfuse_unsaved_create();
-    k.unsaved.count = k.unsaved.fds[0] >= 0 ? 1 : 0;
-    int r = run(&k);
+    int r = begin(&k);
+    if (r == 0)
+        r = run(&k);
     if (r < 0) {
         k.exit_code = 1;
         log_error("keeper_failed", "errno=%d", -r);
@@ -341,11 +423,10 @@ int gw_mount_keep(const struct gw_mount_options *o, int argc, char **argv, int r
             (void)kill(k.server, SIGTERM); /* gone already is fine */
     }
     /* The server has gone without the mount: nobody will answer. */
-    if (k.mount && k.exit_code != 0 && vfuse_unmount(o->mount_point, true) == 0)
+    if ((is_mounted(&k) || k.works) && k.exit_code != 0 && vfuse_unmount(o->mount_point, true) == 0)
         log_warn("unmounted", "on=\"%s\"", o->mount_point);
-    drop_clones(&k);
-    gw_mount_close_devices(&k.unsaved);
-    vfuse_mount_free(k.mount);
+    gw_mount_close_devices(&k.kept.devices);
+    gw_mount_close_devices(&k.kept.unsaved);
     free(k.argv);
     close(k.signals);
     return k.exit_code;

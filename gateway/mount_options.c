@@ -118,6 +118,16 @@ static const struct foreign {
     {"pyroscope", true, "there is no agent; --metrics has figures"},
 };
 
+/* What a mount's processes tell each other. */
+static const struct {
+    const char *name;
+    enum gw_mount_role role;
+} roles[] = {
+    {"keeper", GW_MOUNT_SERVER},
+    {"can-resume", GW_MOUNT_CANDIDATE},
+    {"resume", GW_MOUNT_SUCCESSOR},
+};
+
 static const struct row *find(struct str name)
 {
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -313,16 +323,23 @@ static int take_foreign_option(struct gw_args *args, struct str name, struct buf
     return r < 0 ? r : 0;
 }
 
+static bool take_role(struct gw_mount_options *o, enum gw_mount_role role, const char *descriptor)
+{
+    uint64_t number;
+    if (!str_parse_u64_max(str_z(descriptor), INT32_MAX, &number))
+        return false;
+    o->role = role;
+    o->inherited = (int)number;
+    return true;
+}
+
 static int take_option(struct gw_mount_options *o, struct gw_args *args, struct str name, struct buf *error)
 {
     if (str_is(name, "o"))
         return o->list_count < GW_MOUNT_LISTS_MAX ? take_items(o, gw_args_value(args), error) : refuse(error, name, NULL);
-    uint64_t number;
-    if (str_is(name, "keeper")) {
-        if (!str_parse_u64_max(str_z(gw_args_value(args)), INT32_MAX, &number))
-            return refuse(error, name, NULL);
-        o->keeper = (int)number;
-        return 0;
+    for (size_t i = 0; i < ARRAY_SIZE(roles); i++) {
+        if (str_is(name, roles[i].name))
+            return take_role(o, roles[i].role, gw_args_value(args)) ? 0 : refuse(error, name, NULL);
     }
     const struct row *row = find(name);
     if (!row)
@@ -370,7 +387,6 @@ int gw_mount_options_parse(int argc, char **argv, struct gw_mount_options *out, 
         .metrics = "127.0.0.1:9567",
         .log_level = LOG_INFO,
         .umask = -1,
-        .keeper = -1,
     };
     struct gw_args args = gw_args_make(argc, argv);
     struct str word;

@@ -150,7 +150,9 @@ int gw_mount_serve(const struct gw_mount_options *o)
     /* Whoever waits for signals waits on one thread. */
     sigset_t set = our_signals();
     CHECK(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
-    struct server s = {.options = o, .channel = o->keeper, .keeper = getppid()};
+    /* It was executed as /proc/self/exe, which is what ps would show. */
+    CHECK(pthread_setname_np(pthread_self(), "sluice") == 0);
+    struct server s = {.options = o, .channel = o->inherited, .keeper = getppid()};
     struct gw_mount_message start;
     int r = gw_mount_receive(s.channel, &start, &s.unsaved);
     if (r < 0 || start.verb != GW_MOUNT_START) {

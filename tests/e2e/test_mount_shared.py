@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -202,6 +203,58 @@ def test_another_server_takes_over(mounts, how):
     assert "held" in names | more
     gone.close()
     held.close()
+
+
+def is_program(pid, path):
+    return os.path.samestat(os.stat(f"/proc/{pid}/exe"), os.stat(path))
+
+
+def replace_program(path, text):
+    new = path.with_suffix(".new")
+    new.write_bytes(text)
+    new.chmod(0o755)
+    new.rename(path)
+
+
+@pytest.mark.parametrize("readers", [(), ("--read-only",)], ids=["writable", "read-only"])
+def test_upgrade(mounts, readers):
+    """SIGHUP goes on with the program of that name, keeper and server alike, if that one can. A server that dies meanwhile is
+    followed by one of its own kind, whatever has its name."""
+    url = mounts.volume()
+    program = mounts.folder / "sluice"
+    ours = pathlib.Path(mounts.binary).read_bytes()
+    replace_program(program, ours)
+    mounts.binary = program
+    mount = mounts.mount(url, "mnt", *readers)
+    path, keeper = mount.path, mount.process.pid
+
+    for stranger in (b"#!/bin/sh\nexit 2\n", b"#!/bin/sh\nexit 0\n", b"not a program"):
+        replace_program(program, stranger)
+        server, lines = mount.server(), mount.text().count("upgrade_refused")
+        mount.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: mount.text().count("upgrade_refused") > lines)
+        assert mount.server() == server
+    mount.kill()
+    wait_until(lambda: mount.server() != server)
+    assert is_program(mount.server(), f"/proc/{keeper}/exe") and not is_program(keeper, program)
+
+    for _ in range(2):
+        replace_program(program, ours)
+        server = mount.server()
+        held = None if readers else open(path / "held", "w+b", buffering=0)
+        mount.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: mount.server() != server)
+        assert is_program(keeper, program) and is_program(mount.server(), program)
+        assert pathlib.Path(f"/proc/{mount.server()}/comm").read_text() == "sluice\n"
+        if held:
+            held.write(b"written on")
+            held.close()
+            assert (path / "held").read_bytes() == b"written on"
+        # What was taken over can be handed on again, by a death too.
+        server = mount.server()
+        mount.kill()
+        wait_until(lambda: mount.server() != server)
+    assert mount.stop() == 0
 
 
 def test_lost_bytes_are_told(mounts):

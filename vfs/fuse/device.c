@@ -24,10 +24,6 @@
 #define DEVICE_PATH "/dev/fuse"
 #define OPTIONS_BYTES_MAX 16384
 
-struct vfuse_mount {
-    struct fuse_session *session; /* for mounting alone: it never serves */
-};
-
 /* Attributes may be remembered of a mount whose process has died; opening asks. */
 static int open_directory(const char *mount_point)
 {
@@ -66,7 +62,7 @@ static void add_escaped(struct buf *out, const char *value)
     }
 }
 
-int vfuse_mount(const struct vfuse_mount_options *options, struct vfuse_mount **out)
+int vfuse_mount(const struct vfuse_mount_options *options)
 {
     if (access(DEVICE_PATH, F_OK) < 0)
         return -ENODEV;
@@ -92,28 +88,14 @@ int vfuse_mount(const struct vfuse_mount_options *options, struct vfuse_mount **
     fuse_opt_free_args(&args);
     if (!session)
         return -EINVAL;
-    if (fuse_session_mount(session, options->mount_point) != 0) {
-        fuse_session_destroy(session);
-        return -EPERM;
+    /* The session is for mounting alone and takes its own descriptor along. */
+    int device = -EPERM;
+    if (fuse_session_mount(session, options->mount_point) == 0) {
+        device = fcntl(fuse_session_fd(session), F_DUPFD_CLOEXEC, 0);
+        device = device < 0 ? -errno : device;
     }
-    struct vfuse_mount *m = calloc(1, sizeof(*m));
-    CHECK(m != NULL); /* out of memory */
-    m->session = session;
-    *out = m;
-    return 0;
-}
-
-int vfuse_mount_device(const struct vfuse_mount *m)
-{
-    return fuse_session_fd(m->session);
-}
-
-void vfuse_mount_free(struct vfuse_mount *m)
-{
-    if (!m)
-        return;
-    fuse_session_destroy(m->session);
-    free(m);
+    fuse_session_destroy(session);
+    return device;
 }
 
 int vfuse_device_clone(int device)

@@ -8,8 +8,6 @@
 
 #include "base/compiler.h"
 
-struct vfuse_mount;
-
 struct vfuse_mount_options {
     const char *mount_point;
     const char *source;  /* what mount(8) shows as the device */
@@ -17,12 +15,9 @@ struct vfuse_mount_options {
     bool read_only;
 };
 
-/* Mounts; a mount point whose process died is unmounted first. Messages of libfuse and fusermount3 go to stderr. -ENOENT,
- * -ENOTDIR, -EBUSY: mounted already, -ENODEV: no /dev/fuse. */
-MUST_USE int vfuse_mount(const struct vfuse_mount_options *options, struct vfuse_mount **out);
-int vfuse_mount_device(const struct vfuse_mount *m);
-/* Frees; does not unmount. NULL is fine. */
-void vfuse_mount_free(struct vfuse_mount *m);
+/* Mounts, and returns the mount's device; closing it does not unmount. A mount point whose process died is unmounted first.
+ * Messages of libfuse and fusermount3 go to stderr. -ENOENT, -ENOTDIR, -EBUSY: mounted already, -ENODEV: no /dev/fuse. */
+MUST_USE int vfuse_mount(const struct vfuse_mount_options *options);
 /* Another descriptor of the same mount, with a queue of its own for the requests read from it. */
 MUST_USE int vfuse_device_clone(int device);
 /* Can the kernel hand out unanswered requests again (Linux 6.9)? */
