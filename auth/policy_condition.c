@@ -401,11 +401,18 @@ static bool holds_null(const struct policy_condition *c, bool is_absent)
     return false;
 }
 
+void policy_context_value(const struct policy_key_row *key, struct str name, const struct auth_policy_request *r,
+                          struct auth_context_value *out)
+{
+    *out = (struct auth_context_value){.key = name};
+    if (r->context && policy_key_applies(key, r->action))
+        r->context(r->context_data, name, out);
+}
+
 static bool holds(const struct policy_condition *c, bool is_deny, const struct auth_policy_request *r)
 {
-    struct auth_context_value in = {0};
-    if (r->context)
-        r->context(r->context_data, c->key, &in);
+    struct auth_context_value in;
+    policy_context_value(c->row, c->key, r, &in);
     if (c->op->type == TYPE_NULL)
         return holds_null(c, in.count == 0);
     if (in.count == 0)
@@ -460,4 +467,15 @@ bool policy_conditions_fix_caller(const struct policy_condition *conditions, siz
         if (fixes_caller(&conditions[i]))
             return true;
     return false;
+}
+
+/* Which actions */
+
+bool policy_conditions_apply(const struct policy_condition *conditions, size_t count, const struct policy_pattern *action,
+                             unsigned levels)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!policy_key_applies_to_some(conditions[i].row, action, levels))
+            return false;
+    return true;
 }

@@ -32,9 +32,12 @@ MUST_USE int policy_parse(enum auth_policy_kind kind, struct str json, size_t si
 
 /* Patterns (policy_pattern.c) */
 
+struct policy_key_row;
+
 struct policy_token {
     enum { POLICY_TEXT, POLICY_ANY, POLICY_ONE, POLICY_VARIABLE } kind;
     struct str text; /* literal, or the variable's key */
+    const struct policy_key_row *key; /* of a variable */
     bool has_fallback;
     struct str fallback; /* ${key, 'fallback'} */
 };
@@ -66,8 +69,13 @@ unsigned policy_action_levels(const struct policy_pattern *pattern);
 struct policy_key_row {
     const char *name;   /* ends with '/' when a tag's name follows */
     bool fixes_caller;  /* a fixed value of it makes a grant to everybody not public */
+    const char *actions; /* of S3 that have it, without "s3:"; NULL: all */
 };
 const struct policy_key_row *policy_key_find(struct str name);
+/* Does the action have that key? */
+bool policy_key_applies(const struct policy_key_row *key, struct str action);
+/* Does one of the actions have it that the pattern stands for and that are about a resource of these levels? */
+bool policy_key_applies_to_some(const struct policy_key_row *key, const struct policy_pattern *action, unsigned levels);
 
 /* Conditions (policy_condition.c) */
 
@@ -78,5 +86,12 @@ MUST_USE int policy_conditions_parse(struct policy_parser *p, const struct json 
 bool policy_conditions_hold(const struct policy_condition *conditions, size_t count, bool is_deny,
                             const struct auth_policy_request *r);
 bool policy_conditions_fix_caller(const struct policy_condition *conditions, size_t count);
+/* Do all keys go with the action and resources of these levels (policy_key_applies_to_some)? */
+bool policy_conditions_apply(const struct policy_condition *conditions, size_t count, const struct policy_pattern *action,
+                             unsigned levels);
+/* The key's values at this request, absent where the action does not have it: what a client adds to a request of another kind
+ * answers no condition. */
+void policy_context_value(const struct policy_key_row *key, struct str name, const struct auth_policy_request *r,
+                          struct auth_context_value *out);
 
 #endif

@@ -188,59 +188,76 @@ static const struct {
     {"s3:UpdateStorageLensGroup", POLICY_LEVEL_OTHER},
 };
 
+/* The actions that have a key of S3's own, in the same reference; each name ends with a blank. */
+#define LISTINGS "ListBucket ListBucketVersions "
+#define OF_OBJECT_ACL "PutObjectAcl PutObjectVersionAcl "
+#define WRITES "PutObject BypassGovernanceRetention "
+#define GRANTS WRITES OF_OBJECT_ACL "CreateBucket PutBucketAcl "
+#define TAGGED WRITES "PutObjectTagging PutObjectVersionTagging "
+#define OF_VERSION                                                                                                     \
+    "DeleteObjectVersion DeleteObjectVersionTagging GetObjectVersion GetObjectVersionAcl GetObjectVersionAttributes "   \
+    "GetObjectVersionTagging GetObjectVersionTorrent PutObjectVersionAcl PutObjectVersionTagging "
+#define OF_TAGGED_OBJECT                                                                                               \
+    OF_OBJECT_ACL "DeleteObjectTagging DeleteObjectVersionTagging GetObject GetObjectAcl GetObjectAttributes "          \
+                  "GetObjectTagging GetObjectVersion GetObjectVersionAcl GetObjectVersionAttributes "                   \
+                  "GetObjectVersionTagging PutObjectTagging PutObjectVersionTagging UpdateObjectEncryption "
+#define ENCRYPTED WRITES "ReplicateObject "
+
 /* What sluice can answer of AWS's global keys and of S3's own. A key that it could never answer is unknown, since a condition on it
  * would look like protection: VPCs, organisations, access points and grants, and what belongs to features that sluice does not have
  * (object lock, bucket tags in policies, annotations, inventory, batch jobs). */
 static const struct policy_key_row keys[] = {
-    {"aws:CurrentTime", false},
-    {"aws:EpochTime", false},
-    {"aws:PrincipalAccount", true},
-    {"aws:PrincipalArn", true},
-    {"aws:PrincipalIsAWSService", false},
-    {"aws:PrincipalType", false},
-    {"aws:Referer", false},
-    {"aws:RequestedRegion", false},
-    {"aws:ResourceAccount", false},
-    {"aws:SecureTransport", false},
-    {"aws:SourceIp", true},
-    {"aws:TokenIssueTime", false},
-    {"aws:UserAgent", false},
-    {"aws:ViaAWSService", false},
-    {"aws:userid", true},
-    {"aws:username", true},
-    {"s3:ExistingObjectTag/", false},
-    {"s3:ObjectCreationOperation", false},
-    {"s3:RequestObjectTag/", false},
-    {"s3:RequestObjectTagKeys", false},
-    {"s3:ResourceAccount", false},
-    {"s3:TlsVersion", false},
-    {"s3:VersionId", false},
-    {"s3:authType", false},
-    {"s3:delimiter", false},
-    {"s3:if-match", false},
-    {"s3:if-none-match", false},
-    {"s3:locationconstraint", false},
-    {"s3:max-keys", false},
-    {"s3:prefix", false},
-    {"s3:signatureAge", false},
-    {"s3:signatureversion", false},
-    {"s3:x-amz-acl", false},
-    {"s3:x-amz-bucket-namespace", false},
-    {"s3:x-amz-content-sha256", false},
-    {"s3:x-amz-copy-source", false},
-    {"s3:x-amz-grant-full-control", false},
-    {"s3:x-amz-grant-read", false},
-    {"s3:x-amz-grant-read-acp", false},
-    {"s3:x-amz-grant-write", false},
-    {"s3:x-amz-grant-write-acp", false},
-    {"s3:x-amz-metadata-directive", false},
-    {"s3:x-amz-object-ownership", false},
-    {"s3:x-amz-server-side-encryption", false},
-    {"s3:x-amz-server-side-encryption-aws-kms-key-id", false},
-    {"s3:x-amz-server-side-encryption-customer-algorithm", false},
-    {"s3:x-amz-storage-class", false},
-    {"s3:x-amz-website-redirect-location", false},
-    {"sluice:BucketOwner", false}, /* canonical id; what "readwrite" and "owner" tell one's own buckets by */
+    {"aws:CurrentTime", false, NULL},
+    {"aws:EpochTime", false, NULL},
+    {"aws:PrincipalAccount", true, NULL},
+    {"aws:PrincipalArn", true, NULL},
+    {"aws:PrincipalIsAWSService", false, NULL},
+    {"aws:PrincipalType", false, NULL},
+    {"aws:Referer", false, NULL},
+    {"aws:RequestTag/", false, "CreateBucket TagResource "},
+    {"aws:RequestedRegion", false, NULL},
+    {"aws:ResourceAccount", false, NULL},
+    {"aws:SecureTransport", false, NULL},
+    {"aws:SourceIp", true, NULL},
+    {"aws:TagKeys", false, "CreateBucket TagResource "},
+    {"aws:TokenIssueTime", false, NULL},
+    {"aws:UserAgent", false, NULL},
+    {"aws:ViaAWSService", false, NULL},
+    {"aws:userid", true, NULL},
+    {"aws:username", true, NULL},
+    {"s3:ExistingObjectTag/", false, OF_TAGGED_OBJECT},
+    {"s3:ObjectCreationOperation", false, "PutObject "},
+    {"s3:RequestObjectTag/", false, TAGGED},
+    {"s3:RequestObjectTagKeys", false, TAGGED},
+    {"s3:ResourceAccount", false, NULL},
+    {"s3:TlsVersion", false, NULL},
+    {"s3:VersionId", false, OF_VERSION},
+    {"s3:authType", false, NULL},
+    {"s3:delimiter", false, LISTINGS},
+    {"s3:if-match", false, "DeleteObject PutObject "},
+    {"s3:if-none-match", false, "PutObject "},
+    {"s3:locationconstraint", false, "CreateBucket "},
+    {"s3:max-keys", false, LISTINGS},
+    {"s3:prefix", false, LISTINGS},
+    {"s3:signatureAge", false, NULL},
+    {"s3:signatureversion", false, NULL},
+    {"s3:x-amz-acl", false, GRANTS},
+    {"s3:x-amz-bucket-namespace", false, "CreateBucket "},
+    {"s3:x-amz-content-sha256", false, NULL},
+    {"s3:x-amz-copy-source", false, WRITES},
+    {"s3:x-amz-grant-full-control", false, GRANTS},
+    {"s3:x-amz-grant-read", false, GRANTS},
+    {"s3:x-amz-grant-read-acp", false, GRANTS},
+    {"s3:x-amz-grant-write", false, GRANTS},
+    {"s3:x-amz-grant-write-acp", false, GRANTS},
+    {"s3:x-amz-metadata-directive", false, WRITES},
+    {"s3:x-amz-object-ownership", false, "CreateBucket "},
+    {"s3:x-amz-server-side-encryption", false, ENCRYPTED "UpdateObjectEncryption "},
+    {"s3:x-amz-server-side-encryption-aws-kms-key-id", false, ENCRYPTED "UpdateObjectEncryption "},
+    {"s3:x-amz-server-side-encryption-customer-algorithm", false, ENCRYPTED},
+    {"s3:x-amz-storage-class", false, WRITES OF_OBJECT_ACL},
+    {"s3:x-amz-website-redirect-location", false, WRITES},
+    {"sluice:BucketOwner", false, NULL}, /* canonical id; what "readwrite" and "owner" tell one's own buckets by */
 };
 
 unsigned policy_action_levels(const struct policy_pattern *pattern)
@@ -261,4 +278,26 @@ const struct policy_key_row *policy_key_find(struct str name)
             return &keys[i];
     }
     return NULL;
+}
+
+bool policy_key_applies(const struct policy_key_row *key, struct str action)
+{
+    struct str rest = key->actions ? str_z(key->actions) : STR_EMPTY, name, prefix = STR("s3:");
+    if (!key->actions)
+        return true;
+    while (str_split(&rest, ' ', &name))
+        if (name.len > 0 && action.len == prefix.len + name.len && str_eq(str_from(action, prefix.len), name))
+            return true;
+    return false;
+}
+
+bool policy_key_applies_to_some(const struct policy_key_row *key, const struct policy_pattern *action, unsigned levels)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
+        struct str name = str_z(actions[i].name);
+        if (actions[i].level & levels && policy_key_applies(key, name) &&
+            policy_pattern_match(action, name, POLICY_NOCASE, NULL) == POLICY_YES)
+            return true;
+    }
+    return false;
 }

@@ -217,18 +217,23 @@ static unsigned resource_levels(struct str source)
     return (has_slash ? 0u : (unsigned)POLICY_LEVEL_BUCKET) | (has_slash || has_any ? (unsigned)POLICY_LEVEL_OBJECT : 0u);
 }
 
-/* A grant of s3:GetObject on a bucket's own ARN grants nothing; its author thinks otherwise. */
-static int check_levels(struct policy_parser *p, const struct policy_statement *s)
+/* A grant of s3:GetObject on a bucket's own ARN grants nothing, and one of it by s3:prefix nobody; their author thinks otherwise. As
+ * AWS, which wants each action to have a resource, and each action that is named to have all keys. */
+static int check_combination(struct policy_parser *p, const struct policy_statement *s)
 {
     unsigned levels = 0;
     if (p->kind != AUTH_POLICY_BUCKET || s->not_action || s->not_resource)
         return 0;
     for (size_t i = 0; i < s->resource_count; i++)
         levels |= resource_levels(s->resources[i].source);
-    for (size_t i = 0; i < s->action_count; i++)
-        if (!(policy_action_levels(&s->actions[i]) & levels))
-            return policy_fail(p, "Action does not apply to any resource(s) in statement: %.*s",
-                               STR_ARG(s->actions[i].source));
+    for (size_t i = 0; i < s->action_count; i++) {
+        const struct policy_pattern *action = &s->actions[i];
+        if (!(policy_action_levels(action) & levels))
+            return policy_fail(p, "Action does not apply to any resource(s) in statement: %.*s", STR_ARG(action->source));
+        if (!policy_conditions_apply(s->conditions, s->condition_count, action, levels))
+            return policy_fail(p, "Conditions do not apply to combination of actions and resources in statement: %.*s",
+                               STR_ARG(action->source));
+    }
     return 0;
 }
 
@@ -267,7 +272,7 @@ static int parse_statement(struct policy_parser *p, const struct json *json, str
         r = parse_resources(p, json, s);
     if (r == 0 && condition)
         r = policy_conditions_parse(p, condition, &s->conditions, &s->condition_count);
-    return r == 0 ? check_levels(p, s) : r;
+    return r == 0 ? check_combination(p, s) : r;
 }
 
 static int check_sid(struct policy_parser *p, const struct auth_policy *policy)

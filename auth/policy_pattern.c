@@ -30,7 +30,8 @@ static int parse_variable(struct policy_parser *p, struct str inside, struct pol
     }
     ptrdiff_t comma = str_find_char(inside, ',');
     token.text = str_trim(comma < 0 ? inside : str_first(inside, (size_t)comma));
-    if (!policy_key_find(token.text))
+    token.key = policy_key_find(token.text);
+    if (!token.key)
         return policy_fail(p, "Policy has an invalid variable: %.*s", STR_ARG(inside));
     int r = comma < 0 ? 0 : parse_fallback(p, str_from(inside, (size_t)comma + 1), &token);
     if (r == 0)
@@ -92,8 +93,8 @@ bool policy_pattern_is_open(const struct policy_pattern *pattern)
 static bool resolve(const struct policy_token *token, const struct auth_policy_request *r, struct str *out)
 {
     struct auth_context_value value = {0};
-    if (r && r->context)
-        r->context(r->context_data, token->text, &value);
+    if (r)
+        policy_context_value(token->key, token->text, r, &value);
     if (value.count == 1)
         *out = value.values[0];
     else

@@ -18,50 +18,38 @@ static void set(struct s3_op *op, struct auth_context_value *out, struct str val
     out->count = value.ptr ? 1 : 0;
 }
 
-/* Keys that are a header or a query parameter, as the client sent it; only where the reference has them, so that nobody passes a
- * condition on a listing's prefix by adding one to the URL of an object. */
-enum meaning { ALWAYS, OF_LISTING, OF_WRITE };
-
+/* Keys that are a header or a parameter, as the client sent it. Which actions have them is the policy language's to know
+ * (auth/policy_names.c), which does not ask for others. */
 static const struct {
     const char *key, *header, *param;
-    enum meaning meaning;
 } from_client[] = {
-    {"aws:Referer", "referer", NULL, ALWAYS},
-    {"aws:UserAgent", "user-agent", NULL, ALWAYS},
-    {"s3:delimiter", NULL, "delimiter", OF_LISTING},
-    {"s3:if-match", "if-match", NULL, OF_WRITE},
-    {"s3:if-none-match", "if-none-match", NULL, OF_WRITE},
-    {"s3:max-keys", NULL, "max-keys", OF_LISTING},
-    {"s3:prefix", NULL, "prefix", OF_LISTING},
-    {"s3:x-amz-acl", "x-amz-acl", NULL, OF_WRITE},
-    {"s3:x-amz-bucket-namespace", "x-amz-bucket-namespace", NULL, OF_WRITE},
-    {"s3:x-amz-content-sha256", "x-amz-content-sha256", NULL, ALWAYS},
-    {"s3:x-amz-grant-full-control", "x-amz-grant-full-control", NULL, OF_WRITE},
-    {"s3:x-amz-grant-read", "x-amz-grant-read", NULL, OF_WRITE},
-    {"s3:x-amz-grant-read-acp", "x-amz-grant-read-acp", NULL, OF_WRITE},
-    {"s3:x-amz-grant-write", "x-amz-grant-write", NULL, OF_WRITE},
-    {"s3:x-amz-grant-write-acp", "x-amz-grant-write-acp", NULL, OF_WRITE},
-    {"s3:x-amz-metadata-directive", "x-amz-metadata-directive", NULL, OF_WRITE},
-    {"s3:x-amz-object-ownership", "x-amz-object-ownership", NULL, OF_WRITE},
-    {"s3:x-amz-server-side-encryption", "x-amz-server-side-encryption", NULL, OF_WRITE},
-    {"s3:x-amz-server-side-encryption-aws-kms-key-id", "x-amz-server-side-encryption-aws-kms-key-id", NULL, OF_WRITE},
-    {"s3:x-amz-server-side-encryption-customer-algorithm", "x-amz-server-side-encryption-customer-algorithm", NULL, OF_WRITE},
-    {"s3:x-amz-storage-class", "x-amz-storage-class", NULL, OF_WRITE},
-    {"s3:x-amz-website-redirect-location", "x-amz-website-redirect-location", NULL, OF_WRITE},
+    {"aws:Referer", "referer", NULL},
+    {"aws:UserAgent", "user-agent", NULL},
+    {"s3:delimiter", NULL, "delimiter"},
+    {"s3:if-match", "if-match", NULL},
+    {"s3:if-none-match", "if-none-match", NULL},
+    {"s3:max-keys", NULL, "max-keys"},
+    {"s3:prefix", NULL, "prefix"},
+    {"s3:x-amz-acl", "x-amz-acl", NULL},
+    {"s3:x-amz-bucket-namespace", "x-amz-bucket-namespace", NULL},
+    {"s3:x-amz-grant-full-control", "x-amz-grant-full-control", NULL},
+    {"s3:x-amz-grant-read", "x-amz-grant-read", NULL},
+    {"s3:x-amz-grant-read-acp", "x-amz-grant-read-acp", NULL},
+    {"s3:x-amz-grant-write", "x-amz-grant-write", NULL},
+    {"s3:x-amz-grant-write-acp", "x-amz-grant-write-acp", NULL},
+    {"s3:x-amz-metadata-directive", "x-amz-metadata-directive", NULL},
+    {"s3:x-amz-object-ownership", "x-amz-object-ownership", NULL},
+    {"s3:x-amz-server-side-encryption", "x-amz-server-side-encryption", NULL},
+    {"s3:x-amz-server-side-encryption-aws-kms-key-id", "x-amz-server-side-encryption-aws-kms-key-id", NULL},
+    {"s3:x-amz-server-side-encryption-customer-algorithm", "x-amz-server-side-encryption-customer-algorithm", NULL},
+    {"s3:x-amz-storage-class", "x-amz-storage-class", NULL},
+    {"s3:x-amz-website-redirect-location", "x-amz-website-redirect-location", NULL},
 };
 
-static bool means_something(const struct s3_access_question *q, enum meaning meaning)
+/* Parameters of the same names elsewhere mean something else, or nothing. */
+static bool is_listing(const struct s3_op *op)
 {
-    const struct s3_op *op = q->op;
-    switch (meaning) {
-    case ALWAYS:
-        break;
-    case OF_LISTING:
-        return op->row->level == S3_LEVEL_BUCKET && !(op->row->flags & S3_OP_WRITE);
-    case OF_WRITE:
-        return op->row->flags & S3_OP_WRITE;
-    }
-    return true;
+    return op->row->level == S3_LEVEL_BUCKET && !(op->row->flags & S3_OP_WRITE);
 }
 
 static struct str param_or_empty(const struct s3_request *req, const char *name)
@@ -77,8 +65,10 @@ static bool answer_from_client(struct s3_access_question *q, struct str key, str
         if (!str_eq_nocase(key, str_z(from_client[i].key)))
             continue;
         struct str value = STR_EMPTY;
-        if (means_something(q, from_client[i].meaning))
-            value = from_client[i].header ? s3_header(req, from_client[i].header) : param_or_empty(req, from_client[i].param);
+        if (from_client[i].header)
+            value = s3_header(req, from_client[i].header);
+        else if (is_listing(q->op))
+            value = param_or_empty(req, from_client[i].param);
         set(q->op, out, value);
         return true;
     }
@@ -160,6 +150,13 @@ static struct str signature_age(struct s3_op *op)
     return arena_printf(op->arena, "%lld", (long long)(clock_wall_s() - op->auth.signed_at_s) * 1000);
 }
 
+/* What the signature covers: of a presigned URL nothing, whether a header says so or not. */
+static struct str payload_hash(const struct s3_op *op)
+{
+    struct str header = s3_header(&op->req, "x-amz-content-sha256");
+    return !header.ptr && op->auth.scheme == AUTH_SIGV4_QUERY ? STR("UNSIGNED-PAYLOAD") : header;
+}
+
 static struct str known_to_gateway(struct s3_op *op, struct str key)
 {
     const struct auth_user *user = op->auth.user;
@@ -177,12 +174,13 @@ static struct str known_to_gateway(struct s3_op *op, struct str key)
         {"aws:SourceIp", op->in.peer_address}, /* IPv4 as IPv6 on dual-stack sockets: the policy's reader knows both */
         {"aws:ViaAWSService", STR("false")},
         {"aws:userid", user ? user->id : STR_EMPTY},
-        {"aws:username", user ? user->name : STR_EMPTY},
+        {"aws:username", user && !is_role ? user->name : STR_EMPTY}, /* roles have none */
         {"s3:ResourceAccount", STR(S3_ACCOUNT_ID)},
         {"s3:TlsVersion", tls_version(op)},
         {"s3:authType", auth_type(op)},
         {"s3:locationconstraint", op->location},
         {"s3:signatureversion", signature_version(op)},
+        {"s3:x-amz-content-sha256", payload_hash(op)},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         if (str_eq_nocase(key, str_z(rows[i].key)))
@@ -275,20 +273,31 @@ static struct str tag_value(const struct s3_pairs *tags, struct str name)
     return STR_EMPTY;
 }
 
+/* The tag's name, of a key that asks for one tag of the request's; ptr NULL: another key. A bucket's have AWS's names of tags
+ * of any resource. */
+static struct str requested_tag(struct str key)
+{
+    static const struct str object = STR_INIT("s3:RequestObjectTag/"), bucket = STR_INIT("aws:RequestTag/");
+    if (str_starts_nocase(key, object))
+        return str_from(key, object.len);
+    return str_starts_nocase(key, bucket) ? str_from(key, bucket.len) : STR_EMPTY;
+}
+
 static bool answer_tags(struct s3_access_question *q, struct str key, struct auth_context_value *out)
 {
-    static const struct str existing = STR_INIT("s3:ExistingObjectTag/"), asked = STR_INIT("s3:RequestObjectTag/");
+    static const struct str existing = STR_INIT("s3:ExistingObjectTag/");
     if (str_starts_nocase(key, existing)) {
         existing_tags(q);
         set(q->op, out, tag_value(&q->tags, str_from(key, existing.len)));
         return true;
     }
-    bool is_names = str_eq_nocase(key, STR("s3:RequestObjectTagKeys"));
-    if (!is_names && !str_starts_nocase(key, asked))
+    struct str asked = requested_tag(key);
+    bool is_names = str_eq_nocase(key, STR("s3:RequestObjectTagKeys")) || str_eq_nocase(key, STR("aws:TagKeys"));
+    if (!is_names && !asked.ptr)
         return false;
     struct s3_pairs tags = request_tags(q->op);
     if (!is_names) {
-        set(q->op, out, tag_value(&tags, str_from(key, asked.len)));
+        set(q->op, out, tag_value(&tags, asked));
         return true;
     }
     struct str *names = arena_array_of(q->op->arena, struct str, tags.count + 1);

@@ -192,19 +192,48 @@ static void test_conditions(void **state)
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char json[1000], context[200];
+        const char *action = strstr(rows[i].condition, "s3:RequestObjectTagKeys") ? "s3:PutObject" : "s3:ListBucket";
         snprintf(json, sizeof(json),
-                 "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"s3:ListBucket\","
-                 "\"Resource\":\"arn:aws:s3:::b\",\"Condition\":{%s}}}",
-                 rows[i].condition);
+                 "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"%s\","
+                 "\"Resource\":\"arn:aws:s3:::b*\",\"Condition\":{%s}}}",
+                 action, rows[i].condition);
         snprintf(context, sizeof(context), "%s", rows[i].context);
-        enum auth_verdict v = evaluate(json, "s3:ListBucket", "arn:aws:s3:::b", ALICE, context);
+        enum auth_verdict v = evaluate(json, action, "arn:aws:s3:::b/k", ALICE, context);
         if (v != (rows[i].holds ? AUTH_ALLOW : AUTH_NO_OPINION))
             fail_msg("%s with %s: %d", rows[i].condition, rows[i].context, (int)v);
     }
 }
 
+/* A key that the action does not have is absent, in conditions and in variables, whatever the request says. */
+static void test_keys_of_other_actions(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *effect, *rest, *action;
+        enum auth_verdict verdict;
+    } rows[] = {
+        {"Allow", "\"Resource\":\"*\",\"Condition\":{\"StringEquals\":{\"s3:prefix\":\"x\"}}", "s3:ListBucket", AUTH_ALLOW},
+        {"Allow", "\"Resource\":\"*\",\"Condition\":{\"StringEquals\":{\"s3:prefix\":\"x\"}}", "s3:GetBucketAcl", AUTH_NO_OPINION},
+        {"Allow", "\"Resource\":\"*\",\"Condition\":{\"StringEquals\":{\"s3:prefix\":\"x\"}}", "s3:ListBucketMultipartUploads", AUTH_NO_OPINION},
+        {"Deny", "\"Resource\":\"*\",\"Condition\":{\"StringNotEquals\":{\"s3:prefix\":\"x\"}}", "s3:GetBucketAcl", AUTH_DENY},
+        {"Allow", "\"Resource\":\"arn:aws:s3:::b/${s3:x-amz-acl}\"", "s3:PutObject", AUTH_ALLOW},
+        {"Allow", "\"Resource\":\"arn:aws:s3:::b/${s3:x-amz-acl}\"", "s3:GetObject", AUTH_NO_OPINION},
+        {"Allow", "\"Resource\":\"arn:aws:s3:::b/${s3:x-amz-acl, 'k'}\"", "s3:GetObject", AUTH_ALLOW},
+    };
+    static char context[] = "s3:prefix=x;s3:x-amz-acl=k";
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        char json[400];
+        snprintf(json, sizeof(json), "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"%s\",\"Principal\":\"*\",\"Action\":\"s3:*\",%s}}",
+                 rows[i].effect, rows[i].rest);
+        enum auth_verdict v = evaluate(json, rows[i].action, "arn:aws:s3:::b/k", ALICE, context);
+        if (v != rows[i].verdict)
+            fail_msg("row %zu: %s: %d", i, json, (int)v);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_elements), cmocka_unit_test(test_conditions)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_elements), cmocka_unit_test(test_conditions),
+                                       cmocka_unit_test(test_keys_of_other_actions)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

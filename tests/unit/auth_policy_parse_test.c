@@ -103,8 +103,8 @@ static void test_unanswerable_keys(void **state)
 {
     (void)state;
     static const char *const keys[] = {
-        "aws:MultiFactorAuthPresent", "aws:PrincipalOrgID", "aws:PrincipalTag/team", "aws:RequestTag/team", "aws:ResourceTag/team",
-        "aws:SourceArn", "aws:SourceVpc", "aws:SourceVpce", "aws:TagKeys", "aws:VpcSourceIp", "s3:AccessGrantsInstanceArn",
+        "aws:MultiFactorAuthPresent", "aws:PrincipalOrgID", "aws:PrincipalTag/team", "aws:ResourceTag/team",
+        "aws:SourceArn", "aws:SourceVpc", "aws:SourceVpce", "aws:VpcSourceIp", "s3:AccessGrantsInstanceArn",
         "s3:AccessPointNetworkOrigin", "s3:AccessPointTag/team", "s3:BucketTag/team", "s3:DataAccessPointAccount", "s3:DataAccessPointArn",
         "s3:ExistingJobOperation", "s3:InventoryAccessibleOptionalFields", "s3:RequestObjectTag", "s3:annotation-prefix",
         "s3:destinationRegion", "s3:object-lock-legal-hold", "s3:object-lock-mode", "s3:object-lock-remaining-retention-days",
@@ -119,6 +119,64 @@ static void test_unanswerable_keys(void **state)
             fail_msg("%s: %s", keys[i], policy ? "accepted" : buf_z(&error));
         buf_done(&error);
     }
+}
+
+/* Whether AWS takes a statement whose keys and actions do not all go together: what is named must, what wildcards stand for need not
+ * altogether. */
+static void test_keys_of_actions(void **state)
+{
+    (void)state;
+#define OF(actions, resource, key) STATEMENT(ALLOW "\"Action\":[" actions "],\"Resource\":\"arn:aws:s3:::b" resource "\",\"Condition\":{\"StringLike\":{\"" key "\":\"x\"}}")
+    static const struct {
+        const char *json;
+        bool is_taken;
+    } rows[] = {
+        {OF("\"s3:ListBucket\"", "", "s3:prefix"), true},
+        {OF("\"s3:ListBucketVersions\"", "", "s3:delimiter"), true},
+        {OF("\"s3:ListBucketMultipartUploads\"", "", "s3:prefix"), false},
+        {OF("\"s3:ListBucket\",\"s3:GetBucketLocation\"", "", "s3:prefix"), false},
+        {OF("\"s3:List*\"", "", "s3:prefix"), true},
+        {OF("\"s3:*\"", "*", "s3:prefix"), true},
+        {OF("\"s3:*\"", "/*", "s3:prefix"), false},
+        {OF("\"s3:Get*\"", "*", "s3:prefix"), false},
+        {OF("\"s3:GetObject\"", "/*", "s3:prefix"), false},
+        {OF("\"s3:GetObject\"", "/*", "aws:UserAgent"), true},
+        {OF("\"s3:GetObject\"", "/*", "s3:authType"), true},
+        {OF("\"s3:GetObject\"", "/*", "s3:ExistingObjectTag/x"), true},
+        {OF("\"s3:GetObjectRetention\"", "/*", "s3:ExistingObjectTag/x"), false},
+        {OF("\"s3:DeleteObjectTagging\"", "/*", "s3:ExistingObjectTag/x"), true},
+        {OF("\"s3:DeleteObject\"", "/*", "s3:ExistingObjectTag/x"), false},
+        {OF("\"s3:PutObject\"", "/*", "s3:ExistingObjectTag/x"), false},
+        {OF("\"s3:PutObjectAcl\"", "/*", "s3:ExistingObjectTag/x"), true},
+        {OF("\"s3:PutObjectAcl\"", "/*", "s3:RequestObjectTag/x"), false},
+        {OF("\"s3:PutObjectAcl\",\"s3:PutObjectTagging\"", "/*", "s3:RequestObjectTag/x"), false},
+        {OF("\"s3:putobject\",\"S3:PUTOBJECTTAGGING\"", "/*", "s3:requestobjecttagkeys"), true},
+        {OF("\"s3:PutObject\"", "/*", "s3:x-amz-copy-source"), true},
+        {OF("\"s3:GetObject\",\"s3:PutObject\"", "/*", "s3:x-amz-copy-source"), false},
+        {OF("\"s3:GetObject\",\"s3:PutObject\"", "/*", "s3:x-amz-acl"), false},
+        {OF("\"s3:GetObjectVersion\",\"s3:PutObject\"", "/*", "s3:x-amz-metadata-directive"), false},
+        {OF("\"s3:GetObjectVersion\"", "/*", "s3:VersionId"), true},
+        {OF("\"s3:GetObject\"", "/*", "s3:VersionId"), false},
+        {OF("\"s3:DeleteObject\"", "/*", "s3:if-match"), true},
+        {OF("\"s3:DeleteObject\"", "/*", "s3:if-none-match"), false},
+        {STATEMENT(ALLOW "\"NotAction\":\"s3:GetObject\",\"Resource\":\"arn:aws:s3:::b\",\"Condition\":{\"Null\":{\"s3:prefix\":true}}"), true},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct buf error;
+        struct auth_policy *policy = parse(AUTH_POLICY_BUCKET, rows[i].json, &error);
+        bool is_named = str_find(buf_str(&error), STR("Conditions do not apply to combination of actions and resources in statement")) >= 0;
+        if ((policy != NULL) != rows[i].is_taken || is_named == rows[i].is_taken)
+            fail_msg("%s: %s", rows[i].json, policy ? "accepted" : buf_z(&error));
+        auth_policy_unref(policy);
+        buf_done(&error);
+    }
+    /* IAM does not look, and neither do we. */
+    struct buf error;
+    struct auth_policy *policy = parse(AUTH_POLICY_IDENTITY,
+        STATEMENT("\"Effect\":\"Allow\",\"Action\":\"s3:GetObject\",\"Resource\":\"*\",\"Condition\":{\"Null\":{\"s3:prefix\":true}}"), &error);
+    assert_non_null(policy);
+    auth_policy_unref(policy);
+    buf_done(&error);
 }
 
 static void test_bounds(void **state)
@@ -164,7 +222,7 @@ static void test_public(void **state)
         {WITH("{\"StringLike\":{\"aws:userid\":\"A*\"}}"), true},
         {WITH("{\"StringEqualsIfExists\":{\"aws:userid\":\"A\"}}"), true},
         {WITH("{\"ForAllValues:StringEquals\":{\"aws:userid\":\"A\"}}"), true},
-        {WITH("{\"StringEquals\":{\"s3:prefix\":\"A\"}}"), true},
+        {WITH("{\"StringEquals\":{\"aws:Referer\":\"A\"}}"), true},
         {WITH("{\"ArnEquals\":{\"aws:PrincipalArn\":\"arn:aws:iam::000000000000:user/a\"}}"), false},
         {WITH("{\"ArnLike\":{\"aws:PrincipalArn\":\"arn:aws:iam::*:user/a\"}}"), true},
     };
@@ -197,7 +255,7 @@ static void test_identity_policies(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_refused),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_refused), cmocka_unit_test(test_keys_of_actions),
         cmocka_unit_test(test_unanswerable_keys), cmocka_unit_test(test_bounds),
                                        cmocka_unit_test(test_public), cmocka_unit_test(test_identity_policies)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -377,8 +377,11 @@ static void test_conditions(void **state)
         {"s3:ListBucket", IN, "\"NumericLessThanEquals\":{\"s3:max-keys\":\"10\"}", "GET", "/bkt?max-keys=10", NULL, 200},
         {"s3:ListBucket", IN, "\"NumericLessThanEquals\":{\"s3:max-keys\":\"10\"}", "GET", "/bkt?max-keys=11", NULL, 403},
         /* What only listings have, objects do not get by adding it. */
-        {"s3:*Object", ALL, "\"StringLike\":{\"s3:prefix\":\"public/*\"}", "GET", "/bkt/private/k?prefix=public/", NULL, 403},
-        {"s3:GetObject", ALL, "\"StringEquals\":{\"s3:x-amz-acl\":\"private\"}", "GET", "/bkt/private/k", "x-amz-acl: private", 403},
+        {"s3:*", "[" IN "," ALL "]", "\"StringLike\":{\"s3:prefix\":\"public/*\"}", "GET", "/bkt?prefix=public/", NULL, 200},
+        {"s3:*", "[" IN "," ALL "]", "\"StringLike\":{\"s3:prefix\":\"public/*\"}", "GET", "/bkt/private/k?prefix=public/", NULL, 403},
+        {"s3:*", "[" IN "," ALL "]", "\"StringLike\":{\"s3:prefix\":\"public/*\"}", "GET", "/bkt?acl&prefix=public/", NULL, 403},
+        {"s3:*", "[" IN "," ALL "]", "\"StringLike\":{\"s3:prefix\":\"public/*\"}", "GET", "/bkt?uploads&prefix=public/", NULL, 403},
+        {"s3:*Object", ALL, "\"StringEquals\":{\"s3:x-amz-acl\":\"private\"}", "GET", "/bkt/private/k", "x-amz-acl: private", 403},
         {"s3:GetObject", ALL, "\"Null\":{\"s3:TlsVersion\":\"true\"}", "GET", "/bkt/public/k", "tls-version: 1.3", 200},
         {"s3:GetObject", ALL, "\"IpAddress\":{\"aws:SourceIp\":\"127.0.0.0/8\"}", "GET", "/bkt/public/k", NULL, 200},
         {"s3:GetObject", ALL, "\"IpAddress\":{\"aws:SourceIp\":\"10.0.0.0/8\"}", "GET", "/bkt/public/k", "x-forwarded-for: 10.0.0.1", 403},
@@ -437,6 +440,14 @@ static void test_signature_conditions(void **state)
     call.age_s = 0;
     assert_answer(s3_call(engine, &call), 403, "AccessDenied");
     assert_answer(s3_do(engine, "GET", "/bkt/public/k", NULL), 200, NULL);
+    /* A presigned URL leaves its body unsigned, without a header that says so. */
+    put_policy(DOCUMENT(STATEMENT("Deny", ANYBODY, "\"s3:PutObject\"", ALL, IF("\"StringEquals\":{\"s3:x-amz-content-sha256\":\"UNSIGNED-PAYLOAD\"}"))));
+    call.method = "PUT";
+    call.body = STR("x");
+    assert_answer(s3_call(engine, &call), 403, "AccessDenied");
+    call.auth = S3_CALL_SIGNED;
+    call.wire = S3_WIRE_SHA256;
+    assert_answer(s3_call(engine, &call), 200, NULL);
 }
 
 static void test_tls_conditions(void **state)
