@@ -159,6 +159,17 @@ static enum s3_error check_implied(struct s3_op *op, const struct s3_access *a, 
     return s3_access_check(op, a, action);
 }
 
+/* What a bucket to be is given, besides its list. */
+static enum s3_error check_new_bucket(struct s3_op *op, const struct s3_access *a)
+{
+    enum s3_error error = S3_OK;
+    if (s3_header(&op->req, "x-amz-object-ownership").ptr)
+        error = s3_access_check(op, a, "s3:PutBucketOwnershipControls");
+    if (error == S3_OK && op->request_tags && op->request_tags->count > 0)
+        error = s3_access_check(op, a, "s3:TagResource");
+    return error;
+}
+
 /* What a header does beside the operation is what another operation would do (SEC-33). */
 static enum s3_error check_headers(struct s3_op *op, const struct s3_access *a)
 {
@@ -170,7 +181,8 @@ static enum s3_error check_headers(struct s3_op *op, const struct s3_access *a)
         error = check_implied(op, a, "s3:PutObjectTagging");
     if (error == S3_OK && s3_acl_has_headers(&op->req))
         error = is_object ? check_implied(op, a, "s3:PutObjectAcl") : s3_access_check(op, a, "s3:PutBucketAcl");
-    return error;
+    bool is_new_bucket = strcmp(op->row->action, "s3:CreateBucket") == 0;
+    return error == S3_OK && is_new_bucket ? check_new_bucket(op, a) : error;
 }
 
 static enum s3_error check_request(struct s3_op *op, const struct s3_access *a)

@@ -115,7 +115,7 @@ struct s3_op {
     struct s3_judged judged;
     bool is_absence_told;         /* S3_NO_SUCH_KEY is for the caller to know (access.h) */
     struct s3_policy policy;              /* of the bucket */
-    const struct s3_pairs *request_tags;  /* of a body that was read; NULL: the header's */
+    const struct s3_pairs *request_tags;  /* of a body that was read (an object's, or those of a bucket to be); NULL: the header's */
     struct str location;                  /* CreateBucket's, of its body */
     struct vfs_dir *bucket; /* open unless S3_OP_NO_BUCKET or level service */
     struct vfs_dir *documents; /* the bucket's .sluice, once it was asked for and found to be ours (bucket_config.c) */

@@ -18,6 +18,7 @@ struct create {
     bool has_ownership; /* asked for, not the service's */
     enum s3_ownership ownership;
     struct s3_acl acl;
+    struct s3_pairs tags;
 };
 
 static enum s3_error read_ownership(struct s3_op *op, struct create *c)
@@ -92,8 +93,10 @@ static enum s3_error check_location(struct s3_op *op, const struct xml_node *roo
     return s3_fail(op, S3_INVALID_LOCATION, "The specified location-constraint is not valid");
 }
 
-static enum s3_error check_configuration(struct s3_op *op)
+static enum s3_error read_configuration(struct s3_op *op)
 {
+    struct create *c = op->data;
+    op->request_tags = &c->tags; /* not the header's, which is for objects */
     if (op->body_bytes.len == 0)
         return S3_OK;
     const struct xml_node *root = xml_parse(buf_str(&op->body_bytes), op->arena);
@@ -101,9 +104,9 @@ static enum s3_error check_configuration(struct s3_op *op)
         return S3_MALFORMED_XML;
     if (xml_child(root, "Location") || xml_child(root, "Bucket"))
         return s3_fail(op, S3_NOT_IMPLEMENTED, "Directory buckets are not implemented.");
-    if (xml_child(root, "Tags"))
-        return s3_fail(op, S3_NOT_IMPLEMENTED, "Tags of CreateBucket are not implemented; use PutBucketTagging.");
-    return check_location(op, root);
+    const struct xml_node *tags = xml_child(root, "Tags");
+    enum s3_error error = tags ? s3_tags_read_set(op, tags, LIMIT_TAGS_PER_BUCKET, &c->tags) : S3_OK;
+    return error == S3_OK ? check_location(op, root) : error;
 }
 
 /* In us-east-1 making one's own bucket again is no error, elsewhere it is. */
@@ -120,14 +123,27 @@ static enum s3_error already_exists(struct s3_op *op)
     return str_is(op->service->region, "us-east-1") ? S3_OK : S3_BUCKET_OWNED;
 }
 
-/* The list before the mode that gives it force. */
-static enum s3_error write_access(struct s3_op *op, struct str name)
+static enum s3_error write_tags(struct s3_op *op, struct vfs_dir *bucket)
 {
     const struct create *c = op->data;
-    if (!c->has_ownership && s3_acl_is_private(&c->acl))
+    if (c->tags.count == 0)
+        return S3_OK;
+    s3_tags_write_xml(op, &c->tags);
+    enum s3_error error = s3_bucket_config_write(op, bucket, S3_TAGGING_CONFIG, buf_str(&op->out));
+    buf_reset(&op->out);
+    return error;
+}
+
+/* The list before the mode that gives it force. */
+static enum s3_error write_documents(struct s3_op *op, struct str name)
+{
+    const struct create *c = op->data;
+    if (!c->has_ownership && s3_acl_is_private(&c->acl) && c->tags.count == 0)
         return S3_OK;
     CLEANUP(vfs_dir_closep) struct vfs_dir *bucket = NULL;
     enum s3_error error = s3_bucket_open(op, name, &bucket);
+    if (error == S3_OK)
+        error = write_tags(op, bucket);
     if (error == S3_OK)
         error = s3_owned_put_bucket_acl(op, bucket, &c->acl);
     return error == S3_OK && c->has_ownership ? s3_owned_put_mode(op, bucket, c->ownership) : error;
@@ -149,7 +165,7 @@ static enum s3_error make_bucket(struct s3_op *op)
         return s3_fail_errno(op, r, S3_FOR_WRITE);
     enum s3_error error = s3_bucket_record_write(op, name, &record);
     if (error == S3_OK)
-        error = write_access(op, name);
+        error = write_documents(op, name);
     if (error == S3_OK)
         return S3_OK;
     r = vfs_rmdir(root, name, NULL);
@@ -160,7 +176,7 @@ static enum s3_error make_bucket(struct s3_op *op)
 
 enum s3_error s3_create_bucket_finish(struct s3_op *op)
 {
-    enum s3_error error = check_configuration(op);
+    enum s3_error error = read_configuration(op);
     if (error == S3_OK)
         error = s3_access_check_body(op);
     if (error == S3_OK)

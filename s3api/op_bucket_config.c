@@ -78,11 +78,9 @@ enum s3_error s3_object_lock_missing_begin(struct s3_op *op)
 
 /* Tags */
 
-#define TAGGING "tagging"
-
 enum s3_error s3_get_bucket_tagging_begin(struct s3_op *op)
 {
-    enum s3_error error = s3_bucket_config_get(op, TAGGING, &op->out);
+    enum s3_error error = s3_bucket_config_get(op, S3_TAGGING_CONFIG, &op->out);
     if (error != S3_OK)
         return error;
     return op->out.len > 0 ? s3_reply_xml(op, 200) : S3_NO_SUCH_TAG_SET;
@@ -96,12 +94,12 @@ enum s3_error s3_put_bucket_tagging_finish(struct s3_op *op)
     if (error != S3_OK)
         return error;
     s3_tags_write_xml(op, &tags);
-    error = s3_bucket_config_put(op, TAGGING, buf_str(&op->out));
+    error = s3_bucket_config_put(op, S3_TAGGING_CONFIG, buf_str(&op->out));
     return error == S3_OK ? s3_reply_empty(op, 204) : error;
 }
 
 enum s3_error s3_delete_bucket_tagging_begin(struct s3_op *op)
 {
-    enum s3_error error = s3_bucket_config_delete(op, TAGGING);
+    enum s3_error error = s3_bucket_config_delete(op, S3_TAGGING_CONFIG);
     return error == S3_OK ? s3_reply_empty(op, 204) : error;
 }

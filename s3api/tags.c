@@ -105,12 +105,8 @@ enum s3_error s3_tags_parse_query(struct s3_op *op, struct str text, size_t tags
     return e;
 }
 
-enum s3_error s3_tags_parse_xml(struct s3_op *op, struct str document, size_t tags_max, struct s3_pairs *out)
+enum s3_error s3_tags_read_set(struct s3_op *op, const struct xml_node *set, size_t tags_max, struct s3_pairs *out)
 {
-    const struct xml_node *root = xml_parse(document, op->arena);
-    const struct xml_node *set = xml_child(root, "TagSet");
-    if (!set || !str_is(root->name, "Tagging"))
-        return S3_MALFORMED_XML;
     size_t count = xml_child_count(set, "Tag");
     struct s3_pairs tags = {.items = count ? arena_array_of(op->arena, struct s3_pair, count) : NULL};
     for (const struct xml_node *n = set->first_child; n; n = n->next) {
@@ -123,6 +119,15 @@ enum s3_error s3_tags_parse_xml(struct s3_op *op, struct str document, size_t ta
     if (e == S3_OK)
         *out = tags;
     return e;
+}
+
+enum s3_error s3_tags_parse_xml(struct s3_op *op, struct str document, size_t tags_max, struct s3_pairs *out)
+{
+    const struct xml_node *root = xml_parse(document, op->arena);
+    const struct xml_node *set = xml_child(root, "TagSet");
+    if (!set || !str_is(root->name, "Tagging"))
+        return S3_MALFORMED_XML;
+    return s3_tags_read_set(op, set, tags_max, out);
 }
 
 void s3_tags_write_xml(struct s3_op *op, const struct s3_pairs *tags)

@@ -126,6 +126,21 @@ def test_region_of_a_new_bucket(server, put_policy):
     assert "policy-region-named" in names and "policy-region-none" not in names
 
 
+def test_tags_of_a_new_bucket(server, put_policy):
+    """They are a permission of their own, and what they are can be a condition; so is who owns what is put into it."""
+    red = {"StringEquals": {"aws:RequestTag/team": "red"}, "ForAllValues:StringEquals": {"aws:TagKeys": ["team"]}}
+    put_policy("tagging", document(allow("s3:CreateBucket", "*"), allow("s3:TagResource", "*", Condition=red)))
+    client = connect_new_user(server, "policy-tina")
+    command(server, "user", "attach", "policy-tina", "tagging")
+    assert eventually(lambda: not may(client.list_buckets), timeout=10)
+    for tags, is_allowed in (([("team", "blue")], False), ([("team", "red"), ("other", "1")], False), ([("team", "red")], True)):
+        configuration = {"Tags": [{"Key": key, "Value": value} for key, value in tags]}
+        assert may(client.create_bucket, Bucket="policy-tagged", CreateBucketConfiguration=configuration) == is_allowed, tags
+    assert connect(server).get_bucket_tagging(Bucket="policy-tagged")["TagSet"] == [{"Key": "team", "Value": "red"}]
+    assert not may(client.create_bucket, Bucket="policy-owned", ObjectOwnership="ObjectWriter")
+    assert may(client.create_bucket, Bucket="policy-plain")
+
+
 def test_refused_by_the_command_line(server, put_policy):
     for text, says in (
         ("nonsense", "valid JSON"),

@@ -126,7 +126,10 @@ static void test_location_constraints(void **state)
         {CONFIGURATION("<LocationConstraint>-1</LocationConstraint>"), 400, "InvalidLocationConstraint"},
         {CONFIGURATION("<LocationConstraint>eu-west-</LocationConstraint>"), 400, "InvalidLocationConstraint"},
         {CONFIGURATION("<Location><Name>use1-az4</Name></Location>"), 501, "NotImplemented"},
-        {CONFIGURATION("<Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags>"), 501, "NotImplemented"},
+        {CONFIGURATION("<Tags/>"), 200, NULL},
+        {CONFIGURATION("<Tags><Tag><Key>aws:a</Key><Value>b</Value></Tag></Tags>"), 400, "InvalidTag"},
+        {CONFIGURATION("<Tags><Tag><Key>a</Key></Tag></Tags>"), 400, "MalformedXML"},
+        {CONFIGURATION("<Tags><Other/></Tags>"), 400, "MalformedXML"},
         {"<Other/>", 400, "MalformedXML"},
         {"<CreateBucketConfiguration>", 400, "MalformedXML"},
         {"x", 400, "MalformedXML"},
@@ -475,6 +478,21 @@ static void test_tags(void **state)
     assert_answer(s3_do(engine, "GET", "/bkt?tagging", NULL), 404, "NoSuchTagSet");
 }
 
+static void test_tags_of_a_new_bucket(void **state)
+{
+    (void)state;
+    static const char body[] = CONFIGURATION("<Tags><Tag><Key>b</Key><Value>2</Value></Tag><Tag><Key>a</Key><Value/></Tag></Tags>");
+    assert_answer(s3_do(engine, "PUT", "/bkt", body), 200, NULL);
+    const struct s3_answer *a = s3_do(engine, "GET", "/bkt?tagging", NULL);
+    assert_answer(a, 200, NULL);
+    assert_true(str_find(a->body, STR("<Tag><Key>a</Key><Value></Value></Tag><Tag><Key>b</Key><Value>2</Value></Tag>")) >= 0);
+    assert_answer(s3_do(engine, "DELETE", "/bkt", NULL), 204, NULL);
+    /* An object's tags are none of a bucket's. */
+    struct s3_call call = {.method = "PUT", .target = "/bkt", .headers = {"x-amz-tagging: c=3"}};
+    assert_answer(s3_call(engine, &call), 200, NULL);
+    assert_answer(s3_do(engine, "GET", "/bkt?tagging", NULL), 404, "NoSuchTagSet");
+}
+
 /* The documents are no objects, by no spelling, and other users of the machine cannot look at them. */
 static void test_documents_are_out_of_reach(void **state)
 {
@@ -620,6 +638,7 @@ int main(void)
         WITH_ENGINE(test_refused_configurations_leave_nothing),
         WITH_ENGINE(test_object_lock_of_objects),
         WITH_ENGINE(test_tags),
+        WITH_ENGINE(test_tags_of_a_new_bucket),
         WITH_ENGINE(test_documents_are_out_of_reach),
         WITH_ENGINE(test_acl),
         WITH_ENGINE(test_put_acl),
