@@ -143,8 +143,19 @@ static bool parse_network(struct str s, struct value *out)
     return true;
 }
 
+#define V4_BITS 96 /* before an IPv4 address that is kept as IPv6 */
+
+static bool is_v4_mapped(const uint8_t address[16])
+{
+    static const uint8_t v4[V4_BITS / 8] = {[10] = 0xff, [11] = 0xff};
+    return memcmp(address, v4, sizeof(v4)) == 0;
+}
+
+/* "::/0" is every IPv6 address, and no IPv4 one, whose form here is ours. */
 static bool network_has(const struct value *v, const uint8_t address[16])
 {
+    if (v->prefix_bits < V4_BITS && is_v4_mapped(address))
+        return false;
     unsigned whole = v->prefix_bits / 8, rest = v->prefix_bits % 8;
     if (memcmp(v->address, address, whole) != 0)
         return false;
@@ -437,14 +448,13 @@ bool policy_conditions_hold(const struct policy_condition *conditions, size_t co
 /* Public or not */
 
 /* AWS calls very broad ranges public; narrower than these is somebody's network. */
-#define NARROW_V4_BITS (96 + 8)
+#define NARROW_V4_BITS (V4_BITS + 8)
 #define NARROW_V6_BITS 32
 
 static bool value_is_fixed(const struct policy_condition *c, const struct value *v)
 {
-    static const uint8_t v4[12] = {[10] = 0xff, [11] = 0xff};
     if (c->op->type == TYPE_IP)
-        return v->prefix_bits >= (memcmp(v->address, v4, sizeof(v4)) == 0 ? NARROW_V4_BITS : NARROW_V6_BITS);
+        return v->prefix_bits >= (is_v4_mapped(v->address) ? NARROW_V4_BITS : NARROW_V6_BITS);
     for (size_t i = 0; c->op->type == TYPE_ARN && i < ARN_PARTS; i++)
         if (policy_pattern_is_open(&v->arn[i]))
             return false;

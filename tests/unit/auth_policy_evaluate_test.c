@@ -162,6 +162,9 @@ static void test_conditions(void **state)
         {"\"IpAddress\":{\"aws:SourceIp\":\"2001:db8::/33\"}", "aws:SourceIp=2001:db8:7fff::1", true},
         {"\"IpAddress\":{\"aws:SourceIp\":\"2001:db8::/33\"}", "aws:SourceIp=2001:db8:8000::1", false},
         {"\"IpAddress\":{\"aws:SourceIp\":\"0.0.0.0/0\"}", "aws:SourceIp=2001:db8::1", false},
+        {"\"IpAddress\":{\"aws:SourceIp\":\"::/0\"}", "aws:SourceIp=2001:db8::1", true},
+        {"\"IpAddress\":{\"aws:SourceIp\":\"::/32\"}", "aws:SourceIp=10.1.1.1", false}, /* a narrow range, not all of IPv4 */
+        {"\"IpAddress\":{\"aws:SourceIp\":\"::/32\"}", "aws:SourceIp=::ffff:10.1.1.1", false},
         {"\"NotIpAddress\":{\"aws:SourceIp\":\"10.0.0.0/8\"}", "aws:SourceIp=10.1.1.1", false},
         {"\"NotIpAddress\":{\"aws:SourceIp\":\"10.0.0.0/8\"}", "", true},
         /* ARNs: a wildcard ends at a colon */
