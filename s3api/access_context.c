@@ -150,11 +150,14 @@ static struct str signature_age(struct s3_op *op)
     return arena_printf(op->arena, "%lld", (long long)(clock_wall_s() - op->auth.signed_at_s) * 1000);
 }
 
-/* What the signature covers: of a presigned URL nothing, whether a header says so or not. */
+/* What the signature covers of the body: that of a presigned URL seldom anything, with or without a word of it. */
 static struct str payload_hash(const struct s3_op *op)
 {
-    struct str header = s3_header(&op->req, "x-amz-content-sha256");
-    return !header.ptr && op->auth.scheme == AUTH_SIGV4_QUERY ? STR("UNSIGNED-PAYLOAD") : header;
+    struct str said = s3_header(&op->req, "x-amz-content-sha256");
+    if (said.ptr || op->auth.scheme != AUTH_SIGV4_QUERY)
+        return said;
+    said = s3_param_value(&op->req, "X-Amz-Content-Sha256");
+    return said.ptr ? said : STR("UNSIGNED-PAYLOAD");
 }
 
 static struct str known_to_gateway(struct s3_op *op, struct str key)
