@@ -174,6 +174,7 @@ def test_a_disk_that_fills_up(mounts, disk):
         names = set(os.listdir(mount.path))
         assert {str(i) for i in range(count)} <= names and (mount.path / "again").read_bytes() == b"room"
         assert mount.stop() == 0
+        mounts.run("fsck", url)
 
 
 class Appender(threading.Thread):

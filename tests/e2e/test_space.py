@@ -1,5 +1,6 @@
 """Full volumes: clear errors, nothing torn, and work goes on when there is room again."""
 
+import contextlib
 import os
 import subprocess
 
@@ -11,7 +12,7 @@ from wire import Wire
 
 MIB = 1024 * 1024
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a small file system has to be mounted")
-KINDS = {"tmpfs": ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs"]}
+TMPFS = ["mount", "-t", "tmpfs", "-o"]
 
 
 def make_ext4(tmp_path):
@@ -22,24 +23,33 @@ def make_ext4(tmp_path):
     return ["mount", "-o", "loop", image]
 
 
+@contextlib.contextmanager
+def mounted(words, path):
+    path.mkdir()
+    done = subprocess.run([*words, path], capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"cannot mount here: {words}: {done.stderr.strip()}")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", path], check=True)
+
+
+@contextlib.contextmanager
+def full_some_day(server):
+    server.expect_failures = True
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
 @pytest.fixture(params=["tmpfs", "ext4"])
 def small(request, tmp_path, private_server):
     """A gateway whose volume has a few MiB."""
-    top = tmp_path / "small"
-    top.mkdir()
-    mount = KINDS["tmpfs"] if request.param == "tmpfs" else make_ext4(tmp_path)
-    done = subprocess.run([*mount, top], capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"cannot mount {request.param} here: {done.stderr.strip()}")
-    server = None
-    try:
-        server = private_server(f"small-{request.param}", volume=top)
-        server.expect_failures = True
+    words = [*TMPFS, "size=24m", "tmpfs"] if request.param == "tmpfs" else make_ext4(tmp_path)
+    with mounted(words, tmp_path / "small") as top, full_some_day(private_server(f"small-{request.param}", volume=top)) as server:
         yield server
-    finally:
-        if server:
-            server.stop()
-        subprocess.run(["umount", top], check=True)
 
 
 @needs_root
@@ -80,3 +90,56 @@ def test_early_answer_to_a_large_body_on_a_full_volume(small):
     wire.call("PUT", "/full")
     for _ in range(3):
         assert wire.call("PUT", "/full/k", body=b"f" * 60 * MIB).status == 507
+
+
+@pytest.fixture
+def small_metadata(tmp_path, private_server):
+    """A gateway of a volume whose metadata have a few MiB, its blocks all they want; and what takes some of that room."""
+    blocks = tmp_path / "blocks"
+    blocks.mkdir()
+    more = {"kind": "juicefs-file", "format": ["--bucket", f"{blocks}/", "--trash-days", "0"]}
+    with mounted([*TMPFS, "size=6m", "tmpfs"], tmp_path / "metadata") as disk:
+        (disk / "ballast").write_bytes(bytes(MIB))
+        with full_some_day(private_server("small-metadata", volume=disk, **more)) as server:
+            yield server, disk / "ballast"
+
+
+@needs_root
+def test_full_metadata(small_metadata):
+    """What changes something says so, what only reads goes on; with room again, all does."""
+    server, ballast = small_metadata
+    wire, s3 = Wire(server), connect(server)
+    s3.create_bucket(Bucket="full")
+    notes = [("x-amz-meta-notes", "n" * 2000)]
+    stored, refused = [], 0
+    for i in range(5000):
+        answer = wire.call("PUT", f"/full/{i}", body=b"content", headers=notes)
+        if answer.status == 200:
+            stored.append(str(i))
+            continue
+        assert (answer.status, answer.code) == (507, "InsufficientStorage"), answer
+        refused += 1
+        if refused == 20:
+            break
+    assert refused == 20 and len(stored) > 50
+    for words in (
+        ("PUT", "/another"),
+        ("POST", "/full/upload", [("uploads", "")]),
+        ("PUT", "/full/directory/"),
+        ("PUT", "/full/a/b/c/d"),
+        ("DELETE", f"/full/{stored[0]}"),
+    ):
+        answer = wire.call(*words, headers=notes if words[0] != "DELETE" else [])
+        print(words, answer.status)
+        assert answer.status in (200, 204, 507), (words, answer)
+        if words[0] == "DELETE" and answer.status == 204:
+            stored.pop(0)
+    assert set(stored) <= set(keys(s3, "full")) and read(s3, "full", stored[-1]) == b"content"
+    ballast.unlink()
+    assert wire.call("PUT", "/full/after", body=b"room", headers=notes).status == 200
+    s3.delete_objects(Bucket="full", Delete={"Objects": [{"Key": key} for key in stored[:20]]})
+    assert set(stored[20:] + ["after"]) <= set(keys(s3, "full")) and not set(stored[:20]) & set(keys(s3, "full"))
+    server.stop()
+    server.run("fsck", server.location)
+    server.start()
+    assert read(connect(server), "full", "after") == b"room"
