@@ -183,11 +183,29 @@ def test_counters_are_repaired_under_a_gateway(file_volume):
     eventually(lambda: v.sql("select value from jfs_counter where name = 'totalInodes'")[0][0] == 3)
 
 
-@pytest.mark.parametrize("options", [["--hash-prefix"], ["--compress", "lz4"], ["--compress", "zstd", "--hash-prefix"], ["--shards", "3"]], ids="-".join)
-def test_every_layout(private_server, binary, tmp_path, options):
+@pytest.fixture
+def key_file(tmp_path):
+    path = tmp_path / "key.pem"
+    subprocess.run(["openssl", "genrsa", "-traditional", "-out", path, "2048"], check=True, capture_output=True)
+    return path
+
+
+def flip_a_bit(path):
+    body = bytearray(path.read_bytes())
+    body[len(body) // 2] ^= 1
+    path.write_bytes(body)
+
+
+ENCRYPTED = ["--encrypt-rsa-key", "KEY"]
+LAYOUTS = [["--hash-prefix"], ["--compress", "lz4"], ["--compress", "zstd", "--hash-prefix"], ["--shards", "3"], ENCRYPTED, [*ENCRYPTED, "--compress", "lz4"]]
+
+
+@pytest.mark.parametrize("options", LAYOUTS, ids="-".join)
+def test_every_layout(private_server, binary, tmp_path, key_file, options):
     folder = tmp_path / "volume"
     folder.mkdir()
     bucket = f"{folder}/blocks%d/" if "--shards" in options else f"{folder}/blocks/"
+    options = [key_file if word == "KEY" else word for word in options]
     made = subprocess.run(
         [str(binary), "format", f"sqlite3://{folder}/meta.db", "volume", "--bucket", bucket, "--block-size", "64K", *options],
         capture_output=True, text=True,
@@ -205,6 +223,15 @@ def test_every_layout(private_server, binary, tmp_path, options):
     paths[1].write_bytes(b"")
     assert [kind for kind, _ in kinds(v.check(code=1))] == ["block-size", "lost-block"]
     assert [kind for kind, _ in kinds(v.check("--verify", code=1))] == ["damaged-block", "lost-block"]
+    if key_file not in options:
+        return
+    # What is sealed tells of every bit; of what leaked only the name is looked at.
+    flip_a_bit(paths[2])
+    assert [kind for kind, _ in kinds(v.check("--verify", code=1))] == ["damaged-block", "damaged-block", "lost-block"]
+    leaked = paths[2].with_name("999_0_100")
+    leaked.write_bytes(b"not even sealed")
+    os.utime(leaked, (0, 0))
+    assert v.gc("--delete")["summary"]["deleted_objects"] == 1 and not leaked.exists()
 
 
 def test_leaked_blocks_are_found_by_age_and_deleted(volume):
