@@ -288,6 +288,26 @@ def test_slices_that_nothing_mentions_go(file_volume):
     assert v.check()["problems"] == []
 
 
+def test_clones_that_nobody_finishes_go_after_a_day(file_volume):
+    """What a client leaves that dies while it clones a directory: a tree without a name, noted as such."""
+    v = file_volume
+    v.put("dir/below/f", 5000)
+    v.put("kept", 100)
+    (directory,) = v.sql("select inode from jfs_edge where name = cast('dir' as blob)")[0]
+    v.sql(f"delete from jfs_edge where inode = {directory}")
+    v.sql(f"insert into jfs_detached_node (inode, added) values ({directory}, {time.time() - 23 * 3600:.0f})")
+    v.check("--repair")  # the bucket has one directory less
+    nodes = v.sql("select count(*) from jfs_node")[0][0]
+    v.gc("--delete")
+    assert v.sql("select count(*) from jfs_node") == [(nodes,)] and v.check()["problems"] == []
+    v.sql("update jfs_detached_node set added = added - 7200")
+    v.gc()
+    assert v.sql("select count(*) from jfs_node") == [(nodes,)]
+    v.gc("--delete")
+    assert v.sql("select count(*) from jfs_node") == [(nodes - 3,)] and v.sql("select count(*) from jfs_detached_node") == [(0,)]
+    assert v.check("--verify")["problems"] == []
+
+
 def test_a_count_that_is_too_low_takes_nothing_with_it(file_volume):
     v = file_volume
     body = v.put("a", 100)

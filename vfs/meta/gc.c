@@ -77,6 +77,7 @@ void meta_run_duties(struct meta *m, struct job *job)
     CHECK(!m->duties);
     m->job = job;
     meta_trash_expire(m, now_s - days * DAY_S - HOUR_S);
+    meta_reclaim_detached(m, now_s - DAY_S);
     meta_reclaim_deleted_files(m, now_s - LIMIT_META_RECLAIM_DELAY_MS / 1000);
     meta_reclaim_delayed(m, now_s - days * DAY_S);
     m->job = NULL;

@@ -12,8 +12,8 @@ struct meta_pending {
     uint64_t garbage, garbage_bytes;  /* slices that nothing mentions any more */
 };
 MUST_USE int meta_pending(struct meta *m, struct meta_pending *out);
-/* The hourly duties of the whole cluster (§7.24), now: expired hours of the trash, deleted files, delayed slices that are old
- * enough. Needs the data callbacks, and a volume without a duties' thread. */
+/* The hourly duties of the whole cluster (§7.24), now: expired hours of the trash, clones that nobody finishes, deleted files,
+ * delayed slices that are old enough. Needs the data callbacks, and a volume without a duties' thread. */
 void meta_run_duties(struct meta *m, struct job *job);
 /* Deletes the slices that nothing mentions. */
 void meta_run_garbage(struct meta *m, struct job *job);
