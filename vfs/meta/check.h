@@ -106,6 +106,7 @@ MUST_USE int meta_release_unused(struct meta *m, const struct meta_check_options
 struct meta_probe {
     uint64_t id;     /* ascending, each once */
     uint32_t size;   /* as asked for; mentions of any size count */
+    bool made;       /* as asked for: the count is the check's own, made a moment ago */
     /* results */
     uint32_t count;  /* mentions */
     uint32_t needed; /* not 0: by something that can be read */

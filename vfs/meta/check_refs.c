@@ -1,5 +1,9 @@
 /* Counts of slices (§3.6): a slice's count is that of the records that mention it. Both are read in the order of ids, at
- * different times, so that what differs is a suspect only: all lists are read once more, in one transaction with the counts. */
+ * different times, so that what differs is a suspect only: all lists are read once more, in one transaction with the counts.
+ *
+ * A count that is there is corrected by the difference, whatever clients do to it meanwhile. One that is missing cannot be: clients' own
+ * differences are lost until it is there, and were it too low, data in use would be deleted. So it is made far too high first; then
+ * all lists are read once more, and it is corrected as any other. */
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -7,6 +11,9 @@
 #include "vfs/meta/check_internal.h"
 
 #define PAGE 256
+/* More than the mentions that come or go while a check looks; what a check that is interrupted leaves is leaked data, and found by the
+ * next. */
+#define MADE_TOO_HIGH (1 << 20)
 
 struct ref_row {
     uint64_t id;
@@ -127,7 +134,7 @@ static int probe_txn(struct meta *m, struct meta_txn *t, void *arg)
     struct probing *p = arg;
     (void)m;
     for (size_t i = 0; i < p->count; i++)
-        p->probes[i] = (struct meta_probe){.id = p->probes[i].id, .size = p->probes[i].size};
+        p->probes[i] = (struct meta_probe){.id = p->probes[i].id, .size = p->probes[i].size, .made = p->probes[i].made};
     int rc = META_DO(t, chunk_scan_all, 0, 0, probe_list, p);
     if (rc == 0)
         rc = META_DO(t, delslices_scan, INT64_MAX, 0, probe_delayed, p);
@@ -156,8 +163,8 @@ static int mend_count_txn(struct meta *m, struct meta_txn *t, void *arg)
     int64_t refs;
     (void)m;
     int rc = META_DO(t, ref_get, f->slice, f->size, &refs);
-    if (rc == -ENOENT)
-        return f->found == 0 ? META_DO(t, ref_insert, f->slice, f->size, f->expected) : -ENOENT;
+    if (rc == 0 && refs == f->expected)
+        return 0; /* it was missing */
     if (rc < 0 || refs != f->found)
         return rc < 0 ? rc : -ENOENT; /* somebody else is at it: the next check sees how it ends */
     return META_DO(t, ref_add, f->slice, f->size, f->expected - f->found);
@@ -175,9 +182,71 @@ static int leave_unused(struct meta *m, const struct meta_finding *f)
     return f->flaw == META_FLAW_SLICE_UNUSED ? -EPERM : repair_count(m, f);
 }
 
+/* Missing counts */
+
+static int make_count_txn(struct meta *m, struct meta_txn *t, void *arg)
+{
+    const struct meta_probe *p = arg;
+    int64_t refs;
+    (void)m;
+    int rc = META_DO(t, ref_get, p->id, p->size, &refs);
+    return rc == -ENOENT ? META_DO(t, ref_insert, p->id, p->size, (int64_t)p->count + MADE_TOO_HIGH) : rc;
+}
+
+/* 1: some were made, so that all is to be looked at again. */
+static int make_counts(struct check *c, struct meta_probe *probes, size_t count)
+{
+    int made = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct meta_probe *p = &probes[i];
+        if (p->counted || p->count == 0)
+            continue;
+        int rc = meta_transact(c->m, META_TXN_WRITE, make_count_txn, p);
+        if (rc < 0)
+            return rc;
+        p->made = true;
+        made = 1;
+    }
+    return made;
+}
+
+static int correct_count_txn(struct meta *m, struct meta_txn *t, void *arg)
+{
+    const struct meta_probe *p = arg;
+    int64_t refs;
+    (void)m;
+    int rc = META_DO(t, ref_get, p->id, p->size, &refs);
+    if (rc < 0 || refs != p->refs)
+        return rc < 0 && rc != -ENOENT ? rc : 0; /* somebody is at it: the next check finds it too high */
+    return META_DO(t, ref_add, p->id, p->size, (int64_t)p->count - refs);
+}
+
+static int correct_counts(struct check *c, const struct meta_probe *probes, size_t count)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        struct meta_probe copy = probes[i];
+        if (copy.made && copy.counted)
+            rc = meta_transact(c->m, META_TXN_WRITE, correct_count_txn, &copy);
+    }
+    return rc;
+}
+
+static int probe_suspects(struct compare *k)
+{
+    struct check *c = k->c;
+    int rc = meta_probe(c->m, c->options.job, k->suspects, k->suspect_count);
+    if (rc == 0 && c->options.repair)
+        rc = make_counts(c, k->suspects, k->suspect_count);
+    if (rc <= 0)
+        return rc;
+    rc = meta_probe(c->m, c->options.job, k->suspects, k->suspect_count);
+    return rc == 0 ? correct_counts(c, k->suspects, k->suspect_count) : rc;
+}
+
 static void judge(struct check *c, const struct meta_probe *p)
 {
-    int64_t refs = p->counted ? p->refs : 0;
+    int64_t refs = p->counted && !p->made ? p->refs : 0;
     struct meta_finding f = {.slice = p->id, .size = p->size, .ino = p->ino, .found = refs, .expected = p->count};
     if (refs == p->count || (p->count == 0 && refs < 0))
         return; /* less than nothing is as good as nothing */
@@ -195,7 +264,7 @@ static int judge_all(struct compare *k)
 {
     struct check *c = k->c;
     qsort(k->suspects, k->suspect_count, sizeof(*k->suspects), compare_probes);
-    int rc = meta_probe(c->m, c->options.job, k->suspects, k->suspect_count);
+    int rc = probe_suspects(k);
     check_list_reset(&c->list);
     for (size_t i = 0; rc == 0 && i < k->suspect_count; i++) {
         judge(c, &k->suspects[i]);
