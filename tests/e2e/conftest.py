@@ -51,6 +51,8 @@ def pytest_collection_modifyitems(config, items):
         # The kernel puts a mount's requests in order, one thread's open before another's write; ThreadSanitizer does not see that.
         if item.path.stem.startswith("test_mount") and (not can_mount or config.getoption("--preset") == "tsan"):
             return False
+        if not can_mount and not directory and "as_directory" in getattr(item, "fixturenames", ()):
+            return False
         if not OFFICIAL.exists() and "official" in getattr(item, "fixturenames", ()):
             return False
         return not (sanitized and item.get_closest_marker("plain")) and (directory or not needs_directory)
@@ -236,6 +238,22 @@ def short_path():
     """A folder for sockets, whose addresses hold 107 bytes."""
     with tempfile.TemporaryDirectory(prefix="sluice-") as folder:
         yield pathlib.Path(folder)
+
+
+@pytest.fixture(scope="session")
+def as_directory(binary, tmp_path_factory):
+    """as_directory(server): its volume through the other door, which is a mount where the volume is no directory."""
+    mounts, paths = Mounts(binary, tmp_path_factory.mktemp("doors")), {}
+
+    def path(server):
+        if server.kind == "dir":
+            return server.volume
+        if server.location not in paths:
+            paths[server.location] = mounts.mount(server.location, str(len(paths)), "--no-bgjob").path
+        return paths[server.location]
+
+    yield path
+    mounts.close()
 
 
 @pytest.fixture(scope="session")

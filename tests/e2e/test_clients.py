@@ -1,4 +1,4 @@
-"""Every client writes, every client reads, and the directory shows the same bytes; over http and https."""
+"""Every client writes, every client reads, and the directory, or the mount, shows the same bytes; over http and https."""
 
 import hashlib
 import os
@@ -53,12 +53,12 @@ def drivers(clients, any_server):
 
 
 @pytest.fixture
-def shop(any_server):
+def shop(any_server, as_directory):
     """A bucket of this test on the server of the scheme: (boto3 client, name, folder)."""
     s3 = connect(any_server)
     name = new_bucket_name()
     s3.create_bucket(Bucket=name)
-    return s3, name, any_server.volume / name
+    return s3, name, as_directory(any_server) / name
 
 
 @pytest.fixture(scope="session")
@@ -98,8 +98,8 @@ def filled(keepers, scheme, clients, local):
 
 
 @pytest.mark.parametrize("writer", NAMES)
-def test_directory_shows_what_was_written(any_server, filled, writer):
-    assert tree(any_server.volume / filled / writer) == CONTENT
+def test_directory_shows_what_was_written(any_server, as_directory, filled, writer):
+    assert tree(as_directory(any_server) / filled / writer) == CONTENT
 
 
 @pytest.mark.parametrize("reader", NAMES)
@@ -337,11 +337,11 @@ listed_buckets = {}
 
 
 @pytest.fixture
-def many(any_server, many_keys):
+def many(any_server, as_directory, many_keys):
     """3,000 objects, made through the directory, which is quicker; they are objects at once."""
     if any_server.endpoint not in listed_buckets:
         bucket = new_bucket_name()
-        top = any_server.volume / bucket
+        top = as_directory(any_server) / bucket
         for key in many_keys:
             (top / key).parent.mkdir(parents=True, exist_ok=True)
             (top / key).write_bytes(b"")
