@@ -252,9 +252,6 @@
 #define LIMIT_DISK_CACHE_SLOW_MS 3000
 #define LIMIT_DISK_CACHE_OFF_MS 10000
 #define LIMIT_DISK_CACHE_OFF_MAX_MS (10 * 60 * 1000)
-/* As official clients. */
-#define LIMIT_DISK_CACHE_BYTES (100ull * 1024 * 1024 * 1024)
-#define LIMIT_DISK_CACHE_FREE 0.1
 
 /* Checks of blocks (fsck, gc): requests at a time. With a hash prefix each holds the slices of a million ids, 20 bytes each. */
 #define LIMIT_DATA_CHECKERS 8

@@ -1,5 +1,7 @@
 #include "gateway/args.h"
 
+#include <stdlib.h>
+
 struct gw_args gw_args_make(int count, char **words)
 {
     return (struct gw_args){.words = words, .count = count};
@@ -45,4 +47,25 @@ bool gw_args_want_help(int count, char **words)
             return true;
     }
     return false;
+}
+
+bool gw_args_mebibytes(const char *value, uint64_t *out_bytes)
+{
+    uint64_t n;
+    if (!str_parse_u64(str_z(value), &n))
+        return str_parse_size(str_z(value), out_bytes);
+    if (n > UINT64_MAX >> 20)
+        return false;
+    *out_bytes = n << 20;
+    return true;
+}
+
+bool gw_args_octal(const char *value, int max, int *out)
+{
+    char *end;
+    long n = strtol(value, &end, 8);
+    if (end == value || *end != '\0' || n < 0 || n > max)
+        return false;
+    *out = (int)n;
+    return true;
 }

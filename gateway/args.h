@@ -4,6 +4,7 @@
 #define GATEWAY_ARGS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/str.h"
 
@@ -22,6 +23,9 @@ struct gw_args gw_args_make(int count, char **words);
 enum gw_arg_kind gw_args_next(struct gw_args *a, struct str *out);
 /* The value of the option just returned: behind '=' or the next word; NULL when there is none. */
 const char *gw_args_value(struct gw_args *a);
+/* A size; a number alone counts MiB, as with juicefs. */
+bool gw_args_mebibytes(const char *value, uint64_t *out_bytes);
+bool gw_args_octal(const char *value, int max, int *out);
 /* -h or --help anywhere before `--`. */
 bool gw_args_want_help(int count, char **words);
 

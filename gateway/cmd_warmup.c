@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "gateway/args.h"
+#include "gateway/cache_options.h"
 #include "gateway/commands.h"
 #include "gateway/progress.h"
 #include "vfs/jfs/admin.h"
@@ -32,7 +33,7 @@ static const char usage[] =
     "  --check                  nothing is read: says how much of them is cached\n"
     "  --evict                  takes them out of the cache\n"
     "  --threads N, -p          as many blocks at a time (20), each with a block of memory\n"
-    "  --cache-dir, --cache-size, --cache-items, --free-space-ratio, --cache-mode   as those of serve\n"
+    "  --cache-dir, --cache-size, --cache-items, --free-space-ratio, --cache-mode   as those of mount\n"
     "  --json                   the result as JSON\n"
     "  --quiet, -q              no progress on standard error\n\n"
     "Exit codes: 0 done, and with --check: all of it is cached; 1 not all; 2 wrong use; 130 interrupted.\n";
@@ -64,31 +65,8 @@ static void add_path(struct options *o, struct str path)
     o->paths[o->path_count++] = str_z(arena_dupz(o->arena, path));
 }
 
-static bool set_cache_option(struct vfs_cache_options *c, struct str name, const char *value)
-{
-    uint64_t number;
-    char *end;
-    if (str_is(name, "cache-dir")) {
-        c->dirs = value;
-        return *value != '\0' && vfs_cache_dirs_ok(value);
-    }
-    if (str_is(name, "cache-size"))
-        return str_parse_size(str_z(value), &c->bytes_max) && c->bytes_max > 0;
-    if (str_is(name, "cache-items"))
-        return str_parse_u64(str_z(value), &c->items_max);
-    if (str_is(name, "free-space-ratio")) {
-        c->free_min = strtod(value, &end);
-        return end != value && *end == '\0' && c->free_min >= 0 && c->free_min < 1;
-    }
-    number = strtoul(value, &end, 8);
-    c->mode = (int)number;
-    return end != value && *end == '\0' && number <= 0777;
-}
-
 static bool set_option(struct options *o, struct str name, struct gw_args *args)
 {
-    static const char *const cache_options[] = {"cache-dir", "cache-size", "cache-items", "free-space-ratio",
-                                                "cache-mode"};
     if (str_is(name, "json"))
         return o->json = true;
     if (str_is(name, "quiet") || str_is(name, "q"))
@@ -111,11 +89,11 @@ static bool set_option(struct options *o, struct str name, struct gw_args *args)
         o->warmup.threads = ok ? (uint32_t)n : 0;
         return ok;
     }
-    for (size_t i = 0; i < ARRAY_SIZE(cache_options); i++) {
-        if (str_is(name, cache_options[i]))
-            return o->cache_given = set_cache_option(&o->warmup.cache, name, value);
-    }
-    return false;
+    const char *allowed = NULL;
+    o->cache_given = gw_cache_option_set(&o->warmup.cache, name, value, &allowed) > 0;
+    if (allowed)
+        fprintf(stderr, "sluice: --%.*s: '%s' is not allowed; allowed: %s\n", STR_ARG(name), value, allowed);
+    return o->cache_given;
 }
 
 static int read_list(struct options *o)
@@ -343,9 +321,9 @@ int gw_cmd_warmup(int argc, char **argv)
     }
     struct options o = {
         .arena = arena_new(),
-        .warmup = {.threads = LIMIT_DATA_DOWNLOADS,
-                   .cache = {.bytes_max = LIMIT_DISK_CACHE_BYTES, .free_min = LIMIT_DISK_CACHE_FREE, .mode = 0600}},
+        .warmup = {.threads = LIMIT_DATA_DOWNLOADS},
     };
+    gw_cache_options_init(&o.warmup.cache);
     int code = 2;
     if (parse(argc, argv, &o) == 0) {
         if (o.warmup.url.ptr && !o.warmup.cache.dirs)

@@ -16,15 +16,14 @@
 #include "base/fd.h"
 #include "base/limits.h"
 #include "gateway/args.h"
+#include "gateway/cache_options.h"
 
 enum option_kind {
     OPT_TEXT,
     OPT_LISTEN, /* repeatable; a comma-separated list in one value */
     OPT_COUNT,
     OPT_SIZE,
-    OPT_COUNT64,
-    OPT_RATIO, /* 0 to 1, 1 excluded */
-    OPT_MODE,  /* octal */
+    OPT_CACHE, /* cache_options.h */
     OPT_MS,
     OPT_SECONDS,
     OPT_SWITCH, /* on | off */
@@ -109,14 +108,8 @@ static const struct option options[] = {
      "connections at a time; more wait in the kernel"},
     {"memory", OPT_SIZE, AT(memory), NULL, 4ull << 20, 1ull << 40, NULL, false, NULL, "SIZE",
      "for object bytes in flight (48M); of a JuiceFS-format volume for its blocks, writers and buffers too (300M)"},
-    {"cache-dir", OPT_TEXT, AT(cache.dirs), NULL, 0, 0, NULL, false, NULL, "DIR[:DIR…]",
-     "cache on disk of a JuiceFS-format volume's blocks, one folder for each disk; mounts may use the same; none: memory only"},
-    {"cache-size", OPT_SIZE, AT(cache.bytes_max), "100G", 1ull << 20, 1ull << 50, NULL, false, NULL, "SIZE", "of all its folders"},
-    {"cache-items", OPT_COUNT64, AT(cache.items_max), "0", 0, UINT32_MAX, NULL, false, NULL, "N",
-     "blocks that it has at most; 0: no limit"},
-    {"free-space-ratio", OPT_RATIO, AT(cache.free_min), "0.1", 0, 0, NULL, false, NULL, "RATIO",
-     "of its filesystems' space and inodes that stays free"},
-    {"cache-mode", OPT_MODE, AT(cache.mode), "0600", 0, 0777, NULL, false, NULL, "OCTAL", "mode of its files"},
+#define CACHE_ROW(name, argument, initial, help) {name, OPT_CACHE, AT(cache), initial, 0, 0, NULL, false, NULL, argument, help},
+    GW_CACHE_OPTIONS(CACHE_ROW)
     {"user-requests", OPT_COUNT, AT(user_requests), "0", 0, 1000000, NULL, false, NULL, "N",
      "requests of one user at a time, or, without a signature, of one address; more get 503 SlowDown; 0: no limit"},
     {"user-rate", OPT_COUNT, AT(user_rate), "0", 0, 1000000, NULL, false, NULL, "N",
@@ -170,7 +163,7 @@ static int set_number(const struct option *o, void *field, const char *value)
 {
     uint64_t n = 0;
     struct str text = str_z(value);
-    bool ok = o->kind == OPT_COUNT || o->kind == OPT_COUNT64 ? str_parse_u64(text, &n)
+    bool ok = o->kind == OPT_COUNT  ? str_parse_u64(text, &n)
               : o->kind == OPT_SIZE ? str_parse_size(text, &n)
                                     : str_parse_duration_ms(text, &n);
     if (ok && o->kind == OPT_SECONDS)
@@ -181,26 +174,6 @@ static int set_number(const struct option *o, void *field, const char *value)
         *(uint32_t *)field = (uint32_t)n;
     else
         *(uint64_t *)field = n;
-    return 0;
-}
-
-static int set_ratio(double *field, const char *value)
-{
-    char *end;
-    double n = strtod(value, &end);
-    if (end == value || *end != '\0' || !(n >= 0 && n < 1))
-        return -EINVAL;
-    *field = n;
-    return 0;
-}
-
-static int set_mode(const struct option *o, int *field, const char *value)
-{
-    char *end;
-    long n = strtol(value, &end, 8);
-    if (end == value || *end != '\0' || n < 0 || (uint64_t)n > o->max)
-        return -EINVAL;
-    *field = (int)n;
     return 0;
 }
 
@@ -216,7 +189,8 @@ static int add_listen(struct gw_config *c, const char *value)
     return 0;
 }
 
-static void explain_allowed(const struct option *o, struct buf *error)
+/* of_cache: what is allowed for one of its options. */
+static void explain_allowed(const struct option *o, const char *of_cache, struct buf *error)
 {
     switch (o->kind) {
     case OPT_CHOICE:
@@ -225,14 +199,10 @@ static void explain_allowed(const struct option *o, struct buf *error)
     case OPT_SWITCH:
         buf_addz(error, "allowed: on, off");
         break;
-    case OPT_RATIO:
-        buf_addz(error, "allowed: a number from 0 to 1, such as 0.1");
-        break;
-    case OPT_MODE:
-        buf_addz(error, "allowed: an octal mode such as 0640");
+    case OPT_CACHE:
+        buf_addf(error, "allowed: %s", of_cache);
         break;
     case OPT_COUNT:
-    case OPT_COUNT64:
         buf_addf(error, "allowed: a number from %llu to %llu", (unsigned long long)o->min, (unsigned long long)o->max);
         break;
     case OPT_SIZE:
@@ -256,6 +226,7 @@ static int set_option(struct gw_config *c, const struct option *o, const char *v
                       struct buf *error)
 {
     void *field = (char *)c + o->offset;
+    const char *of_cache = "";
     int rc = 0;
     switch (o->kind) {
     case OPT_TEXT:
@@ -267,17 +238,13 @@ static int set_option(struct gw_config *c, const struct option *o, const char *v
         rc = add_listen(c, value);
         break;
     case OPT_COUNT:
-    case OPT_COUNT64:
     case OPT_SIZE:
     case OPT_MS:
     case OPT_SECONDS:
         rc = set_number(o, field, value);
         break;
-    case OPT_RATIO:
-        rc = set_ratio(field, value);
-        break;
-    case OPT_MODE:
-        rc = set_mode(o, field, value);
+    case OPT_CACHE:
+        rc = gw_cache_option_set(field, str_z(o->name), arena_dupz(c->texts, str_z(value)), &of_cache);
         break;
     case OPT_SWITCH:
         *(bool *)field = str_is(str_z(value), "on");
@@ -289,7 +256,7 @@ static int set_option(struct gw_config *c, const struct option *o, const char *v
     }
     if (rc < 0) {
         buf_addf(error, "sluice: %s: '%s' is not allowed; ", from.what, o->secret ? "…" : value);
-        explain_allowed(o, error);
+        explain_allowed(o, of_cache, error);
     }
     return rc;
 }
@@ -495,8 +462,6 @@ static int check_whole(const struct gw_config *c, struct buf *error)
         buf_addf(error, "sluice: --region: 1 to %d characters\n", AUTH_REGION_SIZE_MAX);
     if (!c->tls_cert != !c->tls_key)
         buf_addz(error, "sluice: --tls-cert and --tls-key go together\n");
-    if (!vfs_cache_dirs_ok(c->cache.dirs))
-        buf_addz(error, "sluice: --cache-dir: absolute paths, ':' between them\n");
     if (c->volume && vfs_has_own_memory(c->volume) && c->memory > 0 && c->memory < LIMIT_MEMORY_VOLUME_MIN)
         buf_addf(error, "sluice: --memory: a JuiceFS-format volume needs at least %lluM\n", LIMIT_MEMORY_VOLUME_MIN >> 20);
     if (c->proxies_only && !c->trusted_proxies)
@@ -599,15 +564,13 @@ static void dump_option(const struct gw_config *c, const struct option *o, struc
     case OPT_COUNT:
         buf_addf(out, "%s = %u\n", o->name, *(const uint32_t *)field);
         break;
-    case OPT_COUNT64:
     case OPT_SIZE:
         buf_addf(out, "%s = %llu\n", o->name, *(const unsigned long long *)field);
         break;
-    case OPT_RATIO:
-        buf_addf(out, "%s = %g\n", o->name, *(const double *)field);
-        break;
-    case OPT_MODE:
-        buf_addf(out, "%s = %04o\n", o->name, (unsigned)*(const int *)field);
+    case OPT_CACHE:
+        buf_addf(out, "%s = ", o->name);
+        gw_cache_option_show(field, o->name, out);
+        buf_addc(out, '\n');
         break;
     case OPT_MS:
         buf_addf(out, "%s = %llums\n", o->name, *(const unsigned long long *)field);

@@ -7,11 +7,12 @@
 
 #include "base/check.h"
 #include "gateway/args.h"
+#include "gateway/cache_options.h"
 #include "gateway/mount.h"
 
 #define PASSED_BYTES_MAX 8192
 
-enum kind { FLAG, SECONDS, SIZE, MEBIBYTES, COUNT, RATIO, TEXT, MODE, LEVEL, VERBOSE, QUIET };
+enum kind { FLAG, SECONDS, SIZE, MEBIBYTES, CACHE, TEXT, MODE, LEVEL, VERBOSE, QUIET };
 struct row {
     const char *name, *other_name;
     enum kind kind;
@@ -29,11 +30,8 @@ static const struct row rows[] = {
     {"negative-entry-cache", NULL, SECONDS, AT(negative_cache_s), "SECONDS that the kernel trusts that a name is absent (0)"},
     {"memory", NULL, SIZE, AT(memory), "SIZE of all buffers and cached blocks together (300M)"},
     {"buffer-size", NULL, MEBIBYTES, AT(memory), "the same, also in MiB, as juicefs has it"},
-    {"cache-dir", NULL, TEXT, AT(cache.dirs), "DIR[:DIR…] of the cache on disk, one for each disk; none: blocks are cached in memory only"},
-    {"cache-size", NULL, MEBIBYTES, AT(cache.bytes_max), "of all its folders, as 500G or in MiB (100G)"},
-    {"cache-items", NULL, COUNT, AT(cache.items_max), "N blocks that it has at most (no limit)"},
-    {"free-space-ratio", NULL, RATIO, AT(cache.free_min), "of its filesystems' space and inodes that stays free (0.1)"},
-    {"cache-mode", NULL, MODE, AT(cache.mode), "OCTAL mode of its files (0600)"},
+#define CACHE_ROW(name, argument, initial, help) {name, NULL, CACHE, AT(cache), argument " " help " (" initial ")"},
+    GW_CACHE_OPTIONS(CACHE_ROW)
     {"get-timeout", "put-timeout", SECONDS, AT(store_patience_s), "SECONDS for which a request to the object store is repeated (30)"},
     {"max-fuse-io", NULL, SIZE, AT(io_size_max), "SIZE of the kernel's largest request (1M)"},
     {"no-bgjob", NULL, FLAG, AT(no_background_jobs), "leave the volume's background duties to other clients"},
@@ -167,38 +165,6 @@ static bool parse_seconds(const char *text, double *out)
     return false;
 }
 
-/* A number alone counts MiB. */
-static bool parse_mebibytes(const char *text, uint64_t *out)
-{
-    uint64_t n;
-    if (!str_parse_u64(str_z(text), &n))
-        return str_parse_size(str_z(text), out);
-    if (n > UINT64_MAX >> 20)
-        return false;
-    *out = n << 20;
-    return true;
-}
-
-static bool parse_ratio(const char *text, double *out)
-{
-    char *end;
-    double value = strtod(text, &end);
-    if (end == text || *end != '\0' || !(value >= 0 && value < 1))
-        return false;
-    *out = value;
-    return true;
-}
-
-static bool parse_mode(const char *text, int *out)
-{
-    char *end;
-    long value = strtol(text, &end, 8);
-    if (end == text || *end != '\0' || value < 0 || value > 0777)
-        return false;
-    *out = (int)value;
-    return true;
-}
-
 static bool parse_level(const char *text, enum log_level *out)
 {
     static const char *const names[] = {[LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
@@ -231,13 +197,12 @@ static bool set(struct gw_mount_options *o, const struct row *row, const char *v
     case QUIET: break;
     case SECONDS: return parse_seconds(value, at);
     case SIZE: return str_parse_size(str_z(value), at);
-    case MEBIBYTES: return parse_mebibytes(value, at);
-    case COUNT: return str_parse_u64(str_z(value), at);
-    case RATIO: return parse_ratio(value, at);
+    case MEBIBYTES: return gw_args_mebibytes(value, at);
+    case CACHE: return gw_cache_option_set(at, str_z(row->name), value, &(const char *){NULL}) > 0;
     case TEXT:
         *(const char **)at = value;
         return true;
-    case MODE: return parse_mode(value, at);
+    case MODE: return gw_args_octal(value, 0777, at);
     case LEVEL: return parse_level(value, at);
     }
     return false;
@@ -356,10 +321,6 @@ static int finish(struct gw_mount_options *o, const char *directory, struct buf 
     }
     if (o->io_size_max > LIMIT_FUSE_IO_BYTES || o->io_size_max < 4096)
         return refuse(error, STR("max-fuse-io"), "a size outside of 4K to 1M");
-    if (o->cache.dirs && strcmp(o->cache.dirs, "memory") == 0)
-        o->cache.dirs = NULL; /* juicefs's word for it */
-    if (!vfs_cache_dirs_ok(o->cache.dirs))
-        return refuse(error, STR("cache-dir"), o->cache.dirs);
     o->mount_point = realpath(directory, NULL);
     /* A mount point whose process died cannot be looked at, but is where it says. */
     if (!o->mount_point && errno == ENOTCONN && directory[0] == '/') {
@@ -382,12 +343,12 @@ int gw_mount_options_parse(int argc, char **argv, struct gw_mount_options *out, 
         .entry_cache_s = 1,
         .dir_entry_cache_s = 1,
         .memory = 300ull << 20,
-        .cache = {.bytes_max = LIMIT_DISK_CACHE_BYTES, .free_min = LIMIT_DISK_CACHE_FREE, .mode = 0600},
         .io_size_max = LIMIT_FUSE_IO_BYTES,
         .metrics = "127.0.0.1:9567",
         .log_level = LOG_INFO,
         .umask = -1,
     };
+    gw_cache_options_init(&out->cache);
     struct gw_args args = gw_args_make(argc, argv);
     struct str word;
     const char *directory = NULL;

@@ -9,9 +9,9 @@
 /* Blocks are below the volume's UUID in each folder, which other processes of the host may use at the same time. */
 struct vfs_cache_options {
     const char *dirs;   /* absolute, ':' between them; NULL or empty: no cache on disk */
-    uint64_t bytes_max; /* in all folders together; 0: the default */
+    uint64_t bytes_max; /* in all folders together; 0: no cache on disk */
     uint64_t items_max; /* 0: no limit */
-    double free_min;    /* 0 to 1: what stays free of each filesystem's bytes, and of its inodes; 0: the default */
+    double free_min;    /* 0 to 1: what stays free of each filesystem's bytes, and of its inodes */
     int mode;           /* of files; 0: 0600 */
 };
 

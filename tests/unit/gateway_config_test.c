@@ -112,6 +112,7 @@ static void mistakes_name_themselves_and_what_is_allowed(void **state)
         {{"/d", "--cache-dir", "cache"}, 3, {"--cache-dir", "absolute", ""}},
         {{"/d", "--free-space-ratio", "1.5"}, 3, {"--free-space-ratio", "1.5", "0.1"}},
         {{"/d", "--cache-mode", "rw"}, 3, {"--cache-mode", "rw", "octal"}},
+        {{"/d", "--cache-size", "512K"}, 3, {"--cache-size", "512K", "at least 1M"}},
         {{"/d", "--config", "/nonexistent"}, 3, {"--config", "/nonexistent", "No such file"}},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -168,13 +169,16 @@ static void dump_is_a_config_file(void **state)
     (void)state;
     struct parse p = PARSE("/data", "--region", "eu-1", "--listen", "127.0.0.1:1,127.0.0.1:2", "--log-format", "json",
                            "--access-log", "-", "--sigv2", "off", "--cache-dir", "/a:/b", "--free-space-ratio", "0.05", "--cache-mode",
-                           "0640", "--cache-items", "12345");
+                           "0640", "--cache-items", "12345", "--cache-size", "2048");
     struct buf dump = buf_make(65536), again = buf_make(65536);
     gw_config_dump(&p.config, &dump);
     char *path = write_file(buf_z(&dump));
     struct parse q = PARSE("--config", path);
     assert_int_equal(q.rc, 0);
     assert_int_equal(q.config.cache.mode, 0640);
+    assert_int_equal(q.config.cache.bytes_max, 2048ull << 20); /* MiB, as for mounts */
+    assert_true(q.config.cache.free_min > 0.04 && q.config.cache.free_min < 0.06);
+    assert_string_equal(q.config.cache.dirs, "/a:/b");
     assert_int_equal(q.config.cache.items_max, 12345);
     gw_config_dump(&q.config, &again);
     assert_string_equal(buf_z(&dump), buf_z(&again));

@@ -71,6 +71,10 @@ static void the_cache_on_disk(void **state)
     assert_null(o.cache.dirs);
     assert_int_equal(o.cache.bytes_max, 2ull << 30);
     buf_done(&error);
+    const char *const off[] = {"sqlite3://x", "/tmp", "--cache-dir=/a", "--cache-size=0", NULL};
+    assert_int_equal(parse(off, &o, &error), 0);
+    assert_int_equal(o.cache.bytes_max, 0);
+    buf_done(&error);
     static const char *const bad[] = {"--cache-dir=relative", "--cache-dir=/a:b", "--cache-dir=/a:", "--cache-size=-1", "--cache-size=much",
                                       "--cache-items=x", "--free-space-ratio=1", "--free-space-ratio=nan", "--cache-mode=9"};
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {

@@ -258,7 +258,7 @@ struct disk_cache *disk_cache_start(const struct vfs_cache_options *options, str
                                     const struct disk_cache_source *source)
 {
     struct str dirs[LIMIT_DISK_CACHE_DIRS];
-    size_t count = options->dirs ? split_dirs(str_z(options->dirs), dirs) : 0;
+    size_t count = options->dirs && options->bytes_max > 0 ? split_dirs(str_z(options->dirs), dirs) : 0;
     if (count == 0)
         return NULL;
     struct disk_cache *c = calloc(1, sizeof(*c));
@@ -273,9 +273,9 @@ struct disk_cache *disk_cache_start(const struct vfs_cache_options *options, str
         const struct disk_dir_options one = {
             .path = dirs[i],
             .volume = volume,
-            .bytes_max = (options->bytes_max ? options->bytes_max : LIMIT_DISK_CACHE_BYTES) / count,
+            .bytes_max = options->bytes_max / count,
             .items_max = options->items_max / count + (options->items_max % count != 0),
-            .free_min = options->free_min > 0 ? options->free_min : LIMIT_DISK_CACHE_FREE,
+            .free_min = options->free_min,
             .mode = options->mode ? (unsigned)options->mode : 0600,
             .form = source->form,
         };

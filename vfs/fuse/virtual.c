@@ -76,7 +76,7 @@ static void add_cache_config(const struct vfuse_options *o, struct buf *out)
 {
     const struct vfs_cache_options *c = &o->cache;
     buf_addz(out, ",\n \"Chunk\": {\n  \"CacheDir\": ");
-    buf_add_json(out, str_z(c->dirs ? c->dirs : "memory"));
+    buf_add_json(out, str_z(c->dirs && c->bytes_max > 0 ? c->dirs : "memory"));
     buf_addf(out, ",\n  \"CacheMode\": %d,\n  \"CacheSize\": %llu,\n  \"CacheItems\": %llu,\n  \"FreeSpace\": %g,\n  \"BufferSize\": %llu\n }",
              c->mode, (unsigned long long)c->bytes_max, (unsigned long long)c->items_max, c->free_min, (unsigned long long)o->memory);
 }
