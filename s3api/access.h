@@ -46,8 +46,6 @@ enum s3_error s3_access_hide_absence(struct s3_op *op, enum s3_error error);
 struct s3_access_question {
     struct s3_op *op;
     const struct s3_access *access;
-    bool has_tags; /* the object was looked at */
-    struct s3_pairs tags;
 };
 /* An auth_context_fn over struct s3_access_question. */
 void s3_access_context(void *data, struct str key, struct auth_context_value *out);

@@ -237,21 +237,33 @@ static struct str bucket_owner(struct s3_access_question *q)
 
 /* Tags */
 
-/* What is found wrong here is told where the operation looks again. */
-static void existing_tags(struct s3_access_question *q)
+/* What is found wrong here is told where the operation looks again; it then must find these tags (s3_owned_is_as_judged). */
+static const struct s3_pairs *look_at_tags(struct s3_op *op, const struct s3_access *a)
 {
-    struct s3_op *op = q->op;
     struct s3_object o = {0};
     struct s3_error_detail detail = op->detail;
     const char *cause = op->error_cause;
-    if (!q->has_tags && q->access->dir && q->access->key.len > 0) {
-        if (s3_object_open(op, q->access->dir, q->access->key, &o) == S3_OK)
-            q->tags = o.meta.tags;
-        s3_object_close(&o);
-    }
-    q->has_tags = true;
+    struct s3_pairs *tags = arena_new_of(op->arena, struct s3_pairs);
+    *tags = (struct s3_pairs){0};
+    if (s3_object_open(op, a->dir, a->key, &o) == S3_OK)
+        *tags = o.meta.tags;
+    s3_object_close(&o);
     op->detail = detail;
     op->error_cause = cause;
+    return tags;
+}
+
+static const struct s3_pairs *existing_tags(struct s3_access_question *q)
+{
+    static const struct s3_pairs none = {0};
+    const struct s3_access *a = q->access;
+    struct s3_judged_tags *j = &q->op->judged_tags;
+    bool is_known = j->tags && j->bucket == a->dir && str_eq(j->bucket_name, a->bucket) && str_eq(j->key, a->key);
+    if (!a->dir || a->key.len == 0)
+        return &none;
+    if (!is_known)
+        *j = (struct s3_judged_tags){a->dir, a->bucket, a->key, look_at_tags(q->op, a)};
+    return j->tags;
 }
 
 static struct s3_pairs request_tags(struct s3_op *op)
@@ -290,8 +302,7 @@ static bool answer_tags(struct s3_access_question *q, struct str key, struct aut
 {
     static const struct str existing = STR_INIT("s3:ExistingObjectTag/");
     if (str_starts_nocase(key, existing)) {
-        existing_tags(q);
-        set(q->op, out, tag_value(&q->tags, str_from(key, existing.len)));
+        set(q->op, out, tag_value(existing_tags(q), str_from(key, existing.len)));
         return true;
     }
     struct str asked = requested_tag(key);

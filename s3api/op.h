@@ -91,6 +91,13 @@ struct s3_judged {
     struct str key, owner_id, acl;
 };
 
+/* The tags by which a condition allowed it (access_context.c); whoever asks again is told the same. tags NULL: nobody asked. */
+struct s3_judged_tags {
+    const struct vfs_dir *bucket;
+    struct str bucket_name, key;
+    const struct s3_pairs *tags;
+};
+
 struct s3_op {
     const struct s3_op_row *row;
     struct s3_service *service;
@@ -113,6 +120,7 @@ struct s3_op {
     struct s3_cors cors;
     const struct s3_owned *owned; /* of the bucket, loaded when first asked for */
     struct s3_judged judged;
+    struct s3_judged_tags judged_tags;
     bool is_absence_told;         /* S3_NO_SUCH_KEY is for the caller to know (access.h) */
     struct s3_policy policy;              /* of the bucket */
     const struct s3_pairs *request_tags;  /* of a body that was read (an object's, or those of a bucket to be); NULL: the header's */

@@ -219,12 +219,23 @@ struct s3_owned_verdict s3_owned_ask(struct s3_op *op, const struct s3_access *a
     };
 }
 
+static bool are_equal(const struct s3_pairs *a, const struct s3_pairs *b)
+{
+    for (size_t i = 0; i < a->count && a->count == b->count; i++)
+        if (!str_eq(a->items[i].name, b->items[i].name) || !str_eq(a->items[i].value, b->items[i].value))
+            return false;
+    return a->count == b->count;
+}
+
 bool s3_owned_is_as_judged(const struct s3_op *op, const struct s3_object *o, const struct vfs_dir *bucket)
 {
     const struct s3_judged *j = &op->judged;
-    if (!j->bucket || j->bucket != bucket || !str_eq(j->key, o->key.key))
-        return true;
-    return str_eq(j->owner_id, o->meta.owner_id) && str_eq(j->acl, o->meta.acl);
+    const struct s3_judged_tags *t = &op->judged_tags;
+    bool has_list = j->bucket && j->bucket == bucket && str_eq(j->key, o->key.key);
+    bool has_tags = t->tags && t->bucket == bucket && str_eq(t->key, o->key.key);
+    if (has_list && !(str_eq(j->owner_id, o->meta.owner_id) && str_eq(j->acl, o->meta.acl)))
+        return false;
+    return !has_tags || are_equal(t->tags, &o->meta.tags);
 }
 
 bool s3_owned_is_callers(struct s3_op *op, struct str bucket)

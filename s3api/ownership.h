@@ -40,7 +40,7 @@ struct s3_owned_verdict {
 };
 /* What ownership and lists say of the action; remembers the list that it judged by, see s3_owned_is_as_judged. */
 struct s3_owned_verdict s3_owned_ask(struct s3_op *op, const struct s3_access *a, const char *action);
-/* False when the object that was opened now is not the one that was judged, in that its list or owner are others. */
+/* False when the object that was opened now is not the one that was judged, in that its list, owner or tags are others. */
 bool s3_owned_is_as_judged(const struct s3_op *op, const struct s3_object *o, const struct vfs_dir *bucket);
 /* Is the bucket one of the caller's, for ListBuckets? */
 bool s3_owned_is_callers(struct s3_op *op, struct str bucket);

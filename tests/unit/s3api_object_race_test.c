@@ -257,6 +257,45 @@ static void directory_objects_stay(void **state UNUSED)
     assert_answer(s3_do(e, "HEAD", "/bucket/a/b/", NULL), 200, NULL);
 }
 
+/* Objects that change while they are judged ------------------------------------------------------------------------ */
+
+#define READS 600
+
+/* Two write, by turns what everybody may read and what nobody may, which only its tag tells; two read. */
+static int read_by_tag(int gateway)
+{
+    static const char *const kinds[] = {"public", "private"};
+    for (int i = 0; i < READS; i++) {
+        if (gateway < 2) {
+            const char *kind = kinds[(i + gateway) % 2];
+            const char *tagging = arena_printf(s3_engine_arena(e), "x-amz-tagging: kind=%s", kind).ptr;
+            if (CALL("PUT", "/bucket/key", kind, tagging)->status != 200)
+                return 1;
+            continue;
+        }
+        struct s3_call call = {.method = "GET", .target = "/bucket/key", .auth = S3_CALL_ANONYMOUS};
+        const struct s3_answer *a = s3_call(e, &call);
+        if (a->status != 200 && a->status != 403)
+            return 2;
+        if (a->status == 200 && !str_is(a->body, "public"))
+            return 3;
+    }
+    return 0;
+}
+
+/* What is read is what was judged. */
+static void another_object_is_not_read_by_the_tags_of_its_predecessor(void **state UNUSED)
+{
+    static const char policy[] =
+        "{\"Statement\":{\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"s3:GetObject\",\"Resource\":\"arn:aws:s3:::bucket/*\","
+        "\"Condition\":{\"StringEquals\":{\"s3:ExistingObjectTag/kind\":\"public\"}}}}";
+    int results[GATEWAYS];
+    assert_answer(s3_do(e, "PUT", "/bucket?policy", policy), 204, NULL);
+    assert_answer(s3_do(e, "PUT", "/bucket/key", "private"), 200, NULL);
+    run_gateways(read_by_tag, results);
+    assert_all_zero(results);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +306,7 @@ int main(void)
         TEST(no_change_of_metadata_is_lost),
         TEST(directories_come_and_go),
         TEST(directory_objects_stay),
+        TEST(another_object_is_not_read_by_the_tags_of_its_predecessor),
 #undef TEST
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
