@@ -442,7 +442,7 @@ const char *gw_config_state_dir(struct arena *arena)
     return given && *given ? given : default_state_dir(arena);
 }
 
-static uint32_t usable_cores(void)
+uint32_t gw_usable_cores(void)
 {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) < 0)
@@ -482,7 +482,7 @@ static void apply_defaults(struct gw_config *c)
             abort();
     }
     buf_done(&ignored);
-    c->loops = usable_cores();
+    c->loops = gw_usable_cores();
     c->state_dir = default_state_dir(c->texts);
 }
 

@@ -61,6 +61,8 @@ MUST_USE int gw_config_parse(int argc, char **argv, struct gw_config *out, struc
 void gw_config_done(struct gw_config *c);
 /* Text of --help for the serve options, grouped. */
 void gw_config_help(struct buf *out);
+/* Processors that this process may run on. */
+uint32_t gw_usable_cores(void);
 /* The state folder that serve would use without --state: SLUICE_STATE or the default, in the arena; NULL when there is none. */
 const char *gw_config_state_dir(struct arena *arena);
 /* Effective values, secrets redacted (`sluice config dump`). */

@@ -247,6 +247,7 @@ static bool open_engine(struct gw_server *s)
         .user_requests = c->user_requests,
         .user_rate = c->user_rate,
         .fetch = gw_fetch,
+        .both = gw_workers_both,
         .upload_expiry_s = c->upload_expiry_s,
     };
     int rc = s3_service_new(&options, &s->bridge.s3);
@@ -282,7 +283,7 @@ static void open_bridge(struct gw_server *s)
     s->bridge.in_flight = &s->in_flight;
     s->bridge.stats = gw_stats_new(s3_operation_names());
     s->bridge.chunks = gw_chunks_new(chunk_memory(c));
-    s->bridge.workers = gw_workers_start(c->workers, (size_t)c->workers * QUEUE_PER_WORKER);
+    s->bridge.workers = gw_workers_start(c->workers, (size_t)c->workers * QUEUE_PER_WORKER, gw_usable_cores());
     metric_callback(METRIC_GAUGE, "sluice_connections", "", "Open client connections.", read_count, &s->connections);
     metric_callback(METRIC_GAUGE, "sluice_requests_in_flight", "", "Requests being answered.", read_count, &s->in_flight);
     gw_admin_show_process();

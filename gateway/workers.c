@@ -23,20 +23,21 @@ struct gw_workers {
     atomic_size_t job_count; /* read without the lock too */
     /* The worker that went idle last comes first: its caches are warm, and the others may sleep on. */
     struct list idle;
+    uint32_t idle_count;
     bool waking; /* a worker was woken and has not looked for a job yet */
     bool stopping;
 
     size_t queue_max;
     struct metric *wait;
-    uint32_t count;
+    uint32_t count, cores;
     struct worker *workers;
 };
 
-static _Thread_local bool is_worker;
+static _Thread_local struct worker *current;
 
 bool gw_worker_is_current(void)
 {
-    return is_worker;
+    return current != NULL;
 }
 
 /* Whom to wake, now that there is a job, or NULL. One at a time: who comes awake wakes the next one if there are jobs left
@@ -47,6 +48,7 @@ static struct worker *choose_waker(struct gw_workers *w)
     if (w->waking || list_empty(&w->jobs) || list_empty(&w->idle))
         return NULL;
     struct worker *who = list_entry(list_pop_front(&w->idle), struct worker, idle_link);
+    w->idle_count--;
     who->woken = true;
     w->waking = true;
     return who;
@@ -55,6 +57,7 @@ static struct worker *choose_waker(struct gw_workers *w)
 static void sleep_idle(struct worker *me)
 {
     list_push_front(&me->pool->idle, &me->idle_link);
+    me->pool->idle_count++;
     me->woken = false;
     while (!me->woken)
         cond_wait(&me->wake, &me->pool->lock);
@@ -80,7 +83,7 @@ static struct gw_job *next_job(struct worker *me)
 static void *worker_main(void *arg)
 {
     struct worker *me = arg;
-    is_worker = true;
+    current = me;
     for (struct gw_job *j; (j = next_job(me)) != NULL;) {
         uint64_t waited_ns = clock_mono_ns() - j->queued_ns;
         metric_observe_ns(me->pool->wait, waited_ns);
@@ -89,16 +92,90 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
+/* The lock is held; returns whom to signal without it, or NULL. */
+static struct worker *enqueue(struct gw_workers *w, struct gw_job *j)
+{
+    list_push_back(&w->jobs, &j->link);
+    w->job_count++;
+    return choose_waker(w);
+}
+
 void gw_workers_submit(struct gw_workers *w, struct gw_job *j)
 {
     j->queued_ns = clock_mono_ns();
     mutex_lock(&w->lock);
-    list_push_back(&w->jobs, &j->link);
-    w->job_count++;
-    struct worker *who = choose_waker(w);
+    struct worker *who = enqueue(w, j);
     mutex_unlock(&w->lock);
     if (who)
         cond_signal(&who->wake);
+}
+
+/* Two calls at once */
+
+struct pair {
+    struct gw_job job;
+    void (*other)(void *);
+    void *arg;
+    struct worker *owner; /* waits for it, on its own `wake`: one that runs is not idle */
+    bool over;            /* guarded by the pool's lock */
+};
+
+static void run_other(struct gw_job *j, uint64_t waited_ns)
+{
+    struct pair *p = container_of(j, struct pair, job);
+    struct worker *owner = p->owner;
+    (void)waited_ns;
+    p->other(p->arg);
+    mutex_lock(&owner->pool->lock);
+    p->over = true; /* and gone, once the lock is released */
+    mutex_unlock(&owner->pool->lock);
+    cond_signal(&owner->wake);
+}
+
+static bool has_core_left(const struct gw_workers *w)
+{
+    return w->idle_count > 0 && w->count - w->idle_count < w->cores && list_empty(&w->jobs);
+}
+
+/* Whether somebody took it. */
+static bool offer(struct gw_workers *w, struct pair *p)
+{
+    struct worker *who = NULL;
+    p->job.queued_ns = clock_mono_ns();
+    mutex_lock(&w->lock);
+    bool is_offered = has_core_left(w);
+    if (is_offered)
+        who = enqueue(w, &p->job);
+    mutex_unlock(&w->lock);
+    if (who)
+        cond_signal(&who->wake);
+    return is_offered;
+}
+
+/* Waits until it is over; false: nobody has begun it, nor will. */
+static bool settle(struct gw_workers *w, struct pair *p)
+{
+    mutex_lock(&w->lock);
+    bool is_taken = list_empty(&p->job.link);
+    if (!is_taken) {
+        list_remove(&p->job.link);
+        w->job_count--;
+    }
+    while (is_taken && !p->over)
+        cond_wait(&p->owner->wake, &w->lock);
+    mutex_unlock(&w->lock);
+    return is_taken;
+}
+
+void gw_workers_both(void (*mine)(void *), void (*other)(void *), void *arg)
+{
+    CHECK(current != NULL);
+    struct gw_workers *w = current->pool;
+    struct pair p = {.job.run = run_other, .other = other, .arg = arg, .owner = current};
+    bool is_offered = offer(w, &p);
+    mine(arg);
+    if (!is_offered || !settle(w, &p))
+        other(arg);
 }
 
 bool gw_workers_busy(struct gw_workers *w)
@@ -117,7 +194,7 @@ static void show_depth(double (*read)(void *), struct gw_workers *w)
     metric_callback(METRIC_GAUGE, "sluice_worker_queue_depth", "", "Steps of requests that wait for a worker.", read, w);
 }
 
-struct gw_workers *gw_workers_start(uint32_t count, size_t queue_max)
+struct gw_workers *gw_workers_start(uint32_t count, size_t queue_max, uint32_t cores)
 {
     CHECK(count > 0);
     struct gw_workers *w = calloc(1, sizeof(*w));
@@ -125,6 +202,7 @@ struct gw_workers *gw_workers_start(uint32_t count, size_t queue_max)
     w->workers = calloc(count, sizeof(*w->workers));
     CHECK(w->workers != NULL); /* out of memory */
     w->count = count;
+    w->cores = cores;
     w->queue_max = queue_max;
     mutex_init(&w->lock);
     list_init(&w->jobs);
@@ -151,6 +229,7 @@ void gw_workers_stop(struct gw_workers *w)
     w->stopping = true;
     for (struct list *link; (link = list_pop_front(&w->idle)) != NULL;) {
         struct worker *who = list_entry(link, struct worker, idle_link);
+        w->idle_count--;
         who->woken = true;
         cond_signal(&who->wake);
     }

@@ -18,13 +18,17 @@ struct gw_job {
     void (*run)(struct gw_job *j, uint64_t waited_ns); /* on a worker */
 };
 
-/* queue_max: jobs waiting beyond which the pool counts as busy. Thread: main. */
-struct gw_workers *gw_workers_start(uint32_t count, size_t queue_max);
+/* queue_max: jobs waiting beyond which the pool counts as busy. cores: processors they share. Thread: main. */
+struct gw_workers *gw_workers_start(uint32_t count, size_t queue_max, uint32_t cores);
 /* Runs what is queued, then ends the threads. Thread: main. */
 void gw_workers_stop(struct gw_workers *w);
 
 void gw_workers_submit(struct gw_workers *w, struct gw_job *j);
 bool gw_workers_busy(struct gw_workers *w);
 bool gw_worker_is_current(void);
+
+/* Calls both, and returns when both have returned: `other` runs on another worker meanwhile, if one is idle, a core is left for it and
+ * no job waits for either; else after `mine`. Thread: worker. */
+void gw_workers_both(void (*mine)(void *), void (*other)(void *), void *arg);
 
 #endif

@@ -7,9 +7,10 @@
 #include "s3api/body_aws_chunked.h"
 #include "s3api/body_internal.h"
 #include "s3api/op.h"
+#include "s3api/service.h"
 
-/* Bytes pass all digests in blocks that stay in the processor's cache. */
-#define BLOCK_BYTES (32 * 1024)
+/* From here on hashing takes longer than telling another thread. */
+#define APART_BYTES_MIN (32 * 1024)
 #define SIGNATURE_LEN 64
 
 struct s3_body {
@@ -121,25 +122,51 @@ static void update(struct digest *d, struct str bytes)
         digest_update(d, bytes);
 }
 
+struct taking {
+    struct s3_op *op;
+    struct s3_body *body; /* op->body may become an inner one meanwhile */
+    struct str bytes;
+    enum s3_error error;
+};
+
+/* MD5 takes twice the time of all else together: it is what a large upload waits for. */
+static void take_md5(void *arg)
+{
+    const struct taking *t = arg;
+    update(t->body->md5, t->bytes);
+}
+
+static void take_rest(void *arg)
+{
+    struct taking *t = arg;
+    const struct s3_body *b = t->body;
+    update(b->chunk_sha256, t->bytes);
+    update(b->sha256, t->bytes);
+    if (b->checksum != b->sha256)
+        update(b->checksum, t->bytes);
+    t->error = b->sink(t->op, t->bytes);
+}
+
+/* Whether two threads may do it at once: they share nothing but the bytes. */
+static bool is_worth_two(const struct s3_op *op, struct str bytes)
+{
+    return op->body->md5 && bytes.len >= APART_BYTES_MIN && op->service->both;
+}
+
 static enum s3_error take_bytes(struct s3_op *op, struct str bytes)
 {
     struct s3_body *b = op->body;
     if (b->expect.length >= 0 && bytes.len > (uint64_t)b->expect.length - b->size)
         return S3_INCOMPLETE_BODY;
     b->size += bytes.len;
-    while (bytes.len > 0) {
-        struct str block = str_first(bytes, BLOCK_BYTES);
-        bytes = str_from(bytes, block.len);
-        update(b->chunk_sha256, block);
-        update(b->md5, block);
-        update(b->sha256, block);
-        if (b->checksum != b->sha256)
-            update(b->checksum, block);
-        enum s3_error error = b->sink(op, block);
-        if (error != S3_OK)
-            return error;
+    struct taking t = {.op = op, .body = b, .bytes = bytes};
+    if (is_worth_two(op, bytes)) {
+        op->service->both(take_md5, take_rest, &t);
+    } else {
+        take_md5(&t);
+        take_rest(&t);
     }
-    return S3_OK;
+    return t.error;
 }
 
 /* aws-chunked */

@@ -47,6 +47,7 @@ int s3_service_new(const struct s3_service_options *options, struct s3_service *
     s->limits = s3_limits_new(options->user_requests, options->user_rate);
     s->oidc = s3_oidc_new(options->fetch, options->fetch_data);
     s->plain = s3_plain_cache_new();
+    s->both = options->both;
     *out = s;
     return 0;
 }

@@ -1,5 +1,5 @@
 /* The S3 engine's public face: sans I/O. It is given a request head and body bytes and asked for a reply; it owns no socket
- * and no thread. One request is one struct s3_op, driven by five verbs, all called on worker threads (but for s3_begin_quick,
+ * and no thread (but may borrow one for a moment, s3_both_fn). One request is one struct s3_op, driven by five verbs, all called on worker threads (but for s3_begin_quick,
  * and s3_end of what it gave), never two at once for one op:
  *
  *   s3_begin ──▶ S3_BODY ──s3_feed*──▶ s3_finish ──▶ S3_WORKING ──s3_finish*──▶ S3_REPLY ──s3_produce*──▶ s3_end
@@ -43,6 +43,9 @@ struct s3_fetch {
 /* 0 for a 200, else negative errno and a sentence in *why. Thread: worker; blocks. */
 typedef int (*s3_fetch_fn)(void *data, const struct s3_fetch *what, struct buf *out, struct buf *why);
 
+/* Calls both with `arg`, on two threads at once where that is sooner, and returns when both have returned. Thread: worker. */
+typedef void (*s3_both_fn)(void (*mine)(void *arg), void (*other)(void *arg), void *arg);
+
 struct s3_service_options {
     struct vfs *volume;           /* borrowed */
     struct auth_live *identities; /* borrowed */
@@ -57,6 +60,7 @@ struct s3_service_options {
     uint32_t user_rate;           /* of one caller, in a second; 0: any number */
     s3_fetch_fn fetch;            /* keys of web identities; NULL: none are accepted */
     void *fetch_data;
+    s3_both_fn both;              /* large bodies are hashed and written at once; NULL: in turn */
     bool block_public_access;     /* for buckets that have no PublicAccessBlock of their own */
     uint64_t upload_expiry_s;     /* multipart uploads older than this may be cleaned; 0: never */
 };

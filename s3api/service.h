@@ -38,6 +38,7 @@ struct s3_service {
     struct s3_oidc *oidc;
     struct s3_plain_cache *plain;
     struct s3_limits *limits;
+    s3_both_fn both; /* or NULL */
     struct s3_sweep sweep;
 };
 

@@ -158,7 +158,7 @@ struct rig *rig_start(const struct rig_options *o)
     r->bridge.in_flight = &r->in_flight;
     r->bridge.stats = gw_stats_new(s3_operation_names());
     r->bridge.chunks = gw_chunks_new(o->memory ? o->memory : 48 << 20);
-    r->bridge.workers = gw_workers_start(o->workers ? o->workers : 4, o->queue_max ? o->queue_max : 10000);
+    r->bridge.workers = gw_workers_start(o->workers ? o->workers : 4, o->queue_max ? o->queue_max : 10000, 4);
     assert_int_equal(gw_listener_bind("127.0.0.1:0", LOOPS, &r->listener, &error), 0);
     struct str text = str_z(gw_listener_text(r->listener));
     r->port = (uint16_t)atoi(text.ptr + str_rfind_char(text, ':') + 1);

@@ -1,5 +1,6 @@
 #include "gateway/workers.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -42,7 +43,7 @@ static void jobs_run_in_order(void **state)
 {
     (void)state;
     static struct counted_job jobs[1000];
-    struct gw_workers *w = gw_workers_start(1, 10);
+    struct gw_workers *w = gw_workers_start(1, 10, 1);
     atomic_store(&ran, 0);
     assert_false(gw_worker_is_current());
     for (size_t i = 0; i < ARRAY_SIZE(jobs); i++) {
@@ -59,7 +60,7 @@ static void hanging_jobs_hold_their_worker_only(void **state)
 {
     (void)state;
     struct counted_job hanging[7], quick[100], last, more[4];
-    struct gw_workers *w = gw_workers_start(8, 4);
+    struct gw_workers *w = gw_workers_start(8, 4, 2);
     atomic_store(&ran, 0);
     atomic_store(&blocked, 0);
     atomic_store(&released, false);
@@ -86,6 +87,87 @@ static void hanging_jobs_hold_their_worker_only(void **state)
     atomic_store(&released, true);
     wait_for(&ran, 100 + 8 + 4);
     gw_workers_stop(w);
+}
+
+/* Two calls at once */
+
+struct both_job {
+    struct gw_job job;
+    pthread_t me, who; /* who made the other call */
+    bool mine_is_done;
+    int rounds, calls;
+    bool stop_when_apart; /* once the two calls were made by two threads */
+};
+
+static void my_call(void *arg)
+{
+    struct both_job *b = arg;
+    usleep(b->stop_when_apart ? 1000 : 0); /* time for the other one to begin */
+    b->mine_is_done = true;
+}
+
+static void other_call(void *arg)
+{
+    struct both_job *b = arg;
+    assert_true(gw_worker_is_current());
+    b->who = pthread_self();
+    b->calls++;
+}
+
+static void run_both(struct gw_job *j, uint64_t waited_ns)
+{
+    struct both_job *b = container_of(j, struct both_job, job);
+    (void)waited_ns;
+    b->me = pthread_self();
+    for (bool apart = false; b->rounds > 0 && !(b->stop_when_apart && apart); b->rounds--) {
+        int before = b->calls;
+        b->mine_is_done = false;
+        gw_workers_both(my_call, other_call, b);
+        assert_true(b->mine_is_done);
+        assert_int_equal(b->calls, before + 1);
+        apart = !pthread_equal(b->me, b->who);
+    }
+    atomic_fetch_add(&ran, 1);
+}
+
+static void both_uses_a_worker_that_is_idle(void **state)
+{
+    (void)state;
+    struct gw_workers *w = gw_workers_start(2, 10, 2);
+    struct both_job b = {.job.run = run_both, .rounds = 5000, .stop_when_apart = true};
+    atomic_store(&ran, 0);
+    gw_workers_submit(w, &b.job);
+    wait_for(&ran, 1);
+    gw_workers_stop(w);
+    assert_false(pthread_equal(b.me, b.who));
+}
+
+/* One core, and as many workers as one likes: in turn. */
+static void both_is_in_turn_when_no_core_is_left(void **state)
+{
+    (void)state;
+    struct gw_workers *w = gw_workers_start(4, 10, 1);
+    struct both_job b = {.job.run = run_both, .rounds = 100, .stop_when_apart = true};
+    gw_workers_submit(w, &b.job);
+    gw_workers_stop(w);
+    assert_int_equal(b.calls, 100);
+    assert_true(pthread_equal(b.me, b.who));
+}
+
+static void both_by_all_workers_at_once_ends(void **state)
+{
+    (void)state;
+    struct both_job jobs[16];
+    struct gw_workers *w = gw_workers_start(4, 10, 8);
+    atomic_store(&ran, 0);
+    for (size_t i = 0; i < ARRAY_SIZE(jobs); i++) {
+        jobs[i] = (struct both_job){.job.run = run_both, .rounds = 2000};
+        gw_workers_submit(w, &jobs[i].job);
+    }
+    wait_for(&ran, ARRAY_SIZE(jobs));
+    gw_workers_stop(w);
+    for (size_t i = 0; i < ARRAY_SIZE(jobs); i++)
+        assert_int_equal(jobs[i].calls, 2000);
 }
 
 /* Chunks */
@@ -149,6 +231,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(jobs_run_in_order),
         cmocka_unit_test(hanging_jobs_hold_their_worker_only),
+        cmocka_unit_test(both_uses_a_worker_that_is_idle),
+        cmocka_unit_test(both_is_in_turn_when_no_core_is_left),
+        cmocka_unit_test(both_by_all_workers_at_once_ends),
         cmocka_unit_test(returned_chunks_go_to_who_waits_longest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,3 +1,5 @@
+#include <pthread.h>
+
 #include "tests/support/head.h"
 #include "tests/support/unit.h"
 
@@ -5,6 +7,7 @@
 #include "base/encode.h"
 #include "s3api/body.h"
 #include "s3api/op.h"
+#include "s3api/service.h"
 
 /* The body chain by itself: headers and bytes go in, the verdict and what reached the sink come out. */
 
@@ -51,6 +54,32 @@ static void set_example_seed(struct s3_op *op, const char *seed)
                        op->auth.signing_key);
 }
 
+static int calls_at_once;
+
+struct call {
+    void (*run)(void *);
+    void *arg;
+};
+
+static void *make_call(void *data)
+{
+    const struct call *c = data;
+    c->run(c->arg);
+    return NULL;
+}
+
+static void at_once(void (*mine)(void *), void (*other)(void *), void *arg)
+{
+    pthread_t thread;
+    struct call c = {other, arg};
+    calls_at_once++;
+    assert_int_equal(pthread_create(&thread, NULL, make_call, &c), 0);
+    mine(arg);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static struct s3_service service = {.both = at_once};
+
 static struct s3_op *make_op(const struct s3_op_row *row, enum auth_payload payload, const char *headers)
 {
     struct s3_op *op = arena_new_of(arena, struct s3_op);
@@ -58,6 +87,7 @@ static struct s3_op *make_op(const struct s3_op_row *row, enum auth_payload payl
     *head = head_of(arena_printf(arena, "PUT /b/k\nHost: h\n%s", headers).ptr);
     uint64_t length;
     bool has_length = str_parse_u64(http_get(head, "content-length"), &length);
+    op->service = &service;
     op->arena = arena;
     op->row = row;
     op->auth = (struct auth_result){.scheme = AUTH_SIGV4_HEADER, .payload = payload};
@@ -165,6 +195,63 @@ static void test_plain(void **state)
             assert_str(buf_str(&sunk), plain[i].body);
         s3_body_close(op);
     }
+}
+
+/* Large pieces are hashed by one thread and handed on by another */
+
+#define LARGE 300000
+
+static enum s3_error refuse_the_end(struct s3_op *op, struct str bytes)
+{
+    sink(op, bytes);
+    return sunk.len < LARGE ? S3_OK : S3_SLOW_DOWN;
+}
+
+static struct str large_bytes(void)
+{
+    char *bytes = arena_alloc(arena, LARGE);
+    for (size_t i = 0; i < LARGE; i++)
+        bytes[i] = (char)(i * i >> 7);
+    return str_of(bytes, LARGE);
+}
+
+static void test_large_pieces(void **state)
+{
+    (void)state;
+    struct s3_op *op = make_op(&stream_row, AUTH_PAYLOAD_SHA256, "Content-Length: 300000");
+    struct str bytes = large_bytes();
+    uint8_t md5[16], expected[DIGEST_SIZE_MAX];
+    set_payload_sha256(op, bytes);
+    digest_bytes(DIGEST_MD5, bytes, expected);
+    for (size_t piece_len = 1000; piece_len <= LARGE; piece_len *= 4) {
+        buf_reset(&sunk);
+        calls_at_once = 0;
+        assert_int_equal(s3_body_open(op, sink), S3_OK);
+        s3_body_want(op, &(struct s3_body_want){.md5 = true});
+        for (struct str piece, rest = bytes; rest.len > 0; rest = str_from(rest, piece.len)) {
+            piece = str_first(rest, piece_len);
+            assert_int_equal(s3_body_feed(op, piece), S3_OK);
+        }
+        assert_error(s3_body_finish(op), S3_OK, op, "large");
+        s3_body_md5(op, md5);
+        assert_memory_equal(md5, expected, 16);
+        assert_true(str_eq(buf_str(&sunk), bytes));
+        assert_int_equal(calls_at_once > 0, piece_len > 32 * 1024);
+        s3_body_close(op);
+    }
+}
+
+static void test_large_pieces_that_are_refused(void **state)
+{
+    (void)state;
+    struct s3_op *op = make_op(&stream_row, AUTH_PAYLOAD_UNSIGNED, "Content-Length: 300000");
+    struct str bytes = large_bytes();
+    buf_reset(&sunk);
+    assert_int_equal(s3_body_open(op, refuse_the_end), S3_OK);
+    s3_body_want(op, &(struct s3_body_want){.md5 = true});
+    assert_int_equal(s3_body_feed(op, str_first(bytes, LARGE / 2)), S3_OK);
+    assert_int_equal(s3_body_feed(op, str_from(bytes, LARGE / 2)), S3_SLOW_DOWN);
+    s3_body_close(op);
 }
 
 static void test_never_more_than_the_length_reaches_the_sink(void **state)
@@ -593,6 +680,8 @@ int main(void)
         cmocka_unit_test(test_tampered_chunks),
         cmocka_unit_test(test_signed_trailers),
         cmocka_unit_test(test_stored_content_encoding),
+        cmocka_unit_test(test_large_pieces),
+        cmocka_unit_test(test_large_pieces_that_are_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
