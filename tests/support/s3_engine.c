@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "auth/live.h"
 #include "auth/sigv4.h"
@@ -24,6 +25,7 @@ struct s3_engine {
     struct vfs *volume;
     struct auth_live *identities;
     struct s3_service *service;
+    struct s3_engine_options options;
     struct arena *arena;
     struct signing_key_cache *keys;
     struct str region;
@@ -45,20 +47,9 @@ static void make_folders(struct s3_engine *e, const char *root)
     CHECK(root || mkdir(e->root, 0755) == 0);
 }
 
-struct s3_engine *s3_engine_new(const struct s3_engine_options *options)
+static void start_service(struct s3_engine *e)
 {
-    static const struct s3_engine_options defaults;
-    const struct s3_engine_options *o = options ? options : &defaults;
-    struct s3_engine *e = calloc(1, sizeof(*e));
-    CHECK(e != NULL);
-    e->arena = arena_new();
-    e->keys = signing_key_cache_new();
-    e->region = str_z(o->region ? o->region : "us-east-1");
-    make_folders(e, o->root);
-    const char *error = NULL;
-    struct vfs_options volume_options = {.sync = VFS_SYNC_NONE,
-                                         .xattr = o->sidecar ? VFS_XATTR_SIDECAR : VFS_XATTR_AUTO};
-    CHECK(vfs_open_volume(e->root, &volume_options, &e->volume, &error) == 0);
+    const struct s3_engine_options *o = &e->options;
     CHECK(auth_live_start(e->state, STR(S3_ENGINE_ACCESS_KEY), STR(S3_ENGINE_SECRET), &e->identities) == 0);
     struct s3_service_options service_options = {
         .volume = e->volume,
@@ -75,7 +66,39 @@ struct s3_engine *s3_engine_new(const struct s3_engine_options *options)
         .user_rate = o->user_rate,
     };
     CHECK(s3_service_new(&service_options, &e->service) == 0);
+}
+
+static void stop_service(struct s3_engine *e)
+{
+    s3_service_free(e->service);
+    auth_live_stop(e->identities);
+}
+
+struct s3_engine *s3_engine_new(const struct s3_engine_options *options)
+{
+    struct s3_engine *e = calloc(1, sizeof(*e));
+    CHECK(e != NULL);
+    if (options)
+        e->options = *options;
+    e->arena = arena_new();
+    e->keys = signing_key_cache_new();
+    e->region = str_z(e->options.region ? e->options.region : "us-east-1");
+    make_folders(e, e->options.root);
+    const char *error = NULL;
+    struct vfs_options volume_options = {.sync = VFS_SYNC_NONE,
+                                         .xattr = e->options.sidecar ? VFS_XATTR_SIDECAR : VFS_XATTR_AUTO};
+    CHECK(vfs_open_volume(e->root, &volume_options, &e->volume, &error) == 0);
+    start_service(e);
     return e;
+}
+
+pid_t s3_engine_fork(struct s3_engine *e)
+{
+    CHECK(!e->is_caller);
+    stop_service(e);
+    pid_t child = fork();
+    start_service(e);
+    return child;
 }
 
 struct s3_engine *s3_engine_caller(struct s3_engine *e)
@@ -94,10 +117,9 @@ static int remove_node(const char *path, const struct stat *st UNUSED, int kind 
     return remove(path);
 }
 
-static void stop_service(struct s3_engine *e)
+static void close_engine(struct s3_engine *e)
 {
-    s3_service_free(e->service);
-    auth_live_stop(e->identities);
+    stop_service(e);
     vfs_close_volume(e->volume);
     CHECK(e->is_guest || nftw(e->path, remove_node, 16, FTW_DEPTH | FTW_PHYS) == 0);
 }
@@ -107,7 +129,7 @@ void s3_engine_free(struct s3_engine *e)
     if (!e)
         return;
     if (!e->is_caller)
-        stop_service(e);
+        close_engine(e);
     signing_key_cache_free(e->keys);
     arena_free(e->arena);
     free(e);

@@ -4,6 +4,8 @@
 #ifndef TESTS_SUPPORT_S3_ENGINE_H
 #define TESTS_SUPPORT_S3_ENGINE_H
 
+#include <sys/types.h>
+
 #include "base/arena.h"
 #include "s3api/checksum.h"
 #include "s3api/s3.h"
@@ -30,6 +32,9 @@ struct s3_engine *s3_engine_new(const struct s3_engine_options *options);
 void s3_engine_free(struct s3_engine *e);
 /* Another caller of e's service, for a thread of its own; to be freed first. */
 struct s3_engine *s3_engine_caller(struct s3_engine *e);
+/* As fork(), of a process without other threads: one of them may hold a lock just then, say the sanitizer's allocator's, which
+ * nobody would ever release in the child. What runs beside the calls is stopped before, and started anew in both. */
+pid_t s3_engine_fork(struct s3_engine *e);
 /* The directory that the volume is, to look at by POSIX. */
 const char *s3_engine_root(const struct s3_engine *e);
 struct s3_service *s3_engine_service(const struct s3_engine *e);

@@ -55,7 +55,7 @@ static int tear_down(void **state)
 /* Does it in a process of its own that is killed at the n-th pass of the point. False when it never got there. */
 static bool killed_at(struct fixture *f, const char *point, unsigned pass, void (*act)(struct fixture *))
 {
-    pid_t pid = fork();
+    pid_t pid = s3_engine_fork(f->e);
     assert_true(pid >= 0);
     if (pid == 0) {
         char spec[64];

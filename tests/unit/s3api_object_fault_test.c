@@ -183,7 +183,7 @@ static void every_step_fails(void **state UNUSED)
 /* True when the write was killed; false when it passed the point without. */
 static bool is_killed(const struct write *w, const char *spec)
 {
-    pid_t child = fork();
+    pid_t child = s3_engine_fork(e);
     assert_true(child >= 0);
     if (child == 0) {
         char drop[256];
