@@ -121,7 +121,8 @@ static struct civil civil_from_wall(int64_t wall_s)
     };
 }
 
-/* False for dates that do not exist. Second 60 is allowed, as the protocols do, and counts as the next minute's 0. */
+/* False for dates that do not exist, and for those that could not be written again. Second 60 is allowed, as the protocols do, and
+ * counts as the next minute's 0. */
 static bool civil_to_wall(const struct civil *c, int64_t *out_wall_s)
 {
     if (c->month < 1 || c->month > 12 || c->day < 1 || c->day > days_in_month(c->year, c->month))
@@ -129,7 +130,7 @@ static bool civil_to_wall(const struct civil *c, int64_t *out_wall_s)
     if (c->hour > 23 || c->minute > 59 || c->second > 60)
         return false;
     *out_wall_s = days_from_civil(c->year, c->month, c->day) * S_PER_DAY + c->hour * 3600 + c->minute * 60 + c->second;
-    return true;
+    return *out_wall_s >= WALL_S_MIN && *out_wall_s <= WALL_S_MAX;
 }
 
 /* Formats */

@@ -54,7 +54,7 @@ static void check_base64(struct str s)
 static void check_numbers(struct str s)
 {
     uint64_t n;
-    int64_t t;
+    int64_t t, again;
     char text[CLOCK_TEXT_MAX];
     struct s3_checksum checksum;
     /* A plain number counts bytes, and seconds. */
@@ -65,8 +65,8 @@ static void check_numbers(struct str s)
     }
     if (clock_parse_http(s, &t))
         CHECK(clock_format_http(t, text).len > 0);
-    if (clock_parse_amz(s, &t))
-        CHECK(str_eq(clock_format_amz(t, text), s));
+    if (clock_parse_amz(s, &t)) /* not the same text: a second 60 is another's 0 */
+        CHECK(clock_parse_amz(clock_format_amz(t, text), &again) && again == t);
     if (clock_parse_iso8601(s, &t))
         CHECK(clock_format_iso8601_ms(t, text).len > 0);
     if (s3_checksum_parse(S3_CHECKSUM_SHA256, s, &checksum))

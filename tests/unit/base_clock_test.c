@@ -139,6 +139,8 @@ static void amz_is_strict(void **state)
                                       "20130524 000000Z",
                                       "2013-05-24T00:00:00Z",
                                       "20131324T000000Z",
+                                      "00000408T000000Z", /* no year that could be written again */
+                                      "99991231T235960Z",
                                       "20130524T000000ZZ",
                                       "2013052 T000000Z"};
     int64_t wall_s;
