@@ -18,7 +18,8 @@ struct s3_access {
     const struct s3_policy *policy;
     bool is_policy_of_owner; /* operations on the policy itself: it cannot lock the owner out */
     struct str listed;       /* of the bucket: whether a listing may show this key; ptr NULL: another question */
-    struct str if_match;     /* of a key in a body: the ETag that it must have; ptr NULL: the request's header */
+    bool is_in_body;         /* one of the keys of DeleteObjects: what its header would say stands there */
+    struct str if_match;     /* of such a key: the ETag that it must have; ptr NULL: none */
 };
 
 /* Something of the request's own bucket, in the way of its row. */

@@ -83,7 +83,7 @@ static bool answer_from_question(struct s3_access_question *q, struct str key, s
         set(q->op, out, a->version_id);
     else if (a->listed.ptr && str_eq_nocase(key, STR("s3:prefix")))
         set(q->op, out, a->listed);
-    else if (a->if_match.ptr && str_eq_nocase(key, STR("s3:if-match")))
+    else if (a->is_in_body && str_eq_nocase(key, STR("s3:if-match")))
         set(q->op, out, a->if_match);
     else
         return false;

@@ -101,6 +101,7 @@ static void delete_node(struct s3_op *op, const struct batch *b, const struct xm
                             .modified = xml_child_text(object, "LastModifiedTime")};
     struct str key = xml_child(object, "Key")->text, version_id = version ? version->text : STR_EMPTY;
     struct s3_access a = s3_access_of(op, key, version_id);
+    a.is_in_body = true;
     a.if_match = g.etag;
     enum s3_error e = s3_access_check_version(op, &a, op->row->action, op->row->version_action);
     if (e == S3_OK)

@@ -501,7 +501,7 @@ static void test_renames_create(void **state)
 
 /* Beyond one key */
 
-static struct s3_answer *delete_as(const char *who, const char *body)
+static struct s3_answer *delete_as(const char *who, const char *body, const char *more)
 {
     uint8_t md5[DIGEST_SIZE_MAX];
     struct buf header = buf_make(100);
@@ -510,6 +510,7 @@ static struct s3_answer *delete_as(const char *who, const char *body)
     buf_add_base64(&header, md5, 16);
     struct s3_call call = call_by(who, "POST", "/bkt?delete");
     call.headers[0] = buf_z(&header);
+    call.headers[1] = more;
     call.body = str_z(body);
     struct s3_answer *a = s3_call(engine, &call);
     buf_done(&header);
@@ -522,7 +523,8 @@ static void test_conditions_of_a_batch(void **state)
     (void)state;
     put_policy(DOCUMENT(STATEMENT("Allow", ANYBODY, "\"s3:DeleteObject\"", ALL, IF("\"Null\":{\"s3:if-match\":\"false\"}"))));
     const struct s3_answer *a = delete_as(NULL, "<Delete><Object><Key>public/k</Key></Object><Object><Key>private/k</Key><ETag>*</ETag></Object>"
-                                                "<Object><Key>absent</Key><ETag>*</ETag></Object></Delete>");
+                                                "<Object><Key>absent</Key><ETag>*</ETag></Object></Delete>",
+                                          "If-Match: *"); /* which is for none of them */
     assert_answer(a, 200, NULL);
     assert_int_equal(s3_answer_count(a, "Deleted"), 1);
     assert_int_equal(s3_answer_count(a, "Error"), 2);
@@ -536,12 +538,12 @@ static void test_each_key_of_a_batch(void **state)
     (void)state;
     static const char body[] = "<Delete><Object><Key>public/k</Key></Object><Object><Key>private/k</Key></Object>"
                                "<Object><Key>private/k</Key><VersionId>null</VersionId></Object></Delete>";
-    assert_answer(delete_as(NULL, body), 403, "AccessDenied");
+    assert_answer(delete_as(NULL, body, NULL), 403, "AccessDenied");
     put_policy(DOCUMENT(STATEMENT("Allow", ANYBODY, "\"s3:DeleteObject\"", PUBLIC, "") "," STATEMENT(
         "Deny", ANYBODY, "\"s3:DeleteObject\"", "\"arn:aws:s3:::bkt/private/*\"", "")));
     s3_engine_add_user(engine, "alice", NULL, false);
     for (int round = 0; round < 2; round++) {
-        const struct s3_answer *a = delete_as(round == 0 ? NULL : "alice", body);
+        const struct s3_answer *a = delete_as(round == 0 ? NULL : "alice", body, NULL);
         assert_answer(a, 200, NULL);
         assert_int_equal(s3_answer_count(a, "Deleted"), 1);
         assert_int_equal(s3_answer_count(a, "Error"), 2);
