@@ -27,7 +27,6 @@ static const struct {
     {"aws:UserAgent", "user-agent", NULL},
     {"s3:delimiter", NULL, "delimiter"},
     {"s3:if-match", "if-match", NULL},
-    {"s3:if-none-match", "if-none-match", NULL},
     {"s3:max-keys", NULL, "max-keys"},
     {"s3:prefix", NULL, "prefix"},
     {"s3:x-amz-acl", "x-amz-acl", NULL},
@@ -150,6 +149,14 @@ static struct str signature_age(struct s3_op *op)
     return arena_printf(op->arena, "%lld", (long long)(clock_wall_s() - op->auth.signed_at_s) * 1000);
 }
 
+/* For writes S3 has no other value. One that names an ETag keeps nothing from being overwritten, so that it must not pass where a policy
+ * wants writes that do ("Enforce conditional writes on Amazon S3 buckets": the key must not be null). */
+static struct str create_only(const struct s3_op *op)
+{
+    struct str value = s3_header(&op->req, "if-none-match");
+    return str_is(value, "*") ? value : STR_EMPTY;
+}
+
 /* What the signature covers of the body: that of a presigned URL seldom anything, with or without a word of it. */
 static struct str payload_hash(const struct s3_op *op)
 {
@@ -181,6 +188,7 @@ static struct str known_to_gateway(struct s3_op *op, struct str key)
         {"s3:ResourceAccount", STR(S3_ACCOUNT_ID)},
         {"s3:TlsVersion", tls_version(op)},
         {"s3:authType", auth_type(op)},
+        {"s3:if-none-match", create_only(op)},
         {"s3:locationconstraint", op->location},
         {"s3:signatureversion", signature_version(op)},
         {"s3:x-amz-content-sha256", payload_hash(op)},

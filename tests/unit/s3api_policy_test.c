@@ -396,6 +396,10 @@ static void test_conditions(void **state)
         {"s3:GetObject", ALL, "\"StringEquals\":{\"s3:authType\":\"REST-HEADER\"}", "GET", "/bkt/public/k", NULL, 403},
         {"s3:PutObject", ALL, "\"StringEquals\":{\"s3:if-none-match\":\"*\"}", "PUT", "/bkt/c1", "If-None-Match: *", 200},
         {"s3:PutObject", ALL, "\"StringEquals\":{\"s3:if-none-match\":\"*\"}", "PUT", "/bkt/c2", NULL, 403},
+        /* AWS's way to have no object replaced; another value than "*" would replace it. */
+        {"s3:PutObject", ALL, "\"Null\":{\"s3:if-none-match\":\"false\"}", "PUT", "/bkt/c7", "If-None-Match: *", 200},
+        {"s3:PutObject", ALL, "\"Null\":{\"s3:if-none-match\":\"false\"}", "PUT", "/bkt/c7", "If-None-Match: \"x\"", 403},
+        {"s3:PutObject", ALL, "\"Null\":{\"s3:if-none-match\":\"false\"}", "PUT", "/bkt/c7", "If-None-Match: ", 403},
         {"s3:PutObject", ALL, "\"StringEquals\":{\"s3:x-amz-acl\":\"bucket-owner-full-control\"}", "PUT", "/bkt/c3", NULL, 403},
         {"s3:PutObject*", ALL, "\"StringEquals\":{\"s3:x-amz-acl\":\"bucket-owner-full-control\"}", "PUT", "/bkt/c3",
          "x-amz-acl: bucket-owner-full-control", 200},
