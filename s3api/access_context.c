@@ -274,6 +274,14 @@ static const struct s3_pairs *existing_tags(struct s3_access_question *q)
     return j->tags;
 }
 
+/* Is the header what the object will have? A copy keeps its source's tags unless it is to replace them, a new name its own. */
+static bool takes_tags_of_header(const struct s3_op *op)
+{
+    if (strcmp(op->row->name, "CopyObject") == 0)
+        return str_is(s3_header(&op->req, "x-amz-tagging-directive"), "REPLACE");
+    return strcmp(op->row->name, "RenameObject") != 0;
+}
+
 static struct s3_pairs request_tags(struct s3_op *op)
 {
     struct s3_pairs tags = {0};
@@ -281,7 +289,7 @@ static struct s3_pairs request_tags(struct s3_op *op)
     struct s3_error_detail detail = op->detail;
     if (op->request_tags)
         return *op->request_tags;
-    if (header.ptr && s3_tags_parse_query(op, header, LIMIT_TAGS_PER_OBJECT, &tags) != S3_OK)
+    if (header.ptr && takes_tags_of_header(op) && s3_tags_parse_query(op, header, LIMIT_TAGS_PER_OBJECT, &tags) != S3_OK)
         tags = (struct s3_pairs){0};
     op->detail = detail;
     return tags;

@@ -581,6 +581,27 @@ static void test_tags_in_a_body(void **state)
     assert_true(str_find(s3_do(engine, "GET", "/bkt/public/k?tagging", NULL)->body, STR("red")) >= 0);
 }
 
+/* Tags that a copy would ignore satisfy no condition on those it has. */
+static void test_tags_of_a_copy(void **state)
+{
+    (void)state;
+    s3_engine_add_user(engine, "alice", NULL, false);
+    put_policy(DOCUMENT(STATEMENT("Deny", ANYBODY, "\"s3:PutObject\"", ALL, IF("\"StringNotEquals\":{\"s3:RequestObjectTag/team\":\"red\"}"))));
+    struct s3_call call = call_by("alice", "PUT", "/bkt/copy");
+    call.body = STR_EMPTY;
+    call.headers[0] = "x-amz-copy-source: bkt/public/k";
+    call.headers[1] = "x-amz-tagging: team=red";
+    assert_answer(s3_call(engine, &call), 403, "AccessDenied");
+    call.headers[2] = "x-amz-tagging-directive: COPY";
+    assert_answer(s3_call(engine, &call), 403, "AccessDenied");
+    call.headers[2] = "x-amz-tagging-directive: REPLACE";
+    assert_answer(s3_call(engine, &call), 200, NULL);
+    call.target = "/bkt/renamed?renameObject";
+    call.headers[0] = "x-amz-rename-source: public/k";
+    call.headers[2] = NULL;
+    assert_answer(s3_call(engine, &call), 403, "AccessDenied");
+}
+
 /* SEC-31 */
 static void test_copy_sources(void **state)
 {
@@ -628,6 +649,7 @@ int main(void)
         WITH_ENGINE(test_conditions_of_a_batch),
         WITH_ENGINE(test_each_key_of_a_batch),
         WITH_ENGINE(test_tags_in_a_body),
+        WITH_ENGINE(test_tags_of_a_copy),
         WITH_ENGINE(test_copy_sources),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
