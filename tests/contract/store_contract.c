@@ -7,9 +7,11 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/mutex.h"
 #include "tests/support/store_rig.h"
 #include "tests/support/tmpdir.h"
 #include "vfs/store/store.h"
@@ -212,6 +214,66 @@ static void test_keys_that_no_store_takes(void **state)
     assert_true(why.len > 0);
 }
 
+/* Works on wherever the store is just then. */
+struct worker {
+    struct store *store;
+    atomic_bool stop;
+    unsigned turns;
+};
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    char out[8];
+    size_t size;
+    for (; !w->stop || w->turns < 10; w->turns++) {
+        put(w->store, "worker", STR("bytes"));
+        int rc = store_get(w->store, STR("worker"), out, sizeof(out), &size);
+        assert_true(rc == 0 || rc == -ENOENT); /* the store has changed in between */
+        assert_int_equal(store_delete(w->store, STR("worker")), 0);
+    }
+    return NULL;
+}
+
+static void test_another_place(void **state)
+{
+    struct store *s = *state;
+    char dir[PATH_MAX], place[PATH_MAX + 16], out[8];
+    size_t size;
+    assert_true(tmpdir_make(dir));
+    (void)snprintf(place, sizeof(place), config.shards > 1 ? "%s/%%d/" : "%s/", dir);
+    const struct store_config other = {
+        .storage = STR("file"), .bucket = str_z(place), .prefix = STR("vol/"), .shards = config.shards, .no_sync = true};
+    struct store_config bad = other;
+    CLEANUP(buf_done) struct buf why = buf_make(256);
+    struct worker w = {.store = s};
+    pthread_t thread;
+    put(s, "k", STR("first"));
+    assert_int_equal(store_change(s, &other, &why), 0);
+    assert_int_equal(store_create(s), 0);
+    assert_int_equal(store_get(s, STR("k"), out, sizeof(out), &size), -ENOENT);
+    put(s, "k", STR("second"));
+    thread_start(&thread, "worker", work, &w);
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(store_change(s, i % 2 ? &other : &config, &why), 0);
+    w.stop = true;
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    bad.storage = STR("tape");
+    assert_int_equal(store_change(s, &bad, &why), -EINVAL);
+    assert_non_null(strstr(buf_z(&why), "tape"));
+    bad = other;
+    bad.shards = 7;
+    assert_int_equal(store_change(s, &bad, &why), -EINVAL);
+    assert_int_equal(store_get(s, STR("k"), out, sizeof(out), &size), 0);
+    assert_str(str_of(out, size), "second");
+    assert_int_equal(store_change(s, &config, &why), 0);
+    assert_int_equal(store_get(s, STR("k"), out, sizeof(out), &size), 0);
+    assert_str(str_of(out, size), "first");
+    assert_int_equal(store_delete(s, STR("k")), 0);
+    assert_int_equal(store_delete(s, STR("worker")), 0); /* it may have begun here and ended there */
+    assert_true(tmpdir_remove(dir));
+}
+
 /* As of a volume whose other shards no official client has written to yet. */
 static void test_shards_that_come_late(void **state)
 {
@@ -243,6 +305,7 @@ static int run_contract(const char *name)
         STORE_TEST(test_put_get_replace_delete), STORE_TEST(test_ranges), STORE_TEST(test_head),
         STORE_TEST(test_large_objects_of_any_bytes), STORE_TEST(test_listing), STORE_TEST(test_listing_of_many_pages),
         STORE_TEST(test_volumes_are_apart), STORE_TEST(test_keys_that_no_store_takes),
+        STORE_TEST(test_another_place),
     };
     return cmocka_run_group_tests_name(name, tests, NULL, NULL);
 }

@@ -58,6 +58,53 @@ def test_bandwidth(configured):
     assert eventually(lambda: seconds(lambda: s3.put_object(Bucket="set", Key="k", Body=body)) < 1, timeout=40)
 
 
+def blocks_in(folder):
+    return len([p for p in folder.rglob("chunks/*/*/*") if p.is_file()])
+
+
+@pytest.mark.heavy
+def test_the_bucket_moves_while_it_runs(configured, tmp_path):
+    """As for official clients: who moves the blocks tells the settings, and everybody goes on there."""
+    server = configured()
+    s3, moved = connect(server), tmp_path / "moved"
+    s3.put_object(Bucket="set", Key="before", Body=b"x" * MIB)
+    old = server.volume / "blocks"
+    subprocess.run(["cp", "-a", old, moved], check=True)
+    before = blocks_in(old)
+    change(server, Bucket=f"{moved}/")
+
+    def is_moved():
+        s3.put_object(Bucket="set", Key="probe", Body=b"probe")
+        return blocks_in(moved) > before
+
+    assert eventually(is_moved, timeout=40 * server.slowness, interval=0.5)
+    subprocess.run(["rm", "-r", old], check=True)
+    s3.put_object(Bucket="set", Key="after", Body=b"y" * MIB)
+    server.kill()  # nothing is cached
+    server.start()
+    assert read(s3, "set", "before") == b"x" * MIB and read(s3, "set", "after") == b"y" * MIB
+    # A bucket that cannot be is told, and changes nothing.
+    change(server, Bucket="nowhere")
+    assert eventually(lambda: "store_not_changed" in server.stderr() or "nowhere" in server.stderr(), timeout=40 * server.slowness)
+    s3.put_object(Bucket="set", Key="later", Body=b"z" * MIB)
+    change(server, Bucket=f"{moved}/")
+
+
+@pytest.mark.heavy
+def test_keys_are_exchanged_while_it_runs(configured):
+    server = configured(kind="juicefs-s3")
+    s3, blocks = connect(server), server.block_server
+    fresh = blocks.add_user("fresh")
+    change(server, AccessKey=fresh.access_key, SecretKey=fresh.secret_key, KeyEncrypted=False)
+
+    def is_exchanged():
+        s3.put_object(Bucket="set", Key="probe", Body=b"probe")
+        return any(r["op"] == "PutObject" and r.get("access_key") == fresh.access_key for r in blocks.requests())
+
+    assert eventually(is_exchanged, timeout=40 * server.slowness, interval=0.5)
+    assert read(s3, "set", "probe") == b"probe"
+
+
 @pytest.mark.parametrize("settings", [{"StorageClass": "STANDARD_IA"}, {"Tiers": {"0": {"ID": 0, "StorageClass": "STANDARD_IA", "Tag": ""}}}])
 def test_storage_class(configured, settings):
     server = configured(kind="juicefs-s3", **settings)

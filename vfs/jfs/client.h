@@ -16,11 +16,14 @@ struct jfs_client_options {
 
 struct jfs_client {
     struct meta *meta;
-    struct store *store;
+    struct store *store; /* follows the settings, as official clients' */
     struct data *data;
+    struct meta_settings *store_settings; /* those that it was opened by, or changed to */
+    bool no_sync;
+    uint32_t store_patience_ms;
 };
 
-/* *out_error: a line of text, static or thread-local, on failure. Thread: any. */
+/* out stays where it is until it is closed. *out_error: a line of text, static or thread-local, on failure. Thread: any. */
 MUST_USE int jfs_client_open(struct str url, const struct jfs_client_options *options, struct jfs_client *out,
                              const char **out_error);
 /* Flushes nothing: all files are closed. What is half open is fine. */

@@ -23,18 +23,25 @@ struct verb_metrics {
     struct metric *requests, *errors, *seconds;
 };
 
-struct store {
+/* Where the objects are. Never changed: another one takes its place (store_change), and it goes with the last attempt at it. */
+struct place {
     const struct store_ops *ops;
     uint32_t shard_count;
     struct store_driver **shards;
+    struct verb_metrics verbs[STORE_VERB_COUNT];
+    unsigned users; /* the store, and attempts; guarded by the store's lock */
+};
+
+struct store {
+    uint32_t shard_count;
     struct str prefix;
     uint32_t attempts_max, backoff_ms, patience_ms;
     atomic_int retry_tokens;
-    struct verb_metrics verbs[STORE_VERB_COUNT];
     struct metric *retries, *bytes_in, *bytes_out;
     struct rate upload, download;
 
-    struct mutex lock; /* guards last_error */
+    struct mutex lock; /* guards what follows */
+    struct place *place;
     struct buf last_error;
 };
 
@@ -83,40 +90,37 @@ static int shard_bucket(struct str template, uint32_t shard, struct buf *out, st
     return 0;
 }
 
-static int open_shard(struct store *s, const struct store_config *config, uint32_t shard, struct buf *why)
+static int open_shard(struct place *p, const struct store_config *config, uint32_t shard, struct buf *why)
 {
-    if (s->shard_count == 1)
-        return s->ops->open(config, config->bucket, &s->shards[shard], why);
+    if (p->shard_count == 1)
+        return p->ops->open(config, config->bucket, &p->shards[shard], why);
     struct buf bucket = buf_make(config->bucket.len + 16);
     int rc = shard_bucket(config->bucket, shard, &bucket, why);
     if (rc == 0)
-        rc = s->ops->open(config, buf_str(&bucket), &s->shards[shard], why);
+        rc = p->ops->open(config, buf_str(&bucket), &p->shards[shard], why);
     buf_done(&bucket);
     return rc;
 }
 
-static struct metric *verb_metric(const struct store *s, enum store_verb verb, enum metric_kind kind, const char *name,
+static struct metric *verb_metric(const struct place *p, enum store_verb verb, enum metric_kind kind, const char *name,
                                   const char *help)
 {
     static const char *const names[STORE_VERB_COUNT] = {"PUT", "GET", "HEAD", "DELETE", "LIST", "CREATE"};
     char labels[64];
-    (void)snprintf(labels, sizeof(labels), "storage=\"%s\",verb=\"%s\"", s->ops->name, names[verb]);
+    (void)snprintf(labels, sizeof(labels), "storage=\"%s\",verb=\"%s\"", p->ops->name, names[verb]);
     return metric_get(kind, name, labels, help);
 }
 
-static void get_metrics(struct store *s)
+static void get_metrics(struct place *p)
 {
     for (enum store_verb v = 0; v < STORE_VERB_COUNT; v++) {
-        s->verbs[v].requests = verb_metric(s, v, METRIC_COUNTER, "sluice_store_requests_total",
+        p->verbs[v].requests = verb_metric(p, v, METRIC_COUNTER, "sluice_store_requests_total",
                                            "Requests to the object store, each attempt counted.");
-        s->verbs[v].errors =
-            verb_metric(s, v, METRIC_COUNTER, "sluice_store_errors_total", "Attempts that failed; a missing object is no failure.");
-        s->verbs[v].seconds = verb_metric(s, v, METRIC_HISTOGRAM, "sluice_store_request_seconds",
+        p->verbs[v].errors =
+            verb_metric(p, v, METRIC_COUNTER, "sluice_store_errors_total", "Attempts that failed; a missing object is no failure.");
+        p->verbs[v].seconds = verb_metric(p, v, METRIC_HISTOGRAM, "sluice_store_request_seconds",
                                           "Time of one attempt at the object store.");
     }
-    s->retries = metric_get(METRIC_COUNTER, "sluice_store_retries_total", "", "Attempts after the first of an operation.");
-    s->bytes_in = metric_get(METRIC_COUNTER, "sluice_store_read_bytes_total", "", "Bytes of objects read from the store.");
-    s->bytes_out = metric_get(METRIC_COUNTER, "sluice_store_written_bytes_total", "", "Bytes of objects written to the store.");
 }
 
 static uint32_t or_default(uint32_t value, uint32_t otherwise)
@@ -124,23 +128,71 @@ static uint32_t or_default(uint32_t value, uint32_t otherwise)
     return value ? value : otherwise;
 }
 
-int store_open(const struct store_config *config, struct store **out, struct buf *why)
+static void place_free(struct place *p)
+{
+    for (uint32_t i = 0; i < p->shard_count; i++)
+        if (p->shards[i])
+            p->ops->close(p->shards[i]);
+    free(p->shards);
+    free(p);
+}
+
+static int place_open(const struct store_config *config, struct place **out, struct buf *why)
 {
     const struct store_ops *ops = find_driver(config->storage);
     if (!ops)
         return store_fail(why, -EINVAL, "no driver for the storage \"%.*s\"", STR_ARG(config->storage));
     if (config->shards > LIMIT_STORE_SHARDS)
         return store_fail(why, -EINVAL, "more than %d shards", LIMIT_STORE_SHARDS);
+    struct place *p = calloc(1, sizeof(*p));
+    CHECK(p != NULL); /* out of memory */
+    p->ops = ops;
+    p->users = 1;
+    p->shard_count = or_default(config->shards, 1);
+    p->shards = calloc(p->shard_count, sizeof(*p->shards));
+    CHECK(p->shards != NULL); /* out of memory */
+    get_metrics(p);
+    int rc = 0;
+    for (uint32_t i = 0; i < p->shard_count && rc == 0; i++)
+        rc = open_shard(p, config, i, why);
+    if (rc < 0)
+        place_free(p);
+    else
+        *out = p;
+    return rc;
+}
 
+static struct place *take_place(struct store *s)
+{
+    mutex_lock(&s->lock);
+    struct place *p = s->place;
+    p->users++;
+    mutex_unlock(&s->lock);
+    return p;
+}
+
+static void leave_place(struct store *s, struct place *p)
+{
+    mutex_lock(&s->lock);
+    bool last = --p->users == 0;
+    mutex_unlock(&s->lock);
+    if (last)
+        place_free(p);
+}
+
+int store_open(const struct store_config *config, struct store **out, struct buf *why)
+{
+    struct place *place = NULL;
+    int rc = place_open(config, &place, why);
+    if (rc < 0)
+        return rc;
     struct store *s = calloc(1, sizeof(*s));
-    CHECK(s != NULL); /* out of memory */
-    s->ops = ops;
-    s->shard_count = or_default(config->shards, 1);
-    s->shards = calloc(s->shard_count, sizeof(struct store_driver *));
     char *prefix = malloc(config->prefix.len + 1);
-    CHECK(s->shards != NULL && prefix != NULL); /* out of memory */
+    CHECK(s != NULL && prefix != NULL); /* out of memory */
     if (config->prefix.len > 0)
         memcpy(prefix, config->prefix.ptr, config->prefix.len);
+    s->place = place;
+    s->shard_count = place->shard_count;
     s->prefix = str_of(prefix, config->prefix.len);
     s->attempts_max = or_default(config->attempts_max, LIMIT_STORE_ATTEMPTS);
     s->patience_ms = or_default(config->patience_ms, LIMIT_STORE_RETRY_MS);
@@ -150,16 +202,26 @@ int store_open(const struct store_config *config, struct store **out, struct buf
     rate_init(&s->download);
     mutex_init(&s->lock);
     s->last_error = buf_make(ERROR_TEXT_MAX);
-    get_metrics(s);
-
-    int rc = 0;
-    for (uint32_t i = 0; i < s->shard_count && rc == 0; i++)
-        rc = open_shard(s, config, i, why);
-    if (rc < 0) {
-        store_close(s);
-        return rc;
-    }
+    s->retries = metric_get(METRIC_COUNTER, "sluice_store_retries_total", "", "Attempts after the first of an operation.");
+    s->bytes_in = metric_get(METRIC_COUNTER, "sluice_store_read_bytes_total", "", "Bytes of objects read from the store.");
+    s->bytes_out = metric_get(METRIC_COUNTER, "sluice_store_written_bytes_total", "", "Bytes of objects written to the store.");
     *out = s;
+    return 0;
+}
+
+int store_change(struct store *s, const struct store_config *config, struct buf *why)
+{
+    struct place *place = NULL;
+    if (or_default(config->shards, 1) != s->shard_count)
+        return store_fail(why, -EINVAL, "the number of shards cannot change");
+    int rc = place_open(config, &place, why);
+    if (rc < 0)
+        return rc;
+    mutex_lock(&s->lock);
+    struct place *before = s->place;
+    s->place = place;
+    mutex_unlock(&s->lock);
+    leave_place(s, before);
     return 0;
 }
 
@@ -167,15 +229,13 @@ void store_close(struct store *s)
 {
     if (!s)
         return;
-    for (uint32_t i = 0; i < s->shard_count; i++)
-        if (s->shards[i])
-            s->ops->close(s->shards[i]);
+    CHECK(s->place->users == 1);
+    place_free(s->place);
     buf_done(&s->last_error);
     mutex_done(&s->lock);
     rate_done(&s->upload);
     rate_done(&s->download);
     free((void *)(uintptr_t)s->prefix.ptr);
-    free(s->shards);
     free(s);
 }
 
@@ -265,13 +325,15 @@ static int run_once(struct store *s, uint32_t shard, enum store_verb verb, store
                     struct buf *why)
 {
     uint64_t start_ns = clock_mono_ns();
+    struct place *p = take_place(s);
     buf_reset(why);
     int rc = fault_point("store.request");
-    rc = rc < 0 ? store_fail(why, -EAGAIN, "injected fault") : attempt(s->shards[shard], call, why);
-    metric_add(s->verbs[verb].requests, 1);
-    metric_observe_ns(s->verbs[verb].seconds, clock_mono_ns() - start_ns);
+    rc = rc < 0 ? store_fail(why, -EAGAIN, "injected fault") : attempt(p->shards[shard], call, why);
+    metric_add(p->verbs[verb].requests, 1);
+    metric_observe_ns(p->verbs[verb].seconds, clock_mono_ns() - start_ns);
     if (rc < 0 && rc != -ENOENT)
-        metric_add(s->verbs[verb].errors, 1);
+        metric_add(p->verbs[verb].errors, 1);
+    leave_place(s, p);
     return rc;
 }
 
@@ -305,11 +367,6 @@ uint32_t store_shard_count(const struct store *s)
 struct str store_prefix(const struct store *s)
 {
     return s->prefix;
-}
-
-const char *store_driver_name(const struct store *s)
-{
-    return s->ops->name;
 }
 
 int store_full_key(const struct store *s, struct str key, struct buf *out)
@@ -443,7 +500,10 @@ void store_complete(struct store *s)
 {
     bool missing[LIMIT_STORE_SHARDS];
     uint32_t count = 0;
-    if (!s->ops->late_shards)
+    struct place *p = take_place(s);
+    bool late = p->ops->late_shards;
+    leave_place(s, p);
+    if (!late)
         return;
     for (uint32_t i = 0; i < s->shard_count; i++) {
         missing[i] = is_shard_missing(s, i);

@@ -43,6 +43,9 @@ struct store;
 
 /* -EINVAL for a storage or bucket that cannot be; `why` gets a sentence. Contacts nobody yet. */
 MUST_USE int store_open(const struct store_config *config, struct store **out, struct buf *why);
+/* From now on everything goes to the storage and bucket of this configuration, with its keys and storage class; the rest, the number of
+ * shards too, stays as it was. Attempts that run end where they began, and are repeated at the new place. On failure all stays. */
+MUST_USE int store_change(struct store *s, const struct store_config *config, struct buf *why);
 /* NULL is fine. All calls have returned. */
 void store_close(struct store *s);
 void store_closep(struct store **s);
@@ -85,7 +88,5 @@ void store_set_limits(struct store *s, int64_t upload_mbps, int64_t download_mbp
 
 /* What the driver said of the last failure of any operation: for the log and for people. */
 void store_error(struct store *s, struct buf *out);
-/* "s3", … */
-const char *store_driver_name(const struct store *s);
 
 #endif
