@@ -98,8 +98,8 @@ static bool parse_date(struct str s, int64_t *out)
 {
     uint64_t epoch_s;
     char text[CLOCK_TEXT_MAX];
-    if (str_parse_u64_max(s, INT64_MAX / 1000000000, &epoch_s)) {
-        *out = (int64_t)epoch_s * 1000000000;
+    if (str_parse_u64(s, &epoch_s)) {
+        *out = epoch_s <= INT64_MAX / 1000000000 ? (int64_t)epoch_s * 1000000000 : INT64_MAX;
         return true;
     }
     if (s.len != 10)

@@ -334,10 +334,9 @@ bool clock_parse_iso8601(struct str s, int64_t *out_wall_ns)
         return false;
     if (!take_fraction(&s, &fraction_ns) || !parse_zone(s, &offset_s))
         return false;
-    /* 64 bits of nanoseconds end in the year 2262. */
     if (__builtin_mul_overflow(wall_s - offset_s, NS_PER_S, &wall_ns) ||
         __builtin_add_overflow(wall_ns, fraction_ns, &wall_ns))
-        return false;
+        wall_ns = wall_s < 0 ? INT64_MIN : INT64_MAX;
     *out_wall_ns = wall_ns;
     return true;
 }

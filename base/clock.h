@@ -28,7 +28,7 @@ struct str clock_format_amz(int64_t wall_s, char out[CLOCK_TEXT_MAX]);
 /* The three forms of RFC 9110 §5.6.7, and the first with "-0000" for its zone. */
 MUST_USE bool clock_parse_http(struct str s, int64_t *out_wall_s);
 MUST_USE bool clock_parse_amz(struct str s, int64_t *out_wall_s);
-/* ISO 8601 with optional fraction and 'Z' or offset. */
+/* ISO 8601 with optional fraction and 'Z' or offset. What 64 bits cannot say, before 1677 or after 2262, is the nearest that they can. */
 MUST_USE bool clock_parse_iso8601(struct str s, int64_t *out_wall_ns);
 
 #endif

@@ -140,6 +140,8 @@ static void test_conditions(void **state)
         {"\"NumericLessThan\":{\"s3:max-keys\":\"5\"}", "s3:max-keys=x", false},
         {"\"DateGreaterThan\":{\"aws:CurrentTime\":\"2020-01-01T00:00:00Z\"}", "aws:CurrentTime=2020-01-01T00:00:01Z", true},
         {"\"DateLessThan\":{\"aws:CurrentTime\":\"2020-01-01\"}", "aws:CurrentTime=2020-01-01T00:00:01Z", false},
+        {"\"DateLessThan\":{\"aws:CurrentTime\":\"9999-12-31T23:59:59Z\"}", "aws:CurrentTime=2020-01-01T00:00:01Z", true},
+        {"\"DateLessThan\":{\"aws:EpochTime\":\"9999999999\"}", "aws:EpochTime=1577836800", true},
         {"\"DateEquals\":{\"aws:EpochTime\":\"1577836800\"}", "aws:EpochTime=1577836800", true},
         {"\"DateNotEquals\":{\"aws:EpochTime\":\"1577836800\"}", "", true},
         {"\"DateLessThanEquals\":{\"aws:EpochTime\":\"1577836800\"}", "aws:EpochTime=1577836800", true},
