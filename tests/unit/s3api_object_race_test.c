@@ -259,7 +259,7 @@ static void directory_objects_stay(void **state UNUSED)
 
 /* Objects that change while they are judged ------------------------------------------------------------------------ */
 
-#define READS 600
+#define READS 300
 
 /* Two write, by turns what everybody may read and what nobody may, which only its tag tells; two read. */
 static int read_by_tag(int gateway)
