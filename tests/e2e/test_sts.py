@@ -306,6 +306,11 @@ def test_role_in_a_bucket_policy(gateway, issuer):
     with fails("AccessDenied", 403):
         read(s3, "lab", "a")
     assert read(connect(gateway, ALICE), "lab", "a") == b"content of lab"
+    nameless = {**statement, "Principal": "*", "Condition": {"Null": {"aws:username": "true"}}}  # whoever acts in it
+    root.put_bucket_policy(Bucket="lab", Policy=json.dumps({"Version": "2012-10-17", "Statement": [nameless]}))
+    with fails("AccessDenied", 403):
+        read(s3, "lab", "a")
+    assert read(connect(gateway, ALICE), "lab", "a") == b"content of lab"
     root.delete_bucket_policy(Bucket="lab")
 
 
