@@ -14,7 +14,7 @@ struct worker {
     pthread_t thread;
     struct list idle_link;
     struct cond wake;
-    bool woken; /* guarded by the pool's lock */
+    bool woken, running; /* guarded by the pool's lock */
 };
 
 struct gw_workers {
@@ -23,7 +23,7 @@ struct gw_workers {
     atomic_size_t job_count; /* read without the lock too */
     /* The worker that went idle last comes first: its caches are warm, and the others may sleep on. */
     struct list idle;
-    uint32_t idle_count;
+    uint32_t running; /* workers with a job */
     bool waking; /* a worker was woken and has not looked for a job yet */
     bool stopping;
 
@@ -48,7 +48,6 @@ static struct worker *choose_waker(struct gw_workers *w)
     if (w->waking || list_empty(&w->jobs) || list_empty(&w->idle))
         return NULL;
     struct worker *who = list_entry(list_pop_front(&w->idle), struct worker, idle_link);
-    w->idle_count--;
     who->woken = true;
     w->waking = true;
     return who;
@@ -57,22 +56,31 @@ static struct worker *choose_waker(struct gw_workers *w)
 static void sleep_idle(struct worker *me)
 {
     list_push_front(&me->pool->idle, &me->idle_link);
-    me->pool->idle_count++;
     me->woken = false;
     while (!me->woken)
         cond_wait(&me->wake, &me->pool->lock);
     me->pool->waking = false;
 }
 
+/* The lock is held. */
+static void set_running(struct worker *me, bool running)
+{
+    me->pool->running += (uint32_t)running - (uint32_t)me->running;
+    me->running = running;
+}
+
 static struct gw_job *next_job(struct worker *me)
 {
     struct gw_workers *w = me->pool;
     mutex_lock(&w->lock);
+    set_running(me, false);
     while (list_empty(&w->jobs) && !w->stopping)
         sleep_idle(me);
     struct list *link = list_pop_front(&w->jobs);
-    if (link)
+    if (link) {
         w->job_count--;
+        set_running(me, true);
+    }
     struct worker *who = choose_waker(w);
     mutex_unlock(&w->lock);
     if (who)
@@ -128,16 +136,17 @@ static void run_other(struct gw_job *j, uint64_t waited_ns)
     p->other(p->arg);
     mutex_lock(&owner->pool->lock);
     p->over = true; /* and gone, once the lock is released */
+    set_running(current, false); /* soon to be back: the next call may already count on it */
     mutex_unlock(&owner->pool->lock);
     cond_signal(&owner->wake);
 }
 
 static bool has_core_left(const struct gw_workers *w)
 {
-    return w->idle_count > 0 && w->count - w->idle_count < w->cores && list_empty(&w->jobs);
+    return w->running < w->cores && list_empty(&w->jobs);
 }
 
-/* Whether somebody took it. */
+/* Whether somebody may take it. */
 static bool offer(struct gw_workers *w, struct pair *p)
 {
     struct worker *who = NULL;
@@ -229,7 +238,6 @@ void gw_workers_stop(struct gw_workers *w)
     w->stopping = true;
     for (struct list *link; (link = list_pop_front(&w->idle)) != NULL;) {
         struct worker *who = list_entry(link, struct worker, idle_link);
-        w->idle_count--;
         who->woken = true;
         cond_signal(&who->wake);
     }
