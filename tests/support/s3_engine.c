@@ -101,6 +101,12 @@ pid_t s3_engine_fork(struct s3_engine *e)
     return child;
 }
 
+void s3_engine_exit(struct s3_engine *e, int code)
+{
+    stop_service(e);
+    _exit(code);
+}
+
 struct s3_engine *s3_engine_caller(struct s3_engine *e)
 {
     struct s3_engine *caller = malloc(sizeof(*caller));

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "base/arena.h"
+#include "base/compiler.h"
 #include "s3api/checksum.h"
 #include "s3api/s3.h"
 
@@ -35,6 +36,8 @@ struct s3_engine *s3_engine_caller(struct s3_engine *e);
 /* As fork(), of a process without other threads: one of them may hold a lock just then, say the sanitizer's allocator's, which
  * nobody would ever release in the child. What runs beside the calls is stopped before, and started anew in both. */
 pid_t s3_engine_fork(struct s3_engine *e);
+/* The end of such a child. ThreadSanitizer would wait a second for threads that still run. */
+NORETURN void s3_engine_exit(struct s3_engine *e, int code);
 /* The directory that the volume is, to look at by POSIX. */
 const char *s3_engine_root(const struct s3_engine *e);
 struct s3_service *s3_engine_service(const struct s3_engine *e);

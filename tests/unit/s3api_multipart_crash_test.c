@@ -65,7 +65,7 @@ static bool killed_at(struct fixture *f, const char *point, unsigned pass, void 
             (void)random_u64();
         fault_set_for_test(spec);
         act(f);
-        _exit(0);
+        s3_engine_exit(f->e, 0);
     }
     int status;
     assert_int_equal(waitpid(pid, &status, 0), pid);
