@@ -22,9 +22,9 @@ FILE, DIRECTORY, SYMLINK, FIFO = 1, 2, 3, 4
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def client(*arguments, check=True):
+def client(*arguments, check=True, timeout=120):
     assert CLIENT, "the official client is missing: put `juicefs` into PATH, or its path into JUICEFS"
-    done = subprocess.run([CLIENT, *arguments], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([CLIENT, *arguments], capture_output=True, text=True, timeout=timeout)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 

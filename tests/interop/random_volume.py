@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """One volume through four doors at once: our S3 gateway, our mount, the official client's gateway and mount. Random operations,
-compared with a model; the official fsck has the last word.
+compared with a model; the fsck of both has the last word.
 
     build/venv/bin/python tests/interop/random_volume.py [--seconds 60] [--seed 1] [--variant NAME]... [--preset dev]
 
@@ -13,6 +13,7 @@ import argparse
 import collections
 import errno
 import hashlib
+import json
 import os
 import pathlib
 import random
@@ -525,14 +526,21 @@ class World:
                 return self.fail(door, e)
 
     def judge(self):
-        """The official client's fsck, and ours where it is."""
-        text = client("fsck", self.url, check=False)
-        if "ERROR" in text or "FATAL" in text:
-            self.failures.append(f"juicefs fsck: {text[-3000:]}")
-        text = client("fsck", self.url, "--path", "/", "--recursive", check=False)
-        wrong = [line for line in text.splitlines() if "ERROR" in line or "FATAL" in line]
+        """Both clients' fsck. What ours says of usage is left out: client 1.3.1 miscounts when names are exchanged or replaced."""
+        done = subprocess.run([self.binary, "fsck", self.url, "--verify", "--json", "--quiet"], capture_output=True, text=True)
+        try:
+            problems = json.loads(done.stdout)["problems"]
+        except ValueError:
+            self.failures.append(f"sluice fsck: {done.returncode} {done.stderr}")
+            problems = []
+        wrong = [p for p in problems if not p["kind"].endswith(("-space", "-inodes"))]
         if wrong:
-            self.failures.append("juicefs fsck --path /: " + "\n".join(wrong[:20]))
+            self.failures.append(f"sluice fsck: {wrong[:20]}")
+        for words in ([], ["--path", "/", "--recursive"]):
+            text = client("fsck", self.url, *words, check=False, timeout=1800)  # what an hour has left in the trash
+            wrong = [line for line in text.splitlines() if "ERROR" in line or "FATAL" in line]
+            if wrong:
+                self.failures.append("\n".join([f"juicefs fsck {' '.join(words)}:", *wrong[:20]]))
 
     def report(self):
         total = collections.Counter()
