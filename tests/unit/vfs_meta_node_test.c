@@ -360,13 +360,15 @@ static void test_unlink_refused(void **state)
 static void test_unlinked_while_open(void **state)
 {
     (void)state;
-    const meta_ino f = file_at(META_ROOT, "f");
+    const meta_ino d = dir_at(META_ROOT, "d"), f = file_at(d, "f");
     assert_int_equal(meta_node_open(m, NULL, f, META_OPEN_READ, NULL), 0);
     assert_int_equal(meta_node_open(m, NULL, f, META_OPEN_WRITE, NULL), 0);
-    assert_unlink(META_ROOT, "f");
+    assert_unlink(d, "f");
     assert_int_equal(attr_of(f).nlink, 0);
     assert_int_equal(meta_rig_number(&rig, "SELECT inode FROM jfs_sustained WHERE sid = 1"), f);
     assert_int_equal(meta_link(m, NULL, f, META_ROOT, STR("g"), NULL), -ENOENT);
+    assert_int_equal(meta_truncate(m, NULL, f, 10000, false, NULL), 0);
+    meta_rig_check(&rig); /* it is nothing of the directory's any more */
     meta_node_close(m, f);
     assert_int_equal(attr_of(f).nlink, 0);
     meta_node_close(m, f);

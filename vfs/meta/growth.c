@@ -29,8 +29,11 @@ static int add_parent(void *arg, meta_ino parent, int64_t links)
     return 0;
 }
 
+/* A file that was unlinked while open still says where it was, but has been taken off there. */
 static int read_parents(struct meta_txn *t, meta_ino ino, const struct meta_attr *attr, struct meta_growth *g)
 {
+    if (attr->nlink == 0)
+        return 0;
     if (attr->parent > 0)
         return add_parent(g, attr->parent, 1);
     return META_DO(t, parent_scan, ino, add_parent, g);
