@@ -139,7 +139,7 @@ ALL = {f.__name__: f for f in (sqlite, fio, tree, fsx, build)}
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("names", nargs="*", choices=[*ALL, []])
+    parser.add_argument("names", nargs="*", choices=[*ALL, []])  # [] is what argparse takes none for
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--tree", type=pathlib.Path, default="/usr/include")
