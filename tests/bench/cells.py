@@ -3,7 +3,16 @@
 import dataclasses
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
-SIZES = {"1 KiB": KIB, "4 KiB": 4 * KIB, "128 KiB": 128 * KIB, "1 MiB": MIB, "10 MiB": 10 * MIB, "64 MiB": 64 * MIB, "256 MiB": 256 * MIB, "1 GiB": GIB}
+SIZES = {
+    "1 KiB": KIB,
+    "4 KiB": 4 * KIB,
+    "128 KiB": 128 * KIB,
+    "1 MiB": MIB,
+    "10 MiB": 10 * MIB,
+    "64 MiB": 64 * MIB,
+    "256 MiB": 256 * MIB,
+    "1 GiB": GIB,
+}
 # Objects of each size that requests go around: few enough to stay in memory, many enough not to be one.
 COUNTS = {"1 KiB": 1000, "4 KiB": 1000, "128 KiB": 256, "1 MiB": 64, "10 MiB": 16, "1 GiB": 1}
 ALL = ("sluice", "nginx", "versitygw", "rclone", "minio")

@@ -37,18 +37,40 @@ RANGE = "8 MiB of 1 GiB, 64 connections"
 READS, SMALL, LARGE = "JuiceFS volume: reads", "Mount: 1-KiB files", "Mount: one large file"
 OUR_MOUNT = "sluice mount no-sync"
 GOALS = (
-    *(Goal(f"signed GET of 1 KiB over {c} connections ≥ 0.9 × nginx's static files", "GET", GET.format(c), theirs=("nginx",), at_least=0.9) for c in (1, 16, 64)),
+    *(
+        Goal(f"signed GET of 1 KiB over {c} connections ≥ 0.9 × nginx's static files", "GET", GET.format(c), theirs=("nginx",), at_least=0.9)
+        for c in (1, 16, 64)
+    ),
     *(Goal(f"… over {c} ≥ 4 × versitygw", "GET", GET.format(c), theirs=("versitygw",), at_least=4) for c in (16, 64)),
     Goal("GET of 8-MiB ranges over 64 connections ≥ 0.9 × nginx", "Ranged GET", RANGE, theirs=("nginx",), at_least=0.9),
     Goal("… ≥ 0.9 × plain reads", "Ranged GET", RANGE, theirs=("read",), at_least=0.9),
-    *(Goal(f"PUT of 1 KiB, `--sync none`, over {c} ≥ 4 × versitygw", "PUT, --sync=none", PUT.format(c), theirs=("versitygw",), at_least=4) for c in (1, 64)),
+    *(
+        Goal(f"PUT of 1 KiB, `--sync none`, over {c} ≥ 4 × versitygw", "PUT, --sync=none", PUT.format(c), theirs=("versitygw",), at_least=4)
+        for c in (1, 64)
+    ),
     Goal("durable PUT of 1 KiB over 64 ≥ 8 × one sync each", "PUT, durable", PUT.format(64), "sluice durable", ("one sync per PUT",), at_least=8),
-    Goal("PUT of 1 GiB ≥ 0.9 × the slower of one core's MD5 and writing the file", "Large objects", "PUT 1 GiB", theirs=("one core's MD5", "write"), at_least=0.9),
+    Goal(
+        "PUT of 1 GiB ≥ 0.9 × the slower of one core's MD5 and writing the file",
+        "Large objects",
+        "PUT 1 GiB",
+        theirs=("one core's MD5", "write"),
+        at_least=0.9,
+    ),
     Goal("CompleteMultipartUploads a second, each of 1 GiB in equal parts, ≥ 10", "Large objects", "CompleteMultipartUpload of 1 GiB", at_least=10),
     Goal("list 10⁶ keys ≥ 300,000 keys/s", "Listing", "10⁶ keys, flat", at_least=300_000),
     Goal("resident MiB with 1,000 connections ≤ 128", "Memory", "after 1,000 connections of 128-KiB GETs", at_most=128, field="memory_mib"),
-    Goal("JuiceFS volume, warm: GET of 1 KiB over 16 ≥ 0.5 × a directory volume's", READS, "GET 1 KiB, warm, 16 connections", jfs_cells.RELAXED, ("sluice",), at_least=0.5),
-    *(Goal(f"mount: {c} of 1-KiB files ≥ the official client's", SMALL, f"{c}, 1 thread", OUR_MOUNT, ("juicefs mount",), at_least=1) for c in ("read, cold", "read, warm")),
+    Goal(
+        "JuiceFS volume, warm: GET of 1 KiB over 16 ≥ 0.5 × a directory volume's",
+        READS,
+        "GET 1 KiB, warm, 16 connections",
+        jfs_cells.RELAXED,
+        ("sluice",),
+        at_least=0.5,
+    ),
+    *(
+        Goal(f"mount: {c} of 1-KiB files ≥ the official client's", SMALL, f"{c}, 1 thread", OUR_MOUNT, ("juicefs mount",), at_least=1)
+        for c in ("read, cold", "read, warm")
+    ),
     Goal("mount: 256 MiB in sequence, cold ≥ the official client's", LARGE, "read 256 MiB, cold", OUR_MOUNT, ("juicefs mount",), at_least=1),
 )
 

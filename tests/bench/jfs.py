@@ -8,7 +8,7 @@ import tarfile
 import time
 import urllib.request
 
-from cells import COUNTS, GIB, MIB, SIZES
+from cells import COUNTS, SIZES
 from measure import Bench, Sample
 from servers import ACCESS_KEY, SECRET_KEY, Server, Sluice
 

@@ -17,9 +17,7 @@ class People:
 
     def __init__(self, server):
         self.server = server
-        self.credentials = {
-            name: server.add_user(name, "--email", f"{name}@example.org", "--display-name", name.title()) for name in ("ann", "bob")
-        }
+        self.credentials = {name: server.add_user(name, "--email", f"{name}@example.org", "--display-name", name.title()) for name in ("ann", "bob")}
         self.ann, self.bob = (connect(server, credentials) for credentials in self.credentials.values())
         self.nobody = connect(server, signature=UNSIGNED)
         eventually(lambda: self.id(self.ann) and self.id(self.bob), timeout=10 * server.slowness)

@@ -116,7 +116,14 @@ def callers(server, s3, bucket, folder, doors):
             assert eventually(is_known, timeout=10)
 
     def signer(client):
-        calls = {"read": "get_object", "list": "list_objects_v2", "create": "put_object", "replace": "put_object", "delete": "delete_object", "deepen": "put_object"}
+        calls = {
+            "read": "get_object",
+            "list": "list_objects_v2",
+            "create": "put_object",
+            "replace": "put_object",
+            "delete": "delete_object",
+            "deepen": "put_object",
+        }
 
         def sign(what, url):
             parameters = {"Bucket": bucket, **({"Prefix": "d/"} if what == "list" else {"Key": url.split(f"/{bucket}/", 1)[1]})}

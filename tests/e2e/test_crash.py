@@ -8,9 +8,9 @@ import time
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-from juicefs import CLIENT, client
 
 from aws import complete, connect, keys
+from juicefs import CLIENT, client
 from server import eventually, staging_leftovers
 from wire import Reset, Wire
 

@@ -12,9 +12,7 @@ import pytest
 @pytest.fixture
 def run(binary, tmp_path):
     def call(*words, code=0, **environment):
-        result = subprocess.run(
-            [str(binary), *words], cwd=tmp_path, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60
-        )
+        result = subprocess.run([str(binary), *words], cwd=tmp_path, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60)
         assert result.returncode == code, result.stderr
         return result.stdout if code == 0 else result.stderr
 

@@ -197,7 +197,14 @@ def flip_a_bit(path):
 
 
 ENCRYPTED = ["--encrypt-rsa-key", "KEY"]
-LAYOUTS = [["--hash-prefix"], ["--compress", "lz4"], ["--compress", "zstd", "--hash-prefix"], ["--shards", "3"], ENCRYPTED, [*ENCRYPTED, "--compress", "lz4"]]
+LAYOUTS = [
+    ["--hash-prefix"],
+    ["--compress", "lz4"],
+    ["--compress", "zstd", "--hash-prefix"],
+    ["--shards", "3"],
+    ENCRYPTED,
+    [*ENCRYPTED, "--compress", "lz4"],
+]
 
 
 @pytest.mark.parametrize("options", LAYOUTS, ids="-".join)

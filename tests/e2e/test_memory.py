@@ -48,7 +48,9 @@ def test_1000_cold_ranges_of_a_volume(volume):
 def test_many_writers_of_a_volume(volume):
     sampler = Sampler(volume)
     sampler.start()
-    done = load(volume, "--method", "PUT", "--target", "/memory/w{n}", "--count", "200", "--body-size", "8M", "--connections", "200", "--requests", "200")
+    done = load(
+        volume, "--method", "PUT", "--target", "/memory/w{n}", "--count", "200", "--body-size", "8M", "--connections", "200", "--requests", "200"
+    )
     assert sampler.stop() < 256 * MIB + BESIDE
     assert (done["failures"], done["status"]) == (0, 200)
 

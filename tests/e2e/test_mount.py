@@ -7,6 +7,7 @@ import stat
 import subprocess
 
 import pytest
+
 from mounts import Mounts, wait_until
 
 TOP = pathlib.Path(__file__).resolve().parents[2]

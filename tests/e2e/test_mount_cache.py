@@ -10,6 +10,7 @@ import subprocess
 import threading
 
 import pytest
+
 from aws import connect
 from mounts import is_mounted, wait_until
 from slow_clients import load, stream_up
@@ -255,7 +256,7 @@ def pod():
                 f.write(str(pid))
 
     yield limit
-    for folder, process in made:
+    for folder, _ in made:
         control = open(f"{folder}/memory.oom_control").read()
         peak = int(open(f"{folder}/memory.max_usage_in_bytes").read())
         for pid in open(f"{folder}/cgroup.procs").read().split():

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import pytest
+
 from mounts import Mounts, wait_until
 
 RMR, COMPACT, INFO, CLONE, SUMMARY = 1002, 1001, 1005, 1006, 1007

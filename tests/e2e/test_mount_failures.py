@@ -13,7 +13,8 @@ import threading
 import time
 
 import pytest
-from mounts import ENVIRONMENT, Mounts, is_mounted, wait_until
+
+from mounts import ENVIRONMENT, is_mounted, wait_until
 from server import ROOT, Server
 
 MIB = 1 << 20

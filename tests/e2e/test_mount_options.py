@@ -7,6 +7,7 @@ import stat
 import subprocess
 
 import pytest
+
 from mounts import ENVIRONMENT, START_S, is_mounted
 
 HELPER = pathlib.Path("/sbin/mount.sluice")

@@ -10,9 +10,9 @@ import threading
 import time
 
 import pytest
-from mounts import wait_until
 
 from aws import connect, read
+from mounts import wait_until
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import os
 import subprocess
 
 import pytest
+
 from conftest import OFFICIAL
 from mounts import Mounts, wait_until
 

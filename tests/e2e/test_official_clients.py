@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from juicefs import CLIENT
 from random_volume import run_variant
 

@@ -4,9 +4,9 @@ import hashlib
 
 import pytest
 import requests
-from juicefs import CLIENT, Gateway, client
 
 from aws import complete, connect, fails, keys, new_bucket_name, read, upload_parts
+from juicefs import CLIENT, Gateway, client
 from server import ROOT
 
 pytestmark = pytest.mark.skipif(CLIENT is None, reason="no official JuiceFS client (tests/juicefs-client)")
@@ -43,7 +43,7 @@ SAID = {
     "ContentType": "text/x-notes",
     "CacheControl": "max-age=5",
     "ContentDisposition": 'attachment; filename="n.txt"',
-    "Metadata": {"colour": "<blue> & \"green\"", "n": "1"},
+    "Metadata": {"colour": '<blue> & "green"', "n": "1"},
 }
 
 

@@ -19,7 +19,12 @@ RECORD, TRUSTED, MARK = "user.sluice.bucket", "trusted.sluice.bucket", "trusted.
 
 
 def public(bucket):
-    statement = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]}
+    statement = {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": ["s3:GetObject", "s3:ListBucket"],
+        "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
+    }
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 

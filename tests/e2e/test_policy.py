@@ -46,9 +46,7 @@ def test_what_is_not_understood_is_refused_by_name(s3, bucket):
 
 def test_deny_wins_and_can_be_taken_back(s3, bucket):
     put_all(s3, bucket, ["open/k", "closed/k"])
-    put_policy(
-        s3, bucket, statement(bucket, "Allow", ["s3:*"]), statement(bucket, "Deny", ["s3:GetObject"], keys="closed/*")
-    )
+    put_policy(s3, bucket, statement(bucket, "Allow", ["s3:*"]), statement(bucket, "Deny", ["s3:GetObject"], keys="closed/*"))
     assert read(s3, bucket, "open/k") == b"x"
     with fails("AccessDenied", 403):
         read(s3, bucket, "closed/k")

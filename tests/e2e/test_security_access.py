@@ -31,13 +31,18 @@ def test_sec_32_versions_are_another_permission(server, s3, bucket):
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     reader = connect(server, signature="s3v4")
     url = f"{server.endpoint}/{bucket}/k"
-    s3.put_bucket_policy(Bucket=bucket, Policy=policy(bucket, {"Effect": "Allow", "Action": ["s3:GetObject", "s3:GetObjectTagging"], "Resource": f"arn:aws:s3:::{bucket}/*"}))
+    s3.put_bucket_policy(
+        Bucket=bucket,
+        Policy=policy(bucket, {"Effect": "Allow", "Action": ["s3:GetObject", "s3:GetObjectTagging"], "Resource": f"arn:aws:s3:::{bucket}/*"}),
+    )
     assert requests.get(url, timeout=10).status_code == 200
     for what in ("versionId=null", "tagging&versionId=null", "acl&versionId=null", "attributes&versionId=null"):
         assert requests.get(f"{url}?{what}", headers={"x-amz-object-attributes": "ETag"}, timeout=10).status_code == 403, what
     s3.put_bucket_policy(
         Bucket=bucket,
-        Policy=policy(bucket, {"Effect": "Allow", "Action": "s3:*"}, {"Effect": "Deny", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}),
+        Policy=policy(
+            bucket, {"Effect": "Allow", "Action": "s3:*"}, {"Effect": "Deny", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
+        ),
     )
     with fails("AccessDenied", 403):  # to name the version leads around nothing
         reader.get_object(Bucket=bucket, Key="k", VersionId="null")
@@ -49,8 +54,15 @@ def test_sec_33_headers_that_do_more_are_asked_for(server, s3, bucket):
     url = f"{server.endpoint}/{bucket}/k"
     (server.volume / bucket).chmod(0o777)
     assert requests.put(url, data=b"x", timeout=10).status_code == 200
-    for headers in ({"x-amz-tagging": "a=b"}, {"x-amz-acl": "bucket-owner-full-control"}, {"x-amz-grant-read": 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'}):
-        for ask in (lambda: requests.put(url, data=b"y", headers=headers, timeout=10), lambda: requests.post(f"{url}?uploads", headers=headers, timeout=10)):
+    for headers in (
+        {"x-amz-tagging": "a=b"},
+        {"x-amz-acl": "bucket-owner-full-control"},
+        {"x-amz-grant-read": 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'},
+    ):
+        for ask in (
+            lambda: requests.put(url, data=b"y", headers=headers, timeout=10),
+            lambda: requests.post(f"{url}?uploads", headers=headers, timeout=10),
+        ):
             answer = ask()
             assert (answer.status_code, "<Code>AccessDenied</Code>" in answer.text) == (403, True), (headers, answer.text)
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
@@ -110,7 +122,9 @@ def test_sec_37_source_address_is_the_peer_but_for_proxies(private_server, proxi
     s3.create_bucket(Bucket="where")
     s3.put_object(Bucket="where", Key="k", Body=b"x")
     inside = {"IpAddress": {"aws:SourceIp": "10.9.9.0/24"}}
-    s3.put_bucket_policy(Bucket="where", Policy=policy("where", {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::where/*", "Condition": inside}))
+    s3.put_bucket_policy(
+        Bucket="where", Policy=policy("where", {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::where/*", "Condition": inside})
+    )
     for forwarded, through_proxy in (
         (None, 403),
         ("10.9.9.9", 200),
@@ -142,14 +156,22 @@ def test_sec_38_headers_are_not_what_the_gateway_knows(server, s3, bucket):
             continue
         s3.put_bucket_policy(
             Bucket=bucket,
-            Policy=policy(bucket, {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*", "Condition": {operator: {key: value}}}),
+            Policy=policy(
+                bucket, {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*", "Condition": {operator: {key: value}}}
+            ),
         )
         word = value.replace("*", "x")
         bare = key.split(":")[1]
-        headers = {name: word for name in (bare, key.replace(":", "-").replace("/", "-"), f"x-amz-{bare.replace('/', '-')}".lower(), "x-amz-tagging", "x-amz-meta-team")}
+        headers = {
+            name: word
+            for name in (bare, key.replace(":", "-").replace("/", "-"), f"x-amz-{bare.replace('/', '-')}".lower(), "x-amz-tagging", "x-amz-meta-team")
+        }
         headers = {name.replace("/", "-"): word for name, word in headers.items()}
         answer = requests.get(f"{server.endpoint}/{bucket}/k", params={key: word, bare: word}, headers=headers, timeout=10)
         assert answer.status_code == 403, (key, answer.text)
     agent = {"StringLike": {"aws:UserAgent": "python-*"}}  # the client's to say
-    s3.put_bucket_policy(Bucket=bucket, Policy=policy(bucket, {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*", "Condition": agent}))
+    s3.put_bucket_policy(
+        Bucket=bucket,
+        Policy=policy(bucket, {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*", "Condition": agent}),
+    )
     assert requests.get(f"{server.endpoint}/{bucket}/k", timeout=10).status_code == 200

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from aws import connect, fails, keys, read
-from server import ROOT, eventually
+from server import eventually
 
 MIB = 1024 * 1024
 
@@ -116,7 +116,9 @@ def test_storage_class(configured, settings):
 
 def test_layout_of_blocks(configured, tmp_path):
     """Hash prefix, shards, block size, compression: what they mean for the objects."""
-    server = configured(format=["--hash-prefix", "--block-size", "64K", "--compress", "lz4", "--force", "--bucket", f"{tmp_path}/%d/", "--shards", "3"])
+    server = configured(
+        format=["--hash-prefix", "--block-size", "64K", "--compress", "lz4", "--force", "--bucket", f"{tmp_path}/%d/", "--shards", "3"]
+    )
     connect(server).put_object(Bucket="set", Key="k", Body=b"x" * MIB)
     found = [p.relative_to(tmp_path) for p in tmp_path.rglob("chunks/*/*/*") if p.is_file()]
     assert len(found) == 16 and len({p.parts[0] for p in found}) > 1

@@ -10,10 +10,10 @@ import time
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError, IncompleteReadError, ResponseStreamingError
-from faulty_store import FaultyStore
-from juicefs import CLIENT, client
 
 from aws import complete, connect, fails, keys, read, upload_parts
+from faulty_store import FaultyStore
+from juicefs import CLIENT, client
 from wire import Wire
 
 MIB = 1024 * 1024

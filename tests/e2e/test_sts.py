@@ -11,9 +11,9 @@ import botocore.exceptions
 import pytest
 import requests
 from botocore import UNSIGNED
-from oidc import Issuer, Key, b64
 
 from aws import connect, fails, read
+from oidc import Issuer, Key, b64
 from server import REGION, Credentials, Server
 
 ALICE = Credentials("ALICEACCESSKEY", "alices-secret-0123456789")
@@ -111,9 +111,7 @@ def session(server, answer, **more):
 
 
 def web(server, token, role="notebook", **more):
-    return sts_client(server).assume_role_with_web_identity(
-        RoleArn=ROLE + role, RoleSessionName="pod-1", WebIdentityToken=token, **more
-    )
+    return sts_client(server).assume_role_with_web_identity(RoleArn=ROLE + role, RoleSessionName="pod-1", WebIdentityToken=token, **more)
 
 
 def test_caller_identity(gateway):
@@ -205,7 +203,7 @@ def test_tokens_that_do_not_count(gateway, issuer, tmp_path):
     now = int(time.time())
     token = issuer.token()
     head, body, signature = token.split(".")
-    unsigned = f'{b64(json.dumps({"alg": "none"}).encode())}.{body}.'
+    unsigned = f"{b64(json.dumps({'alg': 'none'}).encode())}.{body}."
     invalid = [
         issuer.token(key=stranger),
         issuer.token(aud="somebody else"),

@@ -28,9 +28,9 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "tests" / "e2e"), str(TOP / "tests" / "interop")]
 
 from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
-from juicefs import CLIENT, Gateway, client, start, wait_for  # noqa: E402
 
 from aws import complete, connect, keys, upload_parts  # noqa: E402
+from juicefs import CLIENT, Gateway, client, start, wait_for  # noqa: E402
 from mounts import Mounts  # noqa: E402
 from server import ROOT, PortPool, Server  # noqa: E402
 
@@ -519,7 +519,9 @@ class World:
             try:
                 listed = {k for k in door.listing() if not k.startswith("contested/")}
                 if listed != set(self.model.values):
-                    raise Wrong(f"listed and not there: {sorted(listed - set(self.model.values))}, not listed: {sorted(set(self.model.values) - listed)}")
+                    raise Wrong(
+                        f"listed and not there: {sorted(listed - set(self.model.values))}, not listed: {sorted(set(self.model.values) - listed)}"
+                    )
                 for key in KEYS:
                     door.get(key)
             except Exception as e:

@@ -9,6 +9,7 @@ import random
 import time
 
 import pytest
+
 from juicefs import DIRECTORY, FIFO, FILE, TRASH, Mount, Tool, Volume, client
 
 NAMES = ["a", "b", "c", "d", "e"]

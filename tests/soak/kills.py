@@ -23,9 +23,8 @@ import time
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "tests/e2e"), str(TOP / "tests/interop")]
 
-from juicefs import CLIENT, client  # noqa: E402
-
 from aws import connect, keys  # noqa: E402
+from juicefs import CLIENT, client  # noqa: E402
 from mounts import Mounts  # noqa: E402
 from server import VOLUMES, PortPool, Server  # noqa: E402
 from test_crash import BotoWriter, MovingWriter, MultipartWriter, WireWriter, check_everything, finish_uploads  # noqa: E402
@@ -138,7 +137,9 @@ class Soak:
                 r.check(folder)
         records, replaced = sum(a.confirmed for a in appenders), sum(r.count for r in replacers)
         print(f"  killed: {killer.count} mounts, {self.turns} gateways")
-        print(f"  confirmed: {records} records by fsync, {replaced} files replaced, {self.acknowledged} keys by S3, {self.finished} uploads continued")
+        print(
+            f"  confirmed: {records} records by fsync, {replaced} files replaced, {self.acknowledged} keys by S3, {self.finished} uploads continued"
+        )
         print(f"  bytes lost before their fsync, and told: {sum(t.lost for t in (*appenders, *replacers))} times", flush=True)
         assert records and replaced and self.acknowledged, "hardly anything was written"
 

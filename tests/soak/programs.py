@@ -106,7 +106,7 @@ def sqlite(folder, given):
 
 
 def fio(folder, given):
-    for name, words in FIO.items():
+    for words in FIO.values():
         run("fio", "--name=verify", f"--directory={folder}", *words.split(), *VERIFY)
         for path in folder.glob("verify.*"):
             path.unlink()
