@@ -283,7 +283,10 @@ class S3Door(Door):
     def check_etag(self, key, etag):
         if self.ours and key in self.model.etags:
             expected = self.model.etags[key]
-            if etag != expected and (expected is not None or "-" not in etag):
+            # The official mount leaves all times of an empty file when it empties it: then its MD5 stays, and is right.
+            if expected is None and ("-" in etag or etag == md5(self.model.values[key])):
+                return
+            if etag != expected:
                 raise Wrong(f"{key} has the ETag {etag}, it should be {expected or 'none that an MD5 could be'}")
 
     def listing(self):
