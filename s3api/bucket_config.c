@@ -76,21 +76,12 @@ static int claim(struct s3_op *op, struct vfs_dir *bucket)
     return r == -EPERM ? put_aside(op) : r == -ENOENT ? 0 : r;
 }
 
-/* A directory of the process's own: whoever may use the bucket by POSIX has no business in it. */
 enum s3_error s3_bucket_make_reserved(struct s3_op *op, struct vfs_dir *bucket)
 {
-    CLEANUP(vfs_closep) struct vfs_file *dir = NULL;
-    struct vfs_set mode = {.which = VFS_SET_MODE, .mode = 0700};
     int r = claim(op, bucket);
     if (r == 0)
         r = vfs_mkdir(bucket, STR(S3_RESERVED_DIR), NULL, 0);
-    if (r == -EEXIST)
-        return S3_OK;
-    if (r == 0)
-        r = vfs_open(bucket, STR(S3_RESERVED_DIR), NULL, VFS_OPEN_DIRECTORY, &dir, NULL);
-    if (r == 0)
-        r = vfs_setattr(dir, NULL, &mode);
-    return r < 0 ? s3_fail_errno(op, r, S3_FOR_WRITE) : S3_OK;
+    return r < 0 && r != -EEXIST ? s3_fail_errno(op, r, S3_FOR_WRITE) : S3_OK;
 }
 
 /* Documents ------------------------------------------------------------------------------------------------------- */

@@ -116,8 +116,8 @@ void vfs_dir_close(struct vfs_dir *d);
 void vfs_dir_closep(struct vfs_dir **d);
 
 enum { VFS_MKDIR_IMPLICIT = 1 /* made on the way to a file: vfs_prune may remove it */ };
-/* Makes the last component and, implicitly, its missing parents. -EEXIST when a directory is there; -ENOTDIR when a file
- * is in the way (of the last component too). */
+/* Makes the last component and, implicitly, its missing parents. A ".sluice" is the process's own from its first moment
+ * (vfs_is_own). -EEXIST when a directory is there; -ENOTDIR when a file is in the way (of the last component too). */
 MUST_USE int vfs_mkdir(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, unsigned flags);
 /* -ENOTEMPTY, -ENOENT, -ENOTDIR. */
 MUST_USE int vfs_rmdir(struct vfs_dir *d, struct str path, const struct vfs_cred *cred);

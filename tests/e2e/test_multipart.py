@@ -9,7 +9,7 @@ import time
 import pytest
 from botocore.exceptions import ClientError
 
-from aws import complete, connect, fails, keys, read, upload_parts
+from aws import complete, connect, fails, keys, new_bucket_name, read, upload_parts
 from server import staging_leftovers
 from wire import checksum, checksum_bytes
 
@@ -32,6 +32,21 @@ def test_any_order(s3, bucket, folder, order):
     assert (head["ETag"], head["ContentLength"], head["ContentType"], head["Metadata"]) == (done["ETag"], len(WHOLE), "text/x", {"m": "1"})
     assert (folder / "k").read_bytes() == WHOLE
     assert read(s3, bucket, "k") == WHOLE
+
+
+def test_first_uploads_of_a_bucket(s3):
+    """What they need in the bucket is made with the first one, under the eyes of the others: nobody is refused meanwhile."""
+
+    def begin(name, i):
+        if i % 2:
+            return s3.create_multipart_upload(Bucket=name, Key=f"k{i}")
+        return s3.put_object(Bucket=name, Key=f"k{i}", Body=b"x")
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for _ in range(20):
+            name = new_bucket_name()
+            s3.create_bucket(Bucket=name)
+            assert len(list(pool.map(begin, [name] * 8, range(8)))) == 8
 
 
 @pytest.mark.parametrize("sizes", [[5, 5, 1], [6, 5, 7, 1], [5, 8, 5], [7, 5]], ids=str)

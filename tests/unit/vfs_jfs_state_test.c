@@ -138,6 +138,19 @@ static void locks_keep_no_directory_on_the_way(void **state)
     assert_int_equal(lookup("b"), -ENOENT);
 }
 
+static void is_private_from_the_start(void **state)
+{
+    static const char *const made[] = {"b/.sluice", "c/.sluice/uploads/1"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(made); i++) {
+        struct vfs_attr attr;
+        assert_int_equal(vfs_mkdir(root, str_z(made[i]), NULL, 0), 0);
+        assert_int_equal(vfs_lookup(root, str_first(str_z(made[i]), sizeof("b/.sluice") - 1), NULL, &attr), 0);
+        assert_int_equal(attr.mode, 0700);
+        assert_true(vfs_is_own(volume, &attr));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +158,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(follows_its_directory, begin, end),
         cmocka_unit_test_setup_teardown(idle_state_goes_with_its_directory, begin, end),
         cmocka_unit_test_setup_teardown(state_of_nothing_is_swept, begin, end),
+        cmocka_unit_test_setup_teardown(is_private_from_the_start, begin, end),
         cmocka_unit_test_setup_teardown(locks_keep_no_directory_on_the_way, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

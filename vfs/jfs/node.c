@@ -127,7 +127,7 @@ int jfs_mkdir(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, u
             return r;
         r = fault_point("vfs.mkdir");
         if (r == 0)
-            r = jfs_mkdir_marked(v, ctx, parent, vfs_path_leaf(at.path), (uint16_t)v->options.dir_mode,
+            r = jfs_mkdir_marked(v, ctx, parent, vfs_path_leaf(at.path), jfs_dir_mode(v, at.dir, at.path),
                                  flags & VFS_MKDIR_IMPLICIT, &ino);
         if (r == 0 && !(flags & VFS_MKDIR_IMPLICIT))
             r = mark(v, ino, false);

@@ -147,9 +147,7 @@ int jfs_make_dirs(struct jfs_volume *v, const struct meta_ctx *ctx, meta_ino dir
         r = jfs_make_dirs(v, ctx, dir, vfs_path_parent(path), &parent, out_made);
         if (r < 0)
             return r;
-        bool is_state = str_is(vfs_path_leaf(path), VFS_PATH_STATE_NAME);
-        uint16_t mode = is_state ? 0700 : (uint16_t)v->options.dir_mode;
-        r = jfs_mkdir_marked(v, ctx, parent, vfs_path_leaf(path), mode, true, out);
+        r = jfs_mkdir_marked(v, ctx, parent, vfs_path_leaf(path), jfs_dir_mode(v, dir, path), true, out);
         if (r == 0) {
             *out_made = true;
             return 0;

@@ -65,6 +65,12 @@ int jfs_locate(struct jfs_volume *v, const struct meta_ctx *ctx, struct vfs_dir 
     return 0;
 }
 
+uint16_t jfs_dir_mode(const struct jfs_volume *v, meta_ino dir, struct str path)
+{
+    bool is_state = dir == META_ROOT && (str_is(path, STATES) || str_starts(path, STR(STATES "/")));
+    return is_state ? 0700 : (uint16_t)v->options.dir_mode;
+}
+
 static struct str path_of(meta_ino owner, char out[sizeof(STATES) + INODE_DIGITS + 1])
 {
     int len = snprintf(out, sizeof(STATES) + INODE_DIGITS + 1, STATES "/%" PRIu64, owner);
