@@ -27,8 +27,8 @@ void gw_workers_submit(struct gw_workers *w, struct gw_job *j);
 bool gw_workers_busy(struct gw_workers *w);
 bool gw_worker_is_current(void);
 
-/* Calls both, and returns when both have returned: `other` on another worker meanwhile, if a core is left for it, no job waits for either,
- * and one comes to it before `mine` is over; else after `mine`. Thread: worker. */
+/* Calls both, and returns when both have returned: `other` on another worker meanwhile, if a core is left for it, no job waits
+ * for either, and one comes to it before `mine` is over; else after `mine`. Thread: worker. */
 void gw_workers_both(void (*mine)(void *), void (*other)(void *), void *arg);
 
 #endif

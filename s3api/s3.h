@@ -1,6 +1,6 @@
 /* The S3 engine's public face: sans I/O. It is given a request head and body bytes and asked for a reply; it owns no socket
- * and no thread (but may borrow one for a moment, s3_both_fn). One request is one struct s3_op, driven by five verbs, all called on worker threads (but for s3_begin_quick,
- * and s3_end of what it gave), never two at once for one op:
+ * and no thread (but may borrow one for a moment, s3_both_fn). One request is one struct s3_op, driven by five verbs, all
+ * called on worker threads (but for s3_begin_quick, and s3_end of what it gave), never two at once for one op:
  *
  *   s3_begin ──▶ S3_BODY ──s3_feed*──▶ s3_finish ──▶ S3_WORKING ──s3_finish*──▶ S3_REPLY ──s3_produce*──▶ s3_end
  *        └──────────────── (error, or no body wanted) ───────────────────────────▲

@@ -144,6 +144,8 @@ MUST_USE int resolve_regular_nowait(const struct dir_handle *h, struct str path,
 MUST_USE int reopen(int path_fd, int flags);
 /* The directory opened so that it can be synced. */
 MUST_USE int reopen_dir(int dir_fd);
+/* The process's own state stays its own, whatever modes the volume's directories have. */
+mode_t mode_of_new_dir(const struct dir_volume *v, struct str name);
 
 /* A name and the open directory that has it. */
 struct place {

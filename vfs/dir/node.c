@@ -124,8 +124,7 @@ static int mkdir_at(struct dir_volume *v, const struct place *p, const struct vf
         r = fault_point("vfs.mkdir");
     if (r < 0)
         return r;
-    mode_t mode = strcmp(p->name, VFS_PATH_STATE_NAME) == 0 ? 0700 : (mode_t)v->options.dir_mode;
-    return mkdirat(p->parent, p->name, mode) < 0 ? name_errno() : 0;
+    return mkdirat(p->parent, p->name, mode_of_new_dir(v, str_z(p->name))) < 0 ? name_errno() : 0;
 }
 
 static int finish_mkdir(struct dir_volume *v, const struct place *p, const struct vfs_cred *cred, unsigned flags)

@@ -236,8 +236,7 @@ struct mutex *stripe_of(struct dir_volume *v, const struct place *p)
 
 /* Making parents */
 
-/* The process's own state stays its own, whatever modes the volume's directories have. */
-static mode_t mode_of_new_dir(const struct dir_volume *v, struct str name)
+mode_t mode_of_new_dir(const struct dir_volume *v, struct str name)
 {
     return str_is(name, VFS_PATH_STATE_NAME) ? 0700 : (mode_t)v->options.dir_mode;
 }

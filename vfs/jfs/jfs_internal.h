@@ -131,8 +131,8 @@ enum jfs_missing { JFS_FAIL, JFS_MAKE };
 MUST_USE int jfs_locate(struct jfs_volume *v, const struct meta_ctx *ctx, struct vfs_dir *d, struct str path,
                         enum jfs_missing missing, struct jfs_place *out);
 bool jfs_is_state_path(struct str path);
-/* What a directory that is made at this place may be used by: the state, by the process alone, and that from its first moment, since
- * others' requests look whether it is (s3_bucket_documents). */
+/* The mode that a directory at this place is made with: 0700 for the state, from its first moment, since other requests look whether
+ * it is the process's own (s3_bucket_documents). */
 uint16_t jfs_dir_mode(const struct jfs_volume *v, meta_ino dir, struct str path);
 /* Removes a directory's state. -ENOTEMPTY when something in it is in use. */
 MUST_USE int jfs_state_remove_idle(struct jfs_volume *v, meta_ino owner);
