@@ -8,15 +8,15 @@
 
 /* Life */
 
-int policy_parse(enum auth_policy_kind kind, struct str json, size_t size_max, struct str bucket,
-                 struct auth_policy **out, struct buf *error)
+int policy_parse(const struct policy_parser *base, struct str json, struct auth_policy **out)
 {
     struct auth_policy *policy = calloc(1, sizeof(*policy));
     CHECK(policy != NULL); /* out of memory */
     atomic_init(&policy->refs, 1);
     policy->arena = arena_new();
     policy->text = arena_dup(policy->arena, json);
-    struct policy_parser parser = {.arena = policy->arena, .error = error, .kind = kind, .bucket = bucket, .size_max = size_max};
+    struct policy_parser parser = *base;
+    parser.arena = policy->arena;
     int r = policy_parse_document(&parser, policy);
     if (r == 0)
         *out = policy;
@@ -28,7 +28,16 @@ int policy_parse(enum auth_policy_kind kind, struct str json, size_t size_max, s
 int auth_policy_parse(enum auth_policy_kind kind, struct str json, struct str bucket, struct auth_policy **out,
                       struct buf *error)
 {
-    return policy_parse(kind, json, LIMIT_POLICY_BYTES, bucket, out, error);
+    const struct policy_parser parser = {.error = error, .kind = kind, .bucket = bucket, .size_max = LIMIT_POLICY_BYTES};
+    return policy_parse(&parser, json, out);
+}
+
+int auth_policy_read(enum auth_policy_kind kind, struct str json, struct str bucket, struct auth_policy **out,
+                     struct buf *error)
+{
+    const struct policy_parser parser = {
+        .error = error, .kind = kind, .bucket = bucket, .size_max = LIMIT_POLICY_BYTES, .is_stored = true};
+    return policy_parse(&parser, json, out);
 }
 
 struct auth_policy *auth_policy_ref(struct auth_policy *p)
@@ -56,8 +65,8 @@ struct str auth_policy_text(const struct auth_policy *p)
 
 /* Evaluation */
 
-/* An account in a grant hands the decision to that account's own policies ("Principal", IAM user guide): it refuses, but it
- * does not allow by itself. */
+/* An account in a grant hands the decision to that account's own policies ("Principal", IAM user guide): it refuses, and is an
+ * exception, but it does not allow by itself. */
 static bool principal_is(const struct policy_principal *p, bool for_grant, const struct auth_policy_request *r)
 {
     switch (p->kind) {
@@ -77,7 +86,7 @@ static bool applies_to_caller(const struct policy_statement *s, const struct aut
 {
     bool is_named = s->principal_count == 0;
     for (size_t i = 0; i < s->principal_count; i++)
-        is_named |= principal_is(&s->principals[i], !s->is_deny, r);
+        is_named |= principal_is(&s->principals[i], !s->is_deny && !s->not_principal, r);
     return is_named != s->not_principal;
 }
 
@@ -127,8 +136,8 @@ static bool is_for_everybody(const struct policy_statement *s)
 {
     for (size_t i = 0; i < s->principal_count; i++)
         if (s->principals[i].kind == POLICY_EVERYBODY)
-            return true;
-    return false;
+            return !s->not_principal;
+    return s->not_principal; /* everybody but a few */
 }
 
 bool auth_policy_is_public(const struct auth_policy *p)

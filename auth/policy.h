@@ -1,7 +1,9 @@
 /* The IAM policy language: documents are parsed once, into an immutable form, and evaluated purely.
  *
- * Parsing refuses what it does not understand — an element, an effect, an operator, a condition key, an action that S3 does
- * not have, a malformed principal or resource — with one line that names it; nothing is stored and then ignored (SEC-30).
+ * A new document is refused for what is not understood — an element, an effect, an operator, a condition key, an action that S3 does
+ * not have, a malformed principal or resource — with one line that names it; nothing is stored and then ignored (SEC-30). It is also
+ * refused for what makes no sense: an action that none of the resources is for, a key that the action does not have. Of a document that
+ * was stored, the latter is no reason: what an earlier version took keeps its meaning, which is that such a statement matches nothing.
  * Sources: "IAM JSON policy elements reference", "IAM JSON policy evaluation logic" (IAM user guide); "Actions, resources,
  * and condition keys for Amazon S3" (service authorization reference). Thread: any; a parsed policy is read-only. */
 #ifndef AUTH_POLICY_H
@@ -22,10 +24,13 @@ enum auth_policy_kind {
     AUTH_POLICY_BUCKET    /* Principal or NotPrincipal required; resources must lie in the bucket */
 };
 
-/* bucket: the policy's own (AUTH_POLICY_BUCKET; empty otherwise). At most 20 KiB of JSON. -EINVAL with a line in *error that names
- * what is wrong ("MalformedPolicy" texts as AWS's where it has them). */
+/* A new document. bucket: the policy's own (AUTH_POLICY_BUCKET; empty otherwise). At most 20 KiB of JSON. -EINVAL with a line in *error
+ * that names what is wrong ("MalformedPolicy" texts as AWS's where it has them). */
 MUST_USE int auth_policy_parse(enum auth_policy_kind kind, struct str json, struct str bucket, struct auth_policy **out,
                                struct buf *error);
+/* A stored one: -EINVAL only for what cannot be evaluated. */
+MUST_USE int auth_policy_read(enum auth_policy_kind kind, struct str json, struct str bucket, struct auth_policy **out,
+                              struct buf *error);
 struct auth_policy *auth_policy_ref(struct auth_policy *p);
 void auth_policy_unref(struct auth_policy *p);
 /* The document as it was given. */

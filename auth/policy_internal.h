@@ -13,15 +13,15 @@ struct policy_parser {
     enum auth_policy_kind kind;
     struct str bucket;
     size_t size_max; /* bytes */
+    bool is_stored;     /* nobody can be asked to put it otherwise: only what cannot be evaluated is refused */
     bool has_variables; /* Version 2012-10-17 */
 };
 
 /* Writes the line and returns -EINVAL. */
 int policy_fail(struct policy_parser *p, const char *format, ...) PRINTF(2, 3);
 
-/* auth_policy_parse of a text of at most size_max bytes. */
-MUST_USE int policy_parse(enum auth_policy_kind kind, struct str json, size_t size_max, struct str bucket,
-                          struct auth_policy **out, struct buf *error);
+/* A policy of the text. base: kind, bucket, size_max, is_stored, error. */
+MUST_USE int policy_parse(const struct policy_parser *base, struct str json, struct auth_policy **out);
 
 /* What reading is, and what users may do who are given no policy: data everywhere, all of what is their own. */
 #define POLICY_READ_ACTIONS "\"s3:Get*\",\"s3:List*\""

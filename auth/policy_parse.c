@@ -133,9 +133,6 @@ static int parse_who(struct policy_parser *p, const struct json *json, struct po
     const struct json *who = NULL;
     if (p->kind == AUTH_POLICY_BUCKET) {
         int r = choose(p, json, "Principal", "NotPrincipal", &s->not_principal, &who);
-        /* "NotPrincipal must be used with Deny": it would grant to everybody who is not named, anonymous callers included. */
-        if (r == 0 && s->not_principal && !s->is_deny)
-            r = policy_fail(p, "Allow with NotPrincipal is not allowed");
         return r < 0 ? r : parse_principals(p, who, s);
     }
     if (json_member(json, "Principal") || json_member(json, "NotPrincipal"))
@@ -167,9 +164,6 @@ static int parse_actions(struct policy_parser *p, const struct json *json, struc
     int r = choose(p, json, "Action", "NotAction", &s->not_action, &what);
     if (r == 0)
         r = parse_patterns(p, what, "action", POLICY_WILDCARDS, &s->actions, &s->action_count);
-    for (size_t i = 0; r == 0 && i < s->action_count; i++)
-        if (policy_action_levels(&s->actions[i]) == 0)
-            r = policy_fail(p, "Policy has invalid action: %.*s", STR_ARG(s->actions[i].source));
     return r;
 }
 
@@ -209,6 +203,8 @@ static int parse_resources(struct policy_parser *p, const struct json *json, str
     return r;
 }
 
+/* Sense: what new documents are refused for although it could be evaluated, since their author thinks otherwise of it */
+
 static unsigned resource_levels(struct str source)
 {
     bool has_slash = str_find_char(source, '/') >= 0, has_any = str_find_char(source, '*') >= 0;
@@ -217,8 +213,8 @@ static unsigned resource_levels(struct str source)
     return (has_slash ? 0u : (unsigned)POLICY_LEVEL_BUCKET) | (has_slash || has_any ? (unsigned)POLICY_LEVEL_OBJECT : 0u);
 }
 
-/* A grant of s3:GetObject on a bucket's own ARN grants nothing, and one of it by s3:prefix nobody; their author thinks otherwise. As
- * AWS, which wants each action to have a resource, and each action that is named to have all keys. */
+/* A grant of s3:GetObject on a bucket's own ARN grants nothing, and one of it by s3:prefix nobody. As AWS, which wants each action to
+ * have a resource, and each action that is named to have all keys. */
 static int check_combination(struct policy_parser *p, const struct policy_statement *s)
 {
     unsigned levels = 0;
@@ -235,6 +231,18 @@ static int check_combination(struct policy_parser *p, const struct policy_statem
                                STR_ARG(action->source));
     }
     return 0;
+}
+
+/* "NotPrincipal must be used with Deny": it would grant to everybody who is not named, anonymous callers included. Nothing is ever
+ * asked for by an action that S3 does not have. */
+static int check_sense(struct policy_parser *p, const struct policy_statement *s)
+{
+    if (s->not_principal && !s->is_deny)
+        return policy_fail(p, "Allow with NotPrincipal is not allowed");
+    for (size_t i = 0; i < s->action_count; i++)
+        if (policy_action_levels(&s->actions[i]) == 0)
+            return policy_fail(p, "Policy has invalid action: %.*s", STR_ARG(s->actions[i].source));
+    return check_combination(p, s);
 }
 
 /* Statements */
@@ -272,7 +280,7 @@ static int parse_statement(struct policy_parser *p, const struct json *json, str
         r = parse_resources(p, json, s);
     if (r == 0 && condition)
         r = policy_conditions_parse(p, condition, &s->conditions, &s->condition_count);
-    return r == 0 ? check_combination(p, s) : r;
+    return r == 0 && !p->is_stored ? check_sense(p, s) : r;
 }
 
 static int check_sid(struct policy_parser *p, const struct auth_policy *policy)

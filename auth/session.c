@@ -91,7 +91,7 @@ static bool take_policies(const struct auth_snapshot *s, struct str text, struct
     }
     if (text.len == 0)
         return true;
-    if (auth_policy_parse(AUTH_POLICY_IDENTITY, text, STR_EMPTY, &session->policies[session->policy_count], &error) < 0)
+    if (auth_policy_read(AUTH_POLICY_IDENTITY, text, STR_EMPTY, &session->policies[session->policy_count], &error) < 0)
         return false;
     session->policy_count++;
     return true;

@@ -264,7 +264,7 @@ static int parse_policy(struct auth_store *s, struct str name, struct arena *are
     struct str document;
     CLEANUP(buf_done) struct buf error = buf_make(2 * LIMIT_POLICY_BYTES);
     int rc = auth_store_policy_get(s, name, arena, &document);
-    if (rc == 0 && auth_policy_parse(AUTH_POLICY_IDENTITY, document, STR_EMPTY, out, &error) < 0)
+    if (rc == 0 && auth_policy_read(AUTH_POLICY_IDENTITY, document, STR_EMPTY, out, &error) < 0)
         rc = store_db_fail(s->db, -EUCLEAN, "the policy %.*s is damaged: put it again (%s)", STR_ARG(name), buf_z(&error));
     return rc;
 }

@@ -74,6 +74,7 @@ struct auth_policy *auth_user_policy_make(const struct auth_user *u)
     }
     buf_addz(&text, "]}");
     CHECK(!text.failed);
-    CHECK(policy_parse(AUTH_POLICY_IDENTITY, buf_str(&text), TEXT_MAX, STR_EMPTY, &policy, &error) == 0);
+    const struct policy_parser parser = {.error = &error, .kind = AUTH_POLICY_IDENTITY, .size_max = TEXT_MAX};
+    CHECK(policy_parse(&parser, buf_str(&text), &policy) == 0);
     return policy;
 }

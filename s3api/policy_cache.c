@@ -105,7 +105,7 @@ static struct s3_policy read_document(struct vfs_file *file, const struct vfs_at
     if (size < 0)
         return unreadable(bucket, strerrorname_np((int)-size));
     buf_extend(&text, (size_t)size);
-    if (auth_policy_parse(AUTH_POLICY_BUCKET, buf_str(&text), bucket, &policy.document, &error) < 0)
+    if (auth_policy_read(AUTH_POLICY_BUCKET, buf_str(&text), bucket, &policy.document, &error) < 0)
         return unreadable(bucket, buf_z(&error));
     return policy;
 }

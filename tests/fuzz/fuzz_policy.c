@@ -1,4 +1,4 @@
-/* Policy documents: any bytes are refused with a line, or give a policy that can be evaluated. */
+/* Policy documents: any bytes are refused with a line, or give a policy that can be evaluated; whatever may be put can be read. */
 #include "tests/fuzz/fuzz.h"
 
 #include "auth/policy.h"
@@ -21,11 +21,16 @@ static const struct {
 
 static void evaluate(struct str json, enum auth_policy_kind kind)
 {
-    struct auth_policy *policy = NULL;
+    struct auth_policy *policy = NULL, *put = NULL;
     struct buf error = buf_make(64 * 1024);
     struct str tail = str_from(json, json.len > 40 ? json.len - 40 : 0);
-    int r = auth_policy_parse(kind, json, STR("b"), &policy, &error);
+    bool may_be_put = auth_policy_parse(kind, json, STR("b"), &put, &error) == 0;
+    CHECK(may_be_put == (error.len == 0));
+    auth_policy_unref(put);
+    buf_reset(&error);
+    int r = auth_policy_read(kind, json, STR("b"), &policy, &error);
     CHECK((r == 0) == (error.len == 0));
+    CHECK(r == 0 || !may_be_put);
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(asked); i++) {
         struct auth_policy_request request = {.action = str_z(asked[i].action),
                                               .resource = str_z(asked[i].resource),

@@ -538,6 +538,21 @@ static void test_policy_documents(void **state)
     assert_int_equal(auth_store_policy_remove(f->store, STR("mine")), -ENOENT);
 }
 
+/* One that an earlier version took, of an action that is no more: the store still loads. What cannot be evaluated is damage. */
+static void test_stored_policy(void **state)
+{
+    struct fixture *f = *state;
+    struct auth_snapshot *s = NULL;
+    const struct auth_user_spec ann = {.name = STR("ann")};
+    assert_int_equal(auth_store_user_add(f->store, &ann), 0);
+    assert_int_equal(auth_store_policy_put(f->store, STR("mine"), STR(DOCUMENT)), 0);
+    assert_int_equal(auth_store_attach(f->store, AUTH_STORE_USER, STR("ann"), STR("mine")), 0);
+    state_dir_sql(&f->dir, "UPDATE policies SET document = replace(document, 's3:GetObject', 's3:GetAccessPointScope')");
+    assert_int_equal(policies_of(f, "ann"), 1);
+    state_dir_sql(&f->dir, "UPDATE policies SET document = replace(document, 'Allow', 'Perhaps')");
+    assert_int_equal(auth_store_load(f->store, &s), -EUCLEAN);
+}
+
 static void test_attaching(void **state)
 {
     struct fixture *f = *state;
@@ -731,6 +746,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_foreign_database, setup, teardown),
         cmocka_unit_test_setup_teardown(test_upgrade, setup, teardown),
         cmocka_unit_test_setup_teardown(test_policy_documents, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_stored_policy, setup, teardown),
         cmocka_unit_test_setup_teardown(test_attaching, setup, teardown),
         cmocka_unit_test_setup_teardown(test_version_counts_changes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_change_by_another_process, setup, teardown),

@@ -1,11 +1,13 @@
 #include "tests/support/s3_engine.h"
 #include "tests/support/unit.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 
 #include "auth/policy.h"
 #include "base/digest.h"
 #include "base/encode.h"
+#include "base/fd.h"
 #include "s3api/op.h"
 
 /* Bucket policies at work: who gets in by them, who is kept out, and that nothing goes around them. */
@@ -232,19 +234,42 @@ static void test_nobody_is_locked_out_for_ever(void **state)
     assert_int_equal(status_of("alice", "GET", "/own", NULL), 200);
 }
 
+/* As an earlier version, or somebody else, would have left it. */
+static void store_policy(const char *document)
+{
+    char path[200];
+    snprintf(path, sizeof(path), "%s/bkt/.sluice/config/policy", s3_engine_root(engine));
+    assert_int_equal(fd_write_file_atomic(AT_FDCWD, path, str_z(document), 0600), 0);
+}
+
 /* A document that nobody can read may have been a refusal. */
 static void test_unreadable_policy_denies(void **state)
 {
     (void)state;
-    char command[300];
     put_policy(DOCUMENT(STATEMENT("Allow", ANYBODY, "\"s3:*\"", BOTH, "")));
     assert_int_equal(status_of(NULL, "GET", "/bkt/public/k", NULL), 200);
-    snprintf(command, sizeof(command), "echo '{' >%s/bkt/.sluice/config/policy", s3_engine_root(engine));
-    assert_int_equal(system(command), 0);
+    store_policy("{");
     assert_int_equal(status_of(NULL, "GET", "/bkt/public/k", NULL), 403);
     assert_answer(s3_do(engine, "GET", "/bkt/public/k", NULL), 403, "AccessDenied");
     assert_answer(s3_do(engine, "DELETE", "/bkt?policy", NULL), 204, NULL);
     assert_answer(s3_do(engine, "GET", "/bkt/public/k", NULL), 200, NULL);
+}
+
+/* One that could not be put today does what it says. */
+static void test_policy_of_an_earlier_version(void **state)
+{
+    (void)state;
+    static const char document[] = DOCUMENT(STATEMENT("Allow", ANYBODY, "[\"s3:GetObject\",\"s3:ListBucket\"]", ALL, "") ","
+        STATEMENT("Allow", ANYBODY, "\"s3:PutObject\"", ALL, IF("\"StringEquals\":{\"s3:prefix\":\"x\"}")));
+    put_policy(DOCUMENT(STATEMENT("Deny", ANYBODY, "\"s3:*\"", BOTH, "")));
+    assert_int_equal(status_of(NULL, "GET", "/bkt/public/k", NULL), 403);
+    assert_answer(s3_do(engine, "PUT", "/bkt?policy", document), 400, "MalformedPolicy");
+    store_policy(document);
+    assert_int_equal(status_of(NULL, "GET", "/bkt/public/k", NULL), 200);
+    assert_int_equal(status_of(NULL, "GET", "/bkt", NULL), 403);
+    assert_int_equal(status_of(NULL, "PUT", "/bkt/public/new?prefix=x", NULL), 403);
+    assert_answer(s3_do(engine, "GET", "/bkt/public/k", NULL), 200, NULL);
+    assert_str(s3_do(engine, "GET", "/bkt?policy", NULL)->body, document);
 }
 
 /* Users */
@@ -640,6 +665,7 @@ int main(void)
         WITH_ENGINE(test_public_access_is_blocked_by_default),
         WITH_ENGINE(test_policies_of_others),
         WITH_ENGINE(test_unreadable_policy_denies),
+        WITH_ENGINE(test_policy_of_an_earlier_version),
         WITH_ENGINE(test_user_of_another_bucket),
         WITH_ENGINE(test_conditions),
         WITH_ENGINE(test_signature_conditions),
