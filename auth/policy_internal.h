@@ -28,7 +28,7 @@ MUST_USE int policy_parse(const struct policy_parser *base, struct str json, str
 #define POLICY_READWRITE_ACTIONS                                                                                       \
     POLICY_READ_ACTIONS ",\"s3:PutObject*\",\"s3:DeleteObject*\",\"s3:AbortMultipartUpload\",\"s3:RestoreObject\","       \
                         "\"s3:CreateBucket\",\"s3:DeleteBucket\""
-#define POLICY_OWN_CONDITION "\"Condition\":{\"StringEquals\":{\"sluice:BucketOwner\":\"${aws:userid}\"}}"
+#define POLICY_OWN_CONDITION "\"Condition\":{\"StringEquals\":{\"sluice:BucketOwner\":\"${sluice:UserId}\"}}"
 
 /* Patterns (policy_pattern.c) */
 

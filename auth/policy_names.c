@@ -257,7 +257,8 @@ static const struct policy_key_row keys[] = {
     {"s3:x-amz-server-side-encryption-customer-algorithm", false, ENCRYPTED},
     {"s3:x-amz-storage-class", false, WRITES OF_OBJECT_ACL},
     {"s3:x-amz-website-redirect-location", false, WRITES},
-    {"sluice:BucketOwner", false, NULL}, /* canonical id; what "readwrite" and "owner" tell one's own buckets by */
+    {"sluice:BucketOwner", false, NULL}, /* canonical id; with the next, what "readwrite" and "owner" tell one's own buckets by */
+    {"sluice:UserId", true, NULL},       /* canonical id of the user who acts, in a role, too */
 };
 
 unsigned policy_action_levels(const struct policy_pattern *pattern)

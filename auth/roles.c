@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/digest.h"
 #include "base/limits.h"
 
 #define DEPTH_MAX 24
@@ -242,6 +243,18 @@ const struct auth_issuer *auth_roles_issuer(const struct auth_roles *r, struct s
         if (str_eq(r->issuers[i].url, url))
             return &r->issuers[i];
     return NULL;
+}
+
+struct str auth_role_id(struct str name, struct arena *arena)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", prefix[] = "AROA";
+    char id[21]; /* as long as AWS's */
+    uint8_t digest[DIGEST_SIZE_MAX];
+    digest_bytes(DIGEST_SHA256, name, digest);
+    memcpy(id, prefix, sizeof(prefix) - 1);
+    for (size_t i = sizeof(prefix) - 1; i < sizeof(id); i++)
+        id[i] = letters[digest[i] % 32];
+    return arena_dup(arena, str_of(id, sizeof(id)));
 }
 
 bool auth_role_trusts_user(const struct auth_role *role, struct str user)

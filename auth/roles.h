@@ -56,6 +56,9 @@ const struct auth_role *auth_roles_find(const struct auth_roles *r, struct str n
 const struct auth_role *auth_roles_first(const struct auth_roles *r);
 const struct auth_issuer *auth_roles_issuer(const struct auth_roles *r, struct str url);
 
+/* "AROA…", as AWS names roles in user ids: of the name, so that all gateways have the same, and a role of that name again. The arena's. */
+struct str auth_role_id(struct str name, struct arena *arena);
+
 bool auth_role_trusts_user(const struct auth_role *role, struct str user);
 /* The token has been verified, with that issuer's keys. */
 bool auth_role_trusts_token(const struct auth_role *role, const struct auth_issuer *issuer, const struct jwt *token);

@@ -1,6 +1,7 @@
 #include "s3api/access.h"
 
 #include "auth/authorize.h"
+#include "auth/roles.h"
 #include "auth/session.h"
 #include "s3api/bucket.h"
 #include "s3api/ownership.h"
@@ -48,6 +49,13 @@ struct str s3_access_principal(struct s3_op *op)
         return arn(op->arena, STR("arn:aws:iam::" S3_ACCOUNT_ID ":role/"), session->role);
     const struct auth_user *user = op->auth.user;
     return user ? arn(op->arena, STR("arn:aws:iam::" S3_ACCOUNT_ID ":user/"), user->name) : STR_EMPTY;
+}
+
+struct str s3_access_userid(struct arena *arena, const struct auth_user *user, struct str role, struct str session)
+{
+    if (role.len == 0)
+        return user->id;
+    return arena_printf(arena, "%.*s:%.*s", STR_ARG(auth_role_id(role, arena)), STR_ARG(session));
 }
 
 /* RestrictPublicBuckets keeps everybody out whose own policies do not reach here: nobody in particular, and others' accounts. */

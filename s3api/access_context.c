@@ -167,6 +167,14 @@ static struct str payload_hash(const struct s3_op *op)
     return said.ptr ? said : STR("UNSIGNED-PAYLOAD");
 }
 
+static struct str userid(struct s3_op *op)
+{
+    const struct auth_session *session = op->auth.session;
+    if (!op->auth.user)
+        return STR_EMPTY;
+    return s3_access_userid(op->arena, op->auth.user, session ? session->role : STR_EMPTY, session ? session->name : STR_EMPTY);
+}
+
 static struct str known_to_gateway(struct s3_op *op, struct str key)
 {
     const struct auth_user *user = op->auth.user;
@@ -183,7 +191,6 @@ static struct str known_to_gateway(struct s3_op *op, struct str key)
         {"aws:SecureTransport", op->in.tls ? STR("true") : STR("false")},
         {"aws:SourceIp", op->in.peer_address}, /* IPv4 as IPv6 on dual-stack sockets: the policy's reader knows both */
         {"aws:ViaAWSService", STR("false")},
-        {"aws:userid", user ? user->id : STR_EMPTY},
         {"aws:username", user && !is_role ? user->name : STR_EMPTY}, /* roles have none */
         {"s3:ResourceAccount", STR(S3_ACCOUNT_ID)},
         {"s3:TlsVersion", tls_version(op)},
@@ -192,12 +199,15 @@ static struct str known_to_gateway(struct s3_op *op, struct str key)
         {"s3:locationconstraint", op->location},
         {"s3:signatureversion", signature_version(op)},
         {"s3:x-amz-content-sha256", payload_hash(op)},
+        {"sluice:UserId", user ? user->id : STR_EMPTY},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         if (str_eq_nocase(key, str_z(rows[i].key)))
             return rows[i].value;
     if (str_eq_nocase(key, STR("aws:PrincipalArn")))
         return s3_access_principal(op);
+    if (str_eq_nocase(key, STR("aws:userid")))
+        return userid(op);
     if (str_eq_nocase(key, STR("aws:CurrentTime")))
         return now_text(op);
     if (str_eq_nocase(key, STR("aws:EpochTime")))

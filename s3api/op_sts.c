@@ -119,7 +119,7 @@ static void write_credentials(struct s3_op *op, const struct auth_session_spec *
     xml_time(b, "Expiration", spec->expires_s * 1000000000);
     xml_close(b, "Credentials");
     xml_open(b, "AssumedRoleUser");
-    xml_text(b, "AssumedRoleId", arena_printf(op->arena, "%.*s:%.*s", STR_ARG(spec->user->id), STR_ARG(spec->name)));
+    xml_text(b, "AssumedRoleId", s3_access_userid(op->arena, spec->user, spec->role, spec->name));
     xml_text(b, "Arn", session_arn(op, spec));
     xml_close(b, "AssumedRoleUser");
     xml_u64(b, "PackedPolicySize", spec->policy.len * 100 / LIMIT_SESSION_POLICY_BYTES);
@@ -223,15 +223,13 @@ static enum s3_error get_caller_identity(struct s3_op *op, const struct sts *s)
 {
     const struct auth_session *session = op->auth.session;
     struct auth_session_spec spec = {.user = op->auth.user};
-    struct str id = op->auth.user->id;
     if (session) {
         spec.role = session->role;
         spec.name = session->name;
-        id = arena_printf(op->arena, "%.*s:%.*s", STR_ARG(id), STR_ARG(session->name));
     }
     open_result(op, s);
     xml_text(&op->out, "Arn", session_arn(op, &spec));
-    xml_text(&op->out, "UserId", id);
+    xml_text(&op->out, "UserId", s3_access_userid(op->arena, spec.user, spec.role, spec.name));
     xml_text(&op->out, "Account", STR(S3_ACCOUNT_ID));
     return close_result(op, s);
 }

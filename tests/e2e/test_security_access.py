@@ -150,6 +150,7 @@ def test_sec_38_headers_are_not_what_the_gateway_knows(server, s3, bucket):
         "s3:signatureversion": ("StringEquals", "AWS4-HMAC-SHA256"),
         "s3:ExistingObjectTag/team": ("StringEquals", "red"),
         "sluice:BucketOwner": ("StringEquals", "me"),
+        "sluice:UserId": ("StringLike", "*"),
     }
     for key, (operator, value) in claims.items():
         if server.tls and key == "aws:SecureTransport":

@@ -56,6 +56,7 @@ def roles_of(issuer):
                 "policy": policy("s3:*", "arn:aws:s3:::lab", "arn:aws:s3:::lab/*"),
                 "trust": [{"issuer": issuer.url, "claims": {"sub": "system:serviceaccount:lab:*"}}, {"user": "alice"}],
             },
+            {"name": "maker", "user": "maker", "trust": [{"user": "alice"}]},
             {"name": "short", "user": "lab", "max_session": 900, "trust": [{"issuer": issuer.url, "claims": {"groups": "admins"}}]},
         ],
     }
@@ -70,6 +71,7 @@ def gateway(binary, tmp_path_factory, issuer, request):
     made.start()
     made.roles = roles
     made.user("add", "alice", "--access-key", ALICE.access_key, "--secret-key", ALICE.secret_key)
+    made.user("add", "maker")
     made.user("add", "lab", "--buckets", "lab,common", "--display-name", "Lab")
     eventually(lambda: connect(made, ALICE).list_buckets())
     root = connect(made)
@@ -310,6 +312,55 @@ def test_role_in_a_bucket_policy(gateway, issuer):
         read(s3, "lab", "a")
     assert read(connect(gateway, ALICE), "lab", "a") == b"content of lab"
     root.delete_bucket_policy(Bucket="lab")
+
+
+def caller(server, answer):
+    c = answer["Credentials"]
+    return sts_client(server, Credentials(c["AccessKeyId"], c["SecretAccessKey"]), c["SessionToken"]).get_caller_identity()["UserId"]
+
+
+def test_userid(gateway, issuer):
+    """aws:userid as AWS has it, the same wherever it is told."""
+    root = connect(gateway)
+    sts = sts_client(gateway, ALICE)
+    alice = sts.get_caller_identity()["UserId"]
+    by_token = web(gateway, issuer.token())
+    assumed = sts.assume_role(RoleArn=ROLE + "notebook", RoleSessionName="alice-1")
+    other = sts.assume_role(RoleArn=ROLE + "maker", RoleSessionName="alice-1")
+    own = sts.assume_role(RoleArn="arn:xxx:xxx:xxx:xxxx", RoleSessionName="any")
+    role, _, name = by_token["AssumedRoleUser"]["AssumedRoleId"].partition(":")
+    assert (role[:4], len(role), name) == ("AROA", 21, "pod-1")
+    assert assumed["AssumedRoleUser"]["AssumedRoleId"] == f"{role}:alice-1"
+    assert not other["AssumedRoleUser"]["AssumedRoleId"].startswith(role)
+    assert own["AssumedRoleUser"]["AssumedRoleId"] == alice
+    for answer in (by_token, assumed, other, own):
+        assert caller(gateway, answer) == answer["AssumedRoleUser"]["AssumedRoleId"]
+    for pattern, refused in ((f"{role}:pod-1", [by_token]), (f"{role}:*", [by_token, assumed]), (alice, [own])):
+        statement = {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:GetObject",
+            "Resource": "arn:aws:s3:::lab/*",
+            "Condition": {"StringLike": {"aws:userid": pattern}},
+        }
+        root.put_bucket_policy(Bucket="lab", Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+        for answer in (by_token, assumed, own):
+            if answer in refused:
+                with fails("AccessDenied", 403):
+                    read(session(gateway, answer), "lab", "a")
+            else:
+                assert read(session(gateway, answer), "lab", "a") == b"content of lab"
+    root.delete_bucket_policy(Bucket="lab")
+
+
+def test_role_rules_its_users_buckets(gateway):
+    answer = sts_client(gateway, ALICE).assume_role(RoleArn=ROLE + "maker", RoleSessionName="alice-1")
+    s3 = session(gateway, answer)
+    s3.create_bucket(Bucket="made-by-role")
+    s3.put_bucket_cors(Bucket="made-by-role", CORSConfiguration={"CORSRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["*"]}]})
+    with fails("AccessDenied", 403):
+        s3.put_bucket_cors(Bucket="lab", CORSConfiguration={"CORSRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["*"]}]})
+    s3.delete_bucket(Bucket="made-by-role")
 
 
 def test_older_sessions_are_revoked(gateway, issuer):
