@@ -1,6 +1,7 @@
 """Bounded memory: the short form of tests/soak/soak.py."""
 
 import os
+import pathlib
 
 import pytest
 
@@ -27,6 +28,11 @@ def volume(private_server):
     server = private_server("volume-memory", kind="juicefs-file", options=["--memory", "256M", "--sync", "none"])
     connect(server).create_bucket(Bucket="memory")
     return server
+
+
+def test_allocator(roomy):
+    """The limits below hold with jemalloc, and a linker can leave it out without a word."""
+    assert "/libjemalloc.so" in (pathlib.Path("/proc") / str(roomy.process.pid) / "maps").read_text()
 
 
 def test_1000_cold_ranges_of_a_volume(volume):
