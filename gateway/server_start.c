@@ -221,6 +221,13 @@ int gw_server_load_roles(struct gw_server *s, struct buf *error)
     return rc;
 }
 
+/* The state folder is there now. */
+static bool inherit(struct gw_server *s)
+{
+    vfs_inherit(s->volume, s->config->state_dir);
+    return true;
+}
+
 static bool open_roles(struct gw_server *s)
 {
     struct buf error = buf_make(ERROR_BYTES_MAX);
@@ -382,7 +389,7 @@ bool gw_server_open(struct gw_server *s, const struct gw_config *config)
     cond_init(&s->wake);
     raise_descriptor_limit(config->connections_max);
     if (!open_tls(s) || !open_proxies(s) || !open_listeners(s) || !open_volume(s) || !open_access_log(s) ||
-        !open_identities(s) || !open_roles(s) || !open_engine(s))
+        !open_identities(s) || !inherit(s) || !open_roles(s) || !open_engine(s))
         return false;
     open_bridge(s);
     open_loops(s);

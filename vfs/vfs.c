@@ -42,6 +42,12 @@ void vfs_close_volume(struct vfs *v)
         v->ops->close_volume(v);
 }
 
+void vfs_inherit(struct vfs *v, const char *state_dir)
+{
+    if (v->ops->inherit)
+        v->ops->inherit(v, state_dir);
+}
+
 struct vfs_dir *vfs_root(struct vfs *v)
 {
     return v->root;

@@ -91,6 +91,10 @@ bool vfs_has_own_memory(const char *url);
 MUST_USE int vfs_open_volume(const char *url, const struct vfs_options *options, struct vfs **out, const char **out_error);
 /* All handles must be closed. */
 void vfs_close_volume(struct vfs *v);
+/* Ends at once what processes that used the same state folder (of their own, not the volume's) and were killed have left in the volume
+ * and would keep until it expires: locks, files without a name. Leaves word there for who comes after this one. What is not known for
+ * sure to be a dead process's stays; best effort. Once, before the first request. */
+void vfs_inherit(struct vfs *v, const char *state_dir);
 /* Borrowed; lives as long as the volume. */
 struct vfs_dir *vfs_root(struct vfs *v);
 

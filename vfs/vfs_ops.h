@@ -25,6 +25,7 @@ struct vfs_ops {
     bool juicefs_records;
 
     void (*close_volume)(struct vfs *v);
+    void (*inherit)(struct vfs *v, const char *state_dir); /* NULL: nothing outlives a process */
     int (*space)(struct vfs *v, struct vfs_space *out);
 
     int (*dir_open)(struct vfs_dir *parent, struct str path, const struct vfs_cred *cred, struct vfs_dir **out);

@@ -1,4 +1,5 @@
 # Unit tests of base/
+add_unit_test(base_alive LIB base)
 add_unit_test(base_check LIB base)
 add_unit_test(base_str LIB base)
 add_unit_test(base_buf LIB base)

@@ -34,4 +34,5 @@ add_unit_test(vfs_data_disk LIB vfs)
 target_link_libraries(vfs_data_disk_test PRIVATE test_store_rig test_fake_meta)
 add_unit_test(vfs_fuse_unsaved LIB vfs)
 # jfs/
+add_unit_test(vfs_jfs_inherit LIB test_meta_rig)
 add_unit_test(vfs_jfs_state LIB test_meta_rig)

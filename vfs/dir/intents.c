@@ -1,29 +1,23 @@
 #include "vfs/dir/intents.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <unistd.h>
 
+#include "base/alive.h"
 #include "base/check.h"
 #include "base/log.h"
-#include "base/random.h"
 #include "vfs/dir/dir_internal.h"
 #include "vfs/path.h"
 
 /* A slot holds the path of one temporary name below the root, NUL-terminated; an empty one is free. */
 #define SLOT_SIZE PATH_MAX
 #define NAME_PREFIX "intents."
-#define NAME_RANDOM 16
-#define NAME_SIZE (sizeof(NAME_PREFIX) + NAME_RANDOM)
 
 struct intents {
-    int fd;
-    int state_fd;
-    char name[NAME_SIZE];
+    struct alive file;
     char root[PATH_MAX]; /* as the kernel spells it */
     struct mutex lock;   /* guards what follows */
     size_t *free_slots;
@@ -71,69 +65,23 @@ static void recover_slots(int root_fd, int fd)
     }
 }
 
-static bool is_at_name(int fd, int dir_fd, const char *name)
+static bool recover(void *arg, int fd)
 {
-    struct stat open_one, named;
-    return fstat(fd, &open_one) == 0 && fstatat(dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-           open_one.st_dev == named.st_dev && open_one.st_ino == named.st_ino;
-}
-
-static void recover_file(int root_fd, int state_fd, const char *name)
-{
-    CLEANUP(fd_closep) int fd = resolve_child(state_fd, name, O_RDWR | O_NONBLOCK | O_NOCTTY);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-        return;
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0 || !is_at_name(fd, state_fd, name))
-        return; /* its owner lives, or another process has recovered it */
-    recover_slots(root_fd, fd);
-    (void)unlinkat(state_fd, name, 0); /* stays for the next one */
-}
-
-static void recover_all(int root_fd, int state_fd)
-{
-    int fd = openat(state_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir) {
-        fd_closep(&fd);
-        return;
-    }
-    for (const struct dirent *e; (e = readdir(dir));) {
-        if (str_starts(str_z(e->d_name), STR(NAME_PREFIX)))
-            recover_file(root_fd, state_fd, e->d_name);
-    }
-    closedir(dir);
+    const int *root_fd = arg;
+    recover_slots(*root_fd, fd);
+    return true;
 }
 
 /* Our own */
 
-/* Between making the file and locking it, another process may take it for a dead one's: then it is not at its name any
- * more. */
-static bool start_file(struct intents *in)
-{
-    for (unsigned turn = 0; race_turn(&turn);) {
-        memcpy(in->name, NAME_PREFIX, sizeof(NAME_PREFIX) - 1);
-        random_text(in->name + sizeof(NAME_PREFIX) - 1, NAME_RANDOM, "0123456789abcdefghijklmnopqrstuvwxyz");
-        in->name[NAME_SIZE - 1] = '\0';
-        in->fd = openat(in->state_fd, in->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-        if (in->fd < 0 && errno != EEXIST)
-            return false;
-        if (in->fd >= 0 && flock(in->fd, LOCK_EX | LOCK_NB) == 0 && is_at_name(in->fd, in->state_fd, in->name))
-            return true;
-        fd_closep(&in->fd);
-    }
-    return false;
-}
-
 struct intents *intents_open(int root_fd, int state_fd)
 {
-    recover_all(root_fd, state_fd);
+    alive_each_dead(state_fd, NAME_PREFIX, recover, &root_fd);
     struct intents *in = calloc(1, sizeof(*in));
     CHECK(in != NULL);
     mutex_init(&in->lock);
-    in->fd = -1;
-    in->state_fd = fcntl(state_fd, F_DUPFD_CLOEXEC, 0);
-    if (in->state_fd < 0 || path_of_fd(root_fd, in->root) < 0 || !start_file(in)) {
+    in->file.fd = -1;
+    if (path_of_fd(root_fd, in->root) < 0 || alive_start(state_fd, NAME_PREFIX, &in->file) < 0) {
         intents_close(in);
         return NULL;
     }
@@ -144,10 +92,7 @@ void intents_close(struct intents *in)
 {
     if (!in)
         return;
-    if (in->fd >= 0)
-        (void)unlinkat(in->state_fd, in->name, 0); /* else the next one finds it empty */
-    fd_closep(&in->fd);
-    fd_closep(&in->state_fd);
+    alive_end(&in->file);
     mutex_done(&in->lock);
     free(in->free_slots);
     free(in);
@@ -156,7 +101,7 @@ void intents_close(struct intents *in)
 uint32_t intents_uid(const struct intents *in)
 {
     struct stat st;
-    return fstat(in->fd, &st) == 0 ? st.st_uid : geteuid();
+    return fstat(in->file.fd, &st) == 0 ? st.st_uid : geteuid();
 }
 
 static size_t take_slot(struct intents *in)
@@ -182,7 +127,7 @@ static void give_slot(struct intents *in, size_t slot)
 /* A full disk is no reason to stop: what the slot is for is clearing up. */
 static void write_slot(struct intents *in, size_t slot, const char *text, size_t size)
 {
-    if (fd_pwrite_all(in->fd, text, size, (uint64_t)slot * SLOT_SIZE) < 0)
+    if (fd_pwrite_all(in->file.fd, text, size, (uint64_t)slot * SLOT_SIZE) < 0)
         log_debug("intent_not_written", "slot=%zu", slot);
 }
 

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "base/alive.h"
 #include "base/limits.h"
 #include "base/mutex.h"
 #include "vfs/jfs/client.h"
@@ -33,6 +34,7 @@ struct jfs_volume {
     struct meta *meta; /* the client's */
     struct data *data;
     _Atomic(uint64_t) next_owner; /* of locks */
+    struct alive alive; /* inherit.c: our session, for the next process */
 };
 
 /* Present until the file has its name. */
@@ -138,6 +140,9 @@ uint16_t jfs_dir_mode(const struct jfs_volume *v, meta_ino dir, struct str path)
 MUST_USE int jfs_state_remove_idle(struct jfs_volume *v, meta_ino owner);
 /* Removes the state of directories that are no more: other clients remove a bucket and know nothing of it. Best effort. */
 void jfs_state_sweep(struct jfs_volume *v);
+
+/* inherit.c */
+void jfs_inherit(struct vfs *base, const char *state_dir);
 
 /* node.c */
 int jfs_lookup(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, struct vfs_attr *out);

@@ -70,12 +70,14 @@ static void close_volume(struct vfs *base)
 {
     struct jfs_volume *v = jfs_volume_of(base);
     jfs_client_close(&v->client);
+    alive_end(&v->alive); /* the session is over */
     free(v);
 }
 
 static const struct vfs_ops jfs_ops = {
     .juicefs_records = true,
     .close_volume = close_volume,
+    .inherit = jfs_inherit,
     .space = space,
     .dir_open = open_dir,
     .dir_open_nowait = jfs_dir_open_nowait,
@@ -144,6 +146,7 @@ int jfs_volume_open(const char *url, const struct vfs_options *options, struct v
     v->umask = (uint16_t)fd_umask();
     v->self = (struct meta_ctx){.uid = geteuid(), .gid = getegid(), .pid = (uint32_t)getpid()};
     atomic_init(&v->next_owner, 1);
+    v->alive.fd = -1;
     jfs_state_sweep(v);
     *out = &v->base;
     return 0;

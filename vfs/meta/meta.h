@@ -43,6 +43,11 @@ void meta_stop(struct meta *m);
 void meta_leave(struct meta *m);
 /* The session's number; 0: none. */
 uint64_t meta_session_id(const struct meta *m);
+/* Its record's text, which no other session has. Borrowed, until the session ends; empty: none. */
+struct str meta_session_info(const struct meta *m);
+/* Ends another session, whose process is known to be dead, as its expiry would: its locks, its unlinked open files. 1; 0: there is none of that
+ * number and text, which may be somebody else's by now. */
+MUST_USE int meta_session_end(struct meta *m, uint64_t sid, struct str info);
 /* Makes a new volume: tables, setting, root and trash, counters (§1.5). -EEXIST: there is a volume; force: only the
  * setting record is replaced then. */
 MUST_USE int meta_format(struct str url, const struct meta_settings *settings, bool force, const char **out_error);

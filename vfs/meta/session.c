@@ -161,6 +161,28 @@ int meta_sessions(struct meta *m, meta_session_fn fn, void *arg)
     return meta_transact(m, META_TXN_READ, listing_txn, &l);
 }
 
+struct ending {
+    uint64_t sid;
+    struct str info;
+    bool is_there;
+};
+
+static int find_ending(void *arg, const struct meta_session_row *row)
+{
+    struct ending *e = arg;
+    e->is_there |= row->sid == e->sid && str_eq(row->info, e->info);
+    return e->is_there;
+}
+
+int meta_session_end(struct meta *m, uint64_t sid, struct str info)
+{
+    struct ending e = {.sid = sid, .info = info};
+    int rc = meta_sessions(m, find_ending, &e);
+    if (rc >= 0 && e.is_there)
+        rc = meta_session_clean(m, sid);
+    return rc < 0 ? rc : e.is_there;
+}
+
 struct lease {
     const char *counter;
     int64_t period_s;
@@ -275,6 +297,11 @@ int meta_session_start(struct meta *m)
         meta_duties_start(m, meta_hourly);
     thread_start(&s->thread, "meta-beat", run, s);
     return 0;
+}
+
+struct str meta_session_info(const struct meta *m)
+{
+    return m->sid != 0 ? buf_str(&m->session->info) : STR_EMPTY;
 }
 
 void meta_session_stop(struct meta *m)
