@@ -2,7 +2,10 @@
 #include "tests/contract/volume_contract.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -97,6 +100,114 @@ static void answers_without_waiting(void **state)
     assert_ok(vfs_unlink(root, STR("d/f"), NULL, NULL));
     struct vfs_file *gone;
     assert_fails(vfs_open(d, STR("f"), NULL, VFS_OPEN_READ, &gone, NULL), EAGAIN);
+}
+
+/* What is asked for often may be remembered, as long as it is true. */
+static int lookup_without_waiting(struct vfs_dir *root, struct str name, struct str path)
+{
+    CLEANUP(vfs_dir_closep) struct vfs_dir *d = NULL;
+    struct vfs_attr attr;
+    int r = 0;
+    for (int i = 0; i < 40 && r == 0; i++) {
+        vfs_dir_closep(&d);
+        r = vfs_dir_open_nowait(root, name, &d);
+        if (r == 0 && i % 2 == 1)
+            (void)!vfs_lookup(d, path, NULL, &attr);
+    }
+    return r < 0 ? r : vfs_lookup(d, path, NULL, &attr);
+}
+
+#define assert_absent(root, name)                                             \
+    do {                                                                      \
+        int absent_r_ = lookup_without_waiting(root, STR(name), STR(".sluice/config")); \
+        assert_true(absent_r_ == -ENOENT || absent_r_ == -EAGAIN);            \
+    } while (0)
+#define assert_present(root, name)                                            \
+    do {                                                                      \
+        int present_r_ = lookup_without_waiting(root, STR(name), STR(".sluice/config")); \
+        assert_true(present_r_ == 0 || present_r_ == -EAGAIN);                \
+    } while (0)
+
+static void remembers_only_what_is_true(void **state)
+{
+    struct vfs_dir *root = fixture_of(state)->root;
+    assert_ok(vfs_mkdir(root, STR("b"), NULL, 0));
+    assert_absent(root, "b");
+    assert_ok(vfs_mkdir(root, STR("b/.sluice"), NULL, 0));
+    assert_absent(root, "b");
+    assert_ok(vfs_mkdir(root, STR("b/.sluice/config"), NULL, 0));
+    assert_present(root, "b");
+    assert_ok(vfs_rmdir(root, STR("b/.sluice/config"), NULL));
+    assert_absent(root, "b");
+    /* The directory of the absent name gives way to another, and that to none. */
+    assert_ok(vfs_mkdir(root, STR("other"), NULL, 0));
+    assert_ok(vfs_mkdir(root, STR("other/config"), NULL, 0));
+    assert_ok(vfs_rename(root, STR("b/.sluice"), STR("aside"), NULL, 0));
+    assert_ok(vfs_rename(root, STR("other"), STR("b/.sluice"), NULL, 0));
+    assert_present(root, "b");
+    assert_ok(vfs_rename(root, STR("b/.sluice"), STR("other"), NULL, 0));
+    assert_absent(root, "b");
+    assert_ok(vfs_rename(root, STR("other"), STR("b/.sluice"), NULL, 0));
+    assert_present(root, "b");
+    assert_ok(vfs_rename(root, STR("b/.sluice"), STR("other"), NULL, 0));
+    assert_absent(root, "b");
+    /* So does the first directory. */
+    assert_ok(vfs_rename(root, STR("b"), STR("was"), NULL, 0));
+    int r = lookup_without_waiting(root, STR("b"), STR(".sluice/config"));
+    assert_true(r == -ENOENT || r == -EAGAIN);
+    assert_ok(vfs_mkdir(root, STR("b"), NULL, 0));
+    assert_ok(vfs_mkdir(root, STR("b/.sluice"), NULL, 0));
+    assert_ok(vfs_mkdir(root, STR("b/.sluice/config"), NULL, 0));
+    assert_present(root, "b");
+    assert_absent(root, "was");
+}
+
+/* One thread makes and removes; others never see what had been over before they asked. */
+struct asked {
+    struct vfs_dir *root;
+    atomic_uint turn; /* its remainder is a step */
+    atomic_uint wrong;
+    atomic_bool over;
+};
+
+enum { STEP_ABSENT, STEP_MAKING, STEP_PRESENT, STEP_REMOVING, STEPS };
+
+static void *ask_all_the_time(void *arg)
+{
+    struct asked *a = arg;
+    while (!atomic_load(&a->over)) {
+        unsigned before = atomic_load(&a->turn);
+        int r = lookup_without_waiting(a->root, STR("b"), STR(".sluice/config"));
+        if (atomic_load(&a->turn) != before || r == -EAGAIN)
+            continue;
+        if ((before % STEPS == STEP_ABSENT && r != -ENOENT) || (before % STEPS == STEP_PRESENT && r != 0))
+            atomic_fetch_add(&a->wrong, 1);
+    }
+    return NULL;
+}
+
+static void remembers_only_what_is_true_for_all(void **state)
+{
+    struct asked a = {.root = fixture_of(state)->root};
+    pthread_t threads[2];
+    assert_ok(vfs_mkdir(a.root, STR("b"), NULL, 0));
+    assert_ok(vfs_mkdir(a.root, STR("b/.sluice"), NULL, 0));
+    for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_all_the_time, &a), 0);
+    for (int i = 0; i < 300; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+        atomic_fetch_add(&a.turn, 1);
+        assert_ok(vfs_mkdir(a.root, STR("b/.sluice/config"), NULL, 0));
+        atomic_fetch_add(&a.turn, 1);
+        nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+        atomic_fetch_add(&a.turn, 1);
+        assert_ok(vfs_rmdir(a.root, STR("b/.sluice/config"), NULL));
+        atomic_fetch_add(&a.turn, 1);
+    }
+    atomic_store(&a.over, true);
+    for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(atomic_load(&a.wrong), 0);
 }
 
 static void lends_a_descriptor(void **state)
@@ -291,6 +402,8 @@ int volume_file_contract(const struct volume_kind *k)
         VOLUME_TEST(reads_and_writes_ranges, k),
         VOLUME_TEST(opens_with_flags, k),
         VOLUME_TEST(answers_without_waiting, k),
+        VOLUME_TEST(remembers_only_what_is_true, k),
+        VOLUME_TEST(remembers_only_what_is_true_for_all, k),
         VOLUME_TEST(lends_a_descriptor, k),
         VOLUME_TEST(sets_attributes, k),
         VOLUME_TEST(keeps_extended_attributes, k),

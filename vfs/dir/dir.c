@@ -71,7 +71,7 @@ static int dir_handle_open_nowait(struct vfs_dir *parent, struct str path, struc
     if (v->private_dev == 0 || v->sidecar_only)
         return -EAGAIN;
     bool is_name = path.len > 0 && str_find_char(path, '/') < 0 && dir_handle_of(parent) == &v->root;
-    struct dir_handle *kept = is_name ? kept_get(v->kept, &v->root, path) : NULL;
+    struct dir_handle *kept = is_name ? kept_get(v->kept, path) : NULL;
     if (kept) {
         *out = &kept->base;
         return 0;
@@ -186,7 +186,6 @@ static struct dir_volume *volume_new(const struct vfs_options *options)
         v->options.dir_mode = DEFAULT_DIR_MODE;
     v->graves = graves_new();
     v->warm = warm_new();
-    v->kept = kept_new();
     v->ahead = ahead_pool_new();
     mutex_init(&v->sidecar_lock);
     identity_read(&v->self);
@@ -244,6 +243,7 @@ static int volume_start(struct dir_volume *v, const char *path, const char **out
     }
     v->umask = fd_umask();
     v->private_dev = private_dev(v->root.fd);
+    v->kept = kept_new(&v->root, v->private_dev);
     if (v->options.sync == VFS_SYNC_ALWAYS)
         v->fresh = fresh_new();
     return open_state(v, out_error);

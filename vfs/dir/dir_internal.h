@@ -41,6 +41,7 @@ struct dir_handle {
     struct vfs_dir base;
     int fd; /* O_PATH or O_RDONLY */
     bool nowait; /* of vfs_dir_open_nowait */
+    unsigned kept_slot; /* vfs/dir/kept.h */
     uint64_t path_hash;
     atomic_uint refs;
 };

@@ -11,6 +11,7 @@
 #include "vfs/dir/dir_internal.h"
 #include "vfs/dir/fresh.h"
 #include "vfs/dir/guard.h"
+#include "vfs/dir/kept.h"
 #include "vfs/dir/sync.h"
 #include "vfs/path.h"
 
@@ -72,7 +73,13 @@ int dir_lookup(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, 
     int r = cred_enter(&scope, &v->self, cred);
     if (r < 0)
         return r;
-    CLEANUP(fd_closep) int fd = resolve(dir_handle_of(d), path, O_PATH);
+    const struct dir_handle *h = dir_handle_of(d);
+    uint64_t token = 0;
+    if (h->nowait && kept_knows_absent(v->kept, h, path, &token))
+        return -ENOENT;
+    CLEANUP(fd_closep) int fd = resolve(h, path, O_PATH);
+    if (h->nowait && fd == -ENOENT)
+        kept_is_absent(v->kept, h, path, token);
     return fd < 0 ? fd : attr_of_fd(fd, out);
 }
 

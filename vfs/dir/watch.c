@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -37,12 +38,22 @@ void watch_free(struct watch *w)
     free(w);
 }
 
-int watch_add(struct watch *w, int dir_fd)
+static int add(struct watch *w, int dir_fd, uint32_t more)
 {
     char path[32];
     snprintf(path, sizeof(path), "/proc/self/fd/%d", dir_fd);
-    int id = inotify_add_watch(w->fd, path, IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR);
+    int id = inotify_add_watch(w->fd, path, IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR | more);
     return id < 0 ? -errno : id;
+}
+
+int watch_add(struct watch *w, int dir_fd)
+{
+    return add(w, dir_fd, 0);
+}
+
+int watch_add_whole(struct watch *w, int dir_fd)
+{
+    return add(w, dir_fd, IN_MOVE_SELF);
 }
 
 void watch_remove(struct watch *w, int id)
@@ -54,10 +65,16 @@ static void report(const struct watch_sink *sink, const struct inotify_event *e)
 {
     if (e->mask & IN_Q_OVERFLOW)
         sink->lost(sink->data);
-    else if (e->mask & IN_IGNORED)
+    else if (e->mask & (IN_IGNORED | IN_MOVE_SELF))
         sink->ended(sink->data, e->wd);
     else if (e->len > 0)
         sink->changed(sink->data, e->wd, str_z(e->name));
+}
+
+bool watch_is_quiet(const struct watch *w)
+{
+    int waiting;
+    return ioctl(w->fd, FIONREAD, &waiting) == 0 && waiting == 0;
 }
 
 void watch_read(struct watch *w, const struct watch_sink *sink)
