@@ -147,19 +147,10 @@ void metric_callback(enum metric_kind kind, const char *name, const char *labels
 
 /* Updates */
 
-/* Threads take slots in turn; more threads than slots share, which is only slower. */
-static size_t slot_of_thread(void)
-{
-    static atomic_size_t threads_seen;
-    static _Thread_local size_t slot_plus_one;
-    if (slot_plus_one == 0)
-        slot_plus_one = atomic_fetch_add_explicit(&threads_seen, 1, memory_order_relaxed) % SLOT_COUNT + 1;
-    return slot_plus_one - 1;
-}
-
 static void cell_add(struct metric *m, size_t cell, uint64_t value)
 {
-    size_t slot = m->slot_count > 1 ? slot_of_thread() : 0;
+    /* More threads than slots share, which is only slower. */
+    size_t slot = m->slot_count > 1 ? thread_number() % SLOT_COUNT : 0;
     atomic_fetch_add_explicit(&m->cells[slot * m->slot_cells + cell], value, memory_order_relaxed);
 }
 

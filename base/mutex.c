@@ -1,6 +1,7 @@
 #include "base/mutex.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -100,6 +101,15 @@ static void *thread_main(void *data)
     free(data);
     CHECK(pthread_setname_np(pthread_self(), start.name) == 0);
     return start.fn(start.arg);
+}
+
+size_t thread_number(void)
+{
+    static atomic_size_t threads_seen;
+    static _Thread_local size_t number_plus_one;
+    if (number_plus_one == 0)
+        number_plus_one = atomic_fetch_add_explicit(&threads_seen, 1, memory_order_relaxed) + 1;
+    return number_plus_one - 1;
 }
 
 void thread_start(pthread_t *out, const char *name, void *(*fn)(void *), void *arg)

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct mutex {
@@ -27,6 +28,8 @@ bool cond_wait_ms(struct cond *c, struct mutex *m, uint64_t timeout_ms);
 void cond_signal(struct cond *c);
 void cond_broadcast(struct cond *c);
 
+/* A number of the calling thread's own, counted from 0 in the order of first calls: for what each thread, or each few, shall have one of. */
+size_t thread_number(void);
 /* Starts a thread with the project's stack size and a name of at most 15 bytes; aborts when the system refuses. */
 void thread_start(pthread_t *out, const char *name, void *(*fn)(void *), void *arg);
 

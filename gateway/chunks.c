@@ -1,6 +1,9 @@
 #include "gateway/chunks.h"
 
+#include <stdalign.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/metrics.h"
@@ -8,17 +11,29 @@
 
 /* Below this a handful of requests would wait for each other all the time. */
 #define COUNT_MIN 64
+#define SPARES 8
+
+/* One line of the processor's cache each. */
+struct spare {
+    alignas(64) _Atomic(struct chunk *) chunk;
+};
 
 struct gw_chunks {
-    struct chunk_pool *pool;
+    struct spare spares[SPARES];
+    struct chunk_pool *pool; /* for which spares are in use */
     struct mutex lock; /* guards waiters, and makes "none free, so wait" one step */
     struct list waiters;
+    atomic_size_t waiting; /* how many; written under the lock */
     struct metric *waits;
 };
 
 static double read_in_use(void *data)
 {
-    return (double)chunk_pool_in_use(((struct gw_chunks *)data)->pool) * CHUNK_SIZE;
+    const struct gw_chunks *p = data;
+    size_t used = chunk_pool_in_use(p->pool);
+    for (size_t i = 0; i < SPARES && used > 0; i++)
+        used -= atomic_load(&p->spares[i].chunk) != NULL;
+    return (double)used * CHUNK_SIZE;
 }
 
 static double read_max(void *data)
@@ -32,10 +47,19 @@ static void show(struct gw_chunks *p, double (*in_use)(void *), double (*max)(vo
     metric_callback(METRIC_GAUGE, "sluice_chunk_memory_limit_bytes", "", "Memory for object bytes in flight.", max, p);
 }
 
+static struct chunk *steal(struct gw_chunks *p)
+{
+    struct chunk *c = NULL;
+    for (size_t i = 0; i < SPARES && !c; i++)
+        c = atomic_exchange(&p->spares[i].chunk, NULL);
+    return c;
+}
+
 struct gw_chunks *gw_chunks_new(uint64_t memory)
 {
-    struct gw_chunks *p = calloc(1, sizeof(*p));
+    struct gw_chunks *p = aligned_alloc(alignof(struct gw_chunks), sizeof(*p));
     CHECK(p != NULL); /* out of memory */
+    memset(p, 0, sizeof(*p));
     size_t count = (size_t)(memory / CHUNK_SIZE);
     p->pool = chunk_pool_new(count < COUNT_MIN ? COUNT_MIN : count);
     mutex_init(&p->lock);
@@ -52,6 +76,8 @@ void gw_chunks_free(struct gw_chunks *p)
         return;
     CHECK(list_empty(&p->waiters));
     show(p, NULL, NULL);
+    for (struct chunk *c; (c = steal(p)) != NULL;)
+        chunk_put(p->pool, c);
     chunk_pool_free(p->pool);
     mutex_done(&p->lock);
     free(p);
@@ -65,11 +91,45 @@ static void deliver(struct gw_message *m)
     w->got(w, c);
 }
 
+/* The spare chunk of the calling thread, while nobody waits. */
+static struct chunk *take_spare(struct gw_chunks *p)
+{
+    return atomic_load(&p->waiting) == 0 ? atomic_exchange(&p->spares[thread_number() % SPARES].chunk, NULL) : NULL;
+}
+
+/* Whoever comes to wait meanwhile has either counted itself before the last look here, or looks at the spares after it. */
+static bool keep_spare(struct gw_chunks *p, struct chunk **c)
+{
+    struct chunk *none = NULL;
+    _Atomic(struct chunk *) *spare = &p->spares[thread_number() % SPARES].chunk;
+    if (atomic_load(&p->waiting) > 0 || !atomic_compare_exchange_strong(spare, &none, *c))
+        return false;
+    if (atomic_load(&p->waiting) == 0)
+        return true;
+    *c = atomic_exchange(spare, NULL);
+    return *c == NULL;
+}
+
+/* The lock is held. */
+static struct chunk *get_locked(struct gw_chunks *p)
+{
+    if (!list_empty(&p->waiters))
+        return NULL;
+    struct chunk *c = chunk_get(p->pool);
+    return c ? c : steal(p);
+}
+
 struct chunk *gw_chunks_get(struct gw_chunks *p, struct gw_chunk_waiter *w)
 {
+    struct chunk *c = take_spare(p);
+    if (c)
+        return c;
     mutex_lock(&p->lock);
-    struct chunk *c = list_empty(&p->waiters) ? chunk_get(p->pool) : NULL;
-    if (!c) {
+    atomic_fetch_add(&p->waiting, 1);
+    c = get_locked(p);
+    if (c) {
+        atomic_fetch_sub(&p->waiting, 1);
+    } else {
         w->message.run = deliver;
         list_push_back(&p->waiters, &w->link);
     }
@@ -81,23 +141,31 @@ struct chunk *gw_chunks_get(struct gw_chunks *p, struct gw_chunk_waiter *w)
 
 struct chunk *gw_chunks_try(struct gw_chunks *p)
 {
+    struct chunk *c = take_spare(p);
+    if (c)
+        return c;
     mutex_lock(&p->lock);
-    struct chunk *c = list_empty(&p->waiters) ? chunk_get(p->pool) : NULL;
+    c = get_locked(p);
     mutex_unlock(&p->lock);
     return c;
 }
 
 void gw_chunks_put(struct gw_chunks *p, struct chunk *c)
 {
+    CHECK(list_empty(&c->link)); /* still in somebody's queue */
+    c->start = c->end = 0;
+    if (keep_spare(p, &c))
+        return;
     mutex_lock(&p->lock);
     struct list *link = list_pop_front(&p->waiters);
-    if (!link)
+    if (link)
+        atomic_fetch_sub(&p->waiting, 1);
+    else
         chunk_put(p->pool, c);
     mutex_unlock(&p->lock);
     if (!link)
         return;
     struct gw_chunk_waiter *w = list_entry(link, struct gw_chunk_waiter, link);
-    c->start = c->end = 0;
     w->chunk = c;
     gw_post(w->loop, &w->message);
 }

@@ -1,5 +1,6 @@
 /* Chunks for all connections, with a queue for those that found the pool empty: a returned chunk goes to who waits longest,
- * so that exhaustion slows everyone alike and starves nobody. Thread: any, unless said otherwise. */
+ * so that exhaustion slows everyone alike and starves nobody. As long as nobody waits each few threads keep one returned chunk at hand,
+ * which goes neither through a lock nor to another processor. Thread: any, unless said otherwise. */
 #ifndef GATEWAY_CHUNKS_H
 #define GATEWAY_CHUNKS_H
 

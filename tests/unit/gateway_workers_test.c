@@ -1,6 +1,7 @@
 #include "gateway/workers.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -227,6 +228,69 @@ static void returned_chunks_go_to_who_waits_longest(void **state)
     gw_chunks_free(p);
 }
 
+/* Threads that put and get with less chunks than threads, so that most have to wait: nobody waits for what lies idle. */
+enum { TAKERS = 6, TURNS = 3000, CHUNKS_LEFT = 2 };
+
+static struct gw_chunks *few;
+static atomic_int at_once, most_at_once;
+
+struct taker {
+    struct gw_chunk_waiter base;
+    _Atomic(struct chunk *) chunk;
+};
+
+static void on_taken(struct gw_chunk_waiter *base, struct chunk *c)
+{
+    atomic_store(&container_of(base, struct taker, base)->chunk, c);
+}
+
+static void *take_turns(void *arg)
+{
+    for (int i = 0; i < TURNS; i++) {
+        struct taker t = {.base = {.loop = loop, .got = on_taken}};
+        struct chunk *c = gw_chunks_get(few, &t.base);
+        while (!c) {
+            c = atomic_load(&t.chunk);
+            sched_yield();
+        }
+        int now = atomic_fetch_add(&at_once, 1) + 1;
+        if (now > atomic_load(&most_at_once))
+            atomic_store(&most_at_once, now);
+        sched_yield();
+        atomic_fetch_sub(&at_once, 1);
+        gw_chunks_put(few, c);
+    }
+    return arg;
+}
+
+static void nobody_waits_for_a_chunk_that_another_thread_keeps(void **state)
+{
+    (void)state;
+    enum { COUNT = 64 };
+    pthread_t threads[TAKERS];
+    struct chunk *held[COUNT];
+    few = gw_chunks_new(1);
+    loop = gw_loop_start(0);
+    for (int i = 0; i < COUNT; i++)
+        assert_non_null(held[i] = gw_chunks_try(few));
+    for (int i = 0; i < CHUNKS_LEFT; i++)
+        gw_chunks_put(few, held[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, take_turns, NULL), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+        pthread_join(threads[i], NULL);
+    assert_in_range(atomic_load(&most_at_once), 1, CHUNKS_LEFT);
+    for (int i = CHUNKS_LEFT; i < COUNT; i++)
+        gw_chunks_put(few, held[i]);
+    for (int i = 0; i < COUNT; i++)
+        assert_non_null(held[i] = gw_chunks_try(few)); /* whoever kept them */
+    assert_null(gw_chunks_try(few));
+    for (int i = 0; i < COUNT; i++)
+        gw_chunks_put(few, held[i]);
+    gw_loop_stop(loop);
+    gw_chunks_free(few);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +300,7 @@ int main(void)
         cmocka_unit_test(both_is_in_turn_when_no_core_is_left),
         cmocka_unit_test(both_by_all_workers_at_once_ends),
         cmocka_unit_test(returned_chunks_go_to_who_waits_longest),
+        cmocka_unit_test(nobody_waits_for_a_chunk_that_another_thread_keeps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
