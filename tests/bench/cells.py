@@ -68,7 +68,7 @@ def put_cells(group, kind, servers, quick):
 
 
 def all_cells():
-    yield from get_cells("GET", "get", ALL, {("1 KiB", 1), ("1 KiB", 16), ("1 KiB", 64), ("128 KiB", 16), ("10 MiB", 16)})
+    yield from get_cells("GET", "get", ALL, {("1 KiB", 1), ("1 KiB", 16), ("1 KiB", 64), ("1 KiB", 512), ("128 KiB", 16), ("10 MiB", 16)})
     yield Cell("HEAD", "1 KiB, 16 connections", "head", ALL, 16, "1 KiB", quick=True)
     for connections in (1, 16, 64, 512):
         name = f"8 MiB of 1 GiB, {connections} connections"

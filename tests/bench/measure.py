@@ -288,6 +288,17 @@ class Bench:
         return samples
 
 
+def others_load(seconds):
+    """Threads that want a processor, on average, while nothing of ours does. The kernel's load average tells of a minute in which this run
+    may have compiled, or measured, and counts who waits for a disk."""
+    counts, end = [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        running = pathlib.Path("/proc/loadavg").read_text().split()[3]
+        counts.append(int(running.partition("/")[0]) - 1)  # this process is one
+        time.sleep(0.02)
+    return sum(counts) / len(counts)
+
+
 def machine():
     cpu = re.search("model name\\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     return f"{os.cpu_count()} × {cpu[1] if cpu else 'processor'}, Linux {os.uname().release}"
