@@ -219,6 +219,8 @@
 #define LIMIT_DATA_BLOCKS_MIN 4
 /* How long an upload waits for memory before its client is told to slow down. Shorter than clients' own patience. */
 #define LIMIT_DATA_WRITE_WAIT_MS (10 * 1000)
+/* The least that is lent to who sends it (vfs/data/lend.c): what a chunk holds is as well copied. */
+#define LIMIT_DATA_LEND_BYTES CHUNK_SIZE
 /* Threads: enough to hide 50 ms of an object store's latency at 4 MiB a block and 10 Gbit/s. */
 #define LIMIT_DATA_UPLOADS 20
 #define LIMIT_DATA_DOWNLOADS 20

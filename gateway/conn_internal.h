@@ -49,7 +49,8 @@ enum gw_times { GW_TIMES_NOTHING, GW_TIMES_IDLENESS, GW_TIMES_HEAD, GW_TIMES_BOD
 struct gw_output {
     struct iovec spans[GW_SPANS_MAX]; /* [first, count): to be written, in this order */
     int first, count;
-    struct chunk *chunk; /* the spans' bytes; put back when they are written */
+    struct gw_piece piece; /* the spans' bytes; ended when they are written */
+    struct str piece_left; /* what of it is in no span yet */
     uint64_t body_bytes; /* of the spans, those that are body */
     char head[GW_HEAD_LINE_MAX];
     char line[GW_CHUNKED_LINE_MAX];

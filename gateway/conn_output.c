@@ -6,7 +6,7 @@
 #include "gateway/chunks.h"
 #include "gateway/conn_internal.h"
 
-/* After this much one connection lets the others of its loop have a turn. */
+/* After this much, which it may write at once, one connection lets the others of its loop have a turn. */
 #define TURN_BYTES (1024 * 1024)
 
 /* Spans */
@@ -55,13 +55,13 @@ static void spans_done(struct gw_conn *c)
     struct gw_output *o = &c->out;
     o->first = o->count = 0;
     o->body_bytes = 0;
-    if (o->chunk)
-        gw_chunks_put(c->set->options->bridge->chunks, o->chunk);
-    o->chunk = NULL;
+    if (o->piece_left.len == 0)
+        gw_piece_done(&o->piece, c->set->options->bridge->chunks);
 }
 
 void gw_conn_output_reset(struct gw_conn *c)
 {
+    c->out.piece_left = STR_EMPTY;
     spans_done(c);
     c->out.source = GW_SOURCE_NONE;
     c->out.body_ended = false;
@@ -185,11 +185,10 @@ static enum gw_progress fill_bytes(struct gw_conn *c)
     return GW_PROGRESS_DONE;
 }
 
-static enum gw_progress fill_chunk(struct gw_conn *c)
+static enum gw_progress take_piece(struct gw_conn *c)
 {
     struct gw_output *o = &c->out;
-    CHECK(!o->chunk);
-    switch (gw_exchange_out_take(c->x, &o->chunk)) {
+    switch (gw_exchange_out_take(c->x, &o->piece)) {
     case GW_NEXT_WAIT:
         return GW_PROGRESS_EXCHANGE;
     case GW_NEXT_FAILED:
@@ -202,7 +201,20 @@ static enum gw_progress fill_chunk(struct gw_conn *c)
     case GW_NEXT_READY:
         break;
     }
-    struct str bytes = str_of(o->chunk->data + o->chunk->start, chunk_len(o->chunk));
+    o->piece_left = gw_piece_bytes(&o->piece);
+    return GW_PROGRESS_DONE;
+}
+
+static enum gw_progress fill_piece(struct gw_conn *c)
+{
+    struct gw_output *o = &c->out;
+    if (o->piece_left.len == 0) {
+        enum gw_progress progress = take_piece(c);
+        if (progress != GW_PROGRESS_DONE || o->body_ended)
+            return progress;
+    }
+    struct str bytes = str_first(o->piece_left, o->piece_left.len < TURN_BYTES ? o->piece_left.len : TURN_BYTES);
+    o->piece_left = str_from(o->piece_left, bytes.len);
     if (o->framing == GW_FRAMING_LENGTH) {
         if (bytes.len > o->left)
             return GW_PROGRESS_BROKEN;
@@ -248,7 +260,7 @@ static enum gw_progress next_piece(struct gw_conn *c, size_t *io_turn)
     case GW_SOURCE_BYTES:
         return fill_bytes(c);
     case GW_SOURCE_CHUNKS:
-        return fill_chunk(c);
+        return fill_piece(c);
     case GW_SOURCE_FILE:
         return send_file(c, io_turn);
     case GW_SOURCE_EARLY:
@@ -291,7 +303,7 @@ static enum gw_progress write_spans(struct gw_conn *c, size_t *io_turn)
 static bool wants_company(const struct gw_conn *c)
 {
     const struct gw_output *o = &c->out;
-    return c->send == GW_SEND_ANSWER && !c->early && !o->body_ended && !o->chunk && o->first == 0 &&
+    return c->send == GW_SEND_ANSWER && !c->early && !o->body_ended && o->body_bytes == 0 && o->first == 0 &&
            (o->source == GW_SOURCE_BYTES || o->source == GW_SOURCE_CHUNKS) && o->count + 4 <= GW_SPANS_MAX;
 }
 

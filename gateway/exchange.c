@@ -83,7 +83,8 @@ static void free_if_over(struct gw_exchange *x)
         return;
     log_request(x);
     put_all(x, &x->in);
-    put_all(x, &x->out);
+    for (struct gw_piece *p; (p = gw_exchange_out_pop(x)) != NULL;)
+        gw_piece_done(p, x->bridge->chunks);
     if (x->in_spare)
         gw_chunks_put(x->bridge->chunks, x->in_spare);
     if (x->out_spare)
@@ -186,7 +187,6 @@ struct gw_exchange *gw_exchange_new(const struct gw_bridge *bridge, struct gw_lo
 
     mutex_init(&x->lock);
     list_init(&x->in);
-    list_init(&x->out);
     x->job.run = gw_exchange_step;
     x->message.run = on_message;
     x->in_waiter.loop = x->out_waiter.loop = loop;
@@ -271,13 +271,13 @@ const struct gw_reply *gw_exchange_early(struct gw_exchange *x)
     return take ? &x->early : NULL;
 }
 
-enum gw_next gw_exchange_out_take(struct gw_exchange *x, struct chunk **out)
+enum gw_next gw_exchange_out_take(struct gw_exchange *x, struct gw_piece *out)
 {
     mutex_lock(&x->lock);
     enum gw_next next = GW_NEXT_READY;
-    struct list *link = list_pop_front(&x->out);
-    if (link)
-        x->out_count--;
+    struct gw_piece *p = gw_exchange_out_pop(x);
+    if (p)
+        *out = *p;
     else if (x->out_failed)
         next = GW_NEXT_FAILED;
     else if (x->out_end)
@@ -287,7 +287,5 @@ enum gw_next gw_exchange_out_take(struct gw_exchange *x, struct chunk **out)
     x->out_blocked = next == GW_NEXT_WAIT;
     gw_exchange_schedule(x);
     mutex_unlock(&x->lock);
-    if (link)
-        *out = list_entry(link, struct chunk, link);
     return next;
 }

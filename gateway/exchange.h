@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "gateway/http_parse.h"
 #include "gateway/inbuf.h"
+#include "vfs/vfs.h"
 
 struct chunk;
 struct gw_access_log;
@@ -87,9 +88,18 @@ const struct gw_reply *gw_exchange_reply(struct gw_exchange *x);
  * any more. Once taken, gw_exchange_reply will bring the rest of the body as bytes, whatever the result. */
 const struct gw_reply *gw_exchange_early(struct gw_exchange *x);
 
+/* A piece of a body: in a chunk, or else where the volume has it in memory. */
+struct gw_piece {
+    struct chunk *chunk;
+    struct vfs_loan loan;
+};
+struct str gw_piece_bytes(const struct gw_piece *p);
+/* None is fine, and what is left. Thread: any. */
+void gw_piece_done(struct gw_piece *p, struct gw_chunks *chunks);
+
 enum gw_next { GW_NEXT_READY, GW_NEXT_WAIT, GW_NEXT_END, GW_NEXT_FAILED };
-/* GW_REPLY_CHUNKS: the next chunk, the caller's to put back. WAIT: progress will tell. */
-enum gw_next gw_exchange_out_take(struct gw_exchange *x, struct chunk **out);
+/* GW_REPLY_CHUNKS: the next piece, the caller's to end. WAIT: progress will tell. */
+enum gw_next gw_exchange_out_take(struct gw_exchange *x, struct gw_piece *out);
 /* GW_REPLY_FILE: how many bytes from offset on are in memory, so that sending them does not wait for a disk. WAIT: a worker
  * fetches them, progress will tell. */
 enum gw_next gw_exchange_file_window(struct gw_exchange *x, uint64_t offset, uint64_t left, size_t *out_size);

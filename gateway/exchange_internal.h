@@ -1,4 +1,4 @@
-/* What exchange.c (loop side), exchange_step.c (worker side) and exchange_file.c share. For these files only. */
+/* What exchange.c (loop side), exchange_step.c (worker side), exchange_file.c and exchange_out.c share. For these files only. */
 #ifndef GATEWAY_EXCHANGE_INTERNAL_H
 #define GATEWAY_EXCHANGE_INTERNAL_H
 
@@ -45,7 +45,7 @@ struct gw_exchange {
     struct s3_op *op;
     enum s3_state state;
     bool early_asked;
-    uint64_t file_next, file_left; /* of a file sent as chunks */
+    uint64_t file_next, file_left; /* of a file sent in pieces */
     uint64_t queue_ns;
     struct gw_exchange_info info;
 
@@ -60,10 +60,12 @@ struct gw_exchange {
     bool ended;        /* the engine is */
     bool op_needed;    /* the reply still refers to it */
     enum gw_stage stage;
-    struct list in, out;
-    uint32_t in_count, out_count;
+    struct list in;
+    struct gw_piece out[LIMIT_CHUNKS_PER_DIRECTION]; /* a ring: out_count from out_first on */
+    uint32_t in_count, out_first, out_count;
     bool in_end, in_blocked; /* blocked: the loop found no room */
     bool out_end, out_failed, out_blocked; /* blocked: the loop found none */
+    bool out_lent;    /* the last piece was a loan: the next comes when the loop is done with it */
     bool out_starved; /* a step found the pool empty; out_waiter is with it */
     struct chunk *out_spare;
     struct gw_reply reply, early;
@@ -83,6 +85,14 @@ void gw_exchange_step(struct gw_job *job, uint64_t waited_ns);
 bool gw_exchange_try_quick(struct gw_exchange *x);
 /* Ends the op here if that needs no waiting and no step is under way; else a step will. Thread: loop, when it is closed. */
 void gw_exchange_end_quick(struct gw_exchange *x);
+
+/* exchange_out.c: the pieces of the reply's body. The lock is held. */
+
+void gw_exchange_out_push(struct gw_exchange *x, const struct gw_piece *p);
+/* The first, valid until the next push; NULL: there is none. */
+struct gw_piece *gw_exchange_out_pop(struct gw_exchange *x);
+/* May one more be made now? */
+bool gw_exchange_out_has_room(const struct gw_exchange *x);
 
 /* exchange_reply.c; on a worker, from a step, or on the loop by gw_exchange_try_quick */
 

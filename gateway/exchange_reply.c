@@ -76,7 +76,7 @@ static bool is_head(const struct gw_exchange *x)
 }
 
 /* Does the body begin with bytes that are read before the head is sent? All of a small file, so that one write sends both. Of a
- * file that is far away, the first chunk: so that an error of its store is still an error's status, not a reply cut short. */
+ * file that is far away, the first piece: so that an error of its store is still an error's status, not a reply cut short. */
 static bool is_read_first(const struct gw_exchange *x, const struct s3_reply *r)
 {
     if (r->body != S3_REPLY_FILE || r->length == 0 || is_head(x))
@@ -84,26 +84,47 @@ static bool is_read_first(const struct gw_exchange *x, const struct s3_reply *r)
     return r->length <= CHUNK_SIZE || vfs_file_fd(r->file) < 0;
 }
 
+/* The bytes read, or negative errno: -EAGAIN when they are to be had later. */
+static ssize_t read_chunk(struct gw_exchange *x, const struct s3_reply *r, struct gw_piece *out)
+{
+    out->chunk = gw_chunks_try(x->bridge->chunks);
+    if (!out->chunk)
+        return -EAGAIN;
+    size_t size = r->length < CHUNK_SIZE ? (size_t)r->length : CHUNK_SIZE;
+    bool may_wait = gw_worker_is_current();
+    ssize_t got = may_wait ? vfs_read(r->file, out->chunk->data, size, r->file_offset)
+                           : vfs_read_nowait(r->file, out->chunk->data, size, r->file_offset);
+    if (got == (ssize_t)size) {
+        out->chunk->end = (uint32_t)size;
+        return got;
+    }
+    gw_piece_done(out, x->bridge->chunks);
+    return got < 0 && may_wait ? got : -EAGAIN;
+}
+
+static ssize_t lend(const struct s3_reply *r, struct gw_piece *out)
+{
+    if (r->length <= CHUNK_SIZE || !gw_worker_is_current())
+        return -EAGAIN;
+    int rc = vfs_lend(r->file, r->file_offset, (uint64_t)r->length, &out->loan);
+    return rc < 0 ? rc : (ssize_t)out->loan.bytes.len;
+}
+
 /* Negative errno: the file cannot be read. What cannot be had now for other reasons is read later. */
 static int read_first(struct gw_exchange *x, const struct s3_reply *r)
 {
-    struct chunk *c = is_read_first(x, r) ? gw_chunks_try(x->bridge->chunks) : NULL;
-    if (!c)
+    struct gw_piece piece = {0};
+    if (!is_read_first(x, r))
         return 0;
-    size_t size = r->length < CHUNK_SIZE ? (size_t)r->length : CHUNK_SIZE;
-    bool may_wait = gw_worker_is_current();
-    ssize_t got = may_wait ? vfs_read(r->file, c->data, size, r->file_offset)
-                           : vfs_read_nowait(r->file, c->data, size, r->file_offset);
-    if (got != (ssize_t)size) {
-        gw_chunks_put(x->bridge->chunks, c);
-        return got < 0 && may_wait ? (int)got : 0;
-    }
-    c->end = (uint32_t)size;
-    x->file_next = r->file_offset + size;
-    x->file_left = (uint64_t)r->length - size;
+    ssize_t got = lend(r, &piece);
+    if (got == -EAGAIN)
+        got = read_chunk(x, r, &piece);
+    if (got < 0)
+        return got == -EAGAIN ? 0 : (int)got;
+    x->file_next = r->file_offset + (uint64_t)got;
+    x->file_left = (uint64_t)r->length - (uint64_t)got;
     mutex_lock(&x->lock);
-    list_push_back(&x->out, &c->link);
-    x->out_count++;
+    gw_exchange_out_push(x, &piece);
     x->out_end = x->file_left == 0;
     mutex_unlock(&x->lock);
     return 0;
@@ -119,7 +140,7 @@ static void take_file(struct gw_exchange *x, const struct s3_reply *r, struct gw
         return;
     }
     out->body = GW_REPLY_CHUNKS;
-    if (!list_empty(&x->out)) {
+    if (x->out_count > 0) {
         *out_needs_op = !x->out_end;
         return;
     }

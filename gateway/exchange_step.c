@@ -32,7 +32,7 @@ static enum todo next_todo(const struct gw_exchange *x)
     if (x->stage != GW_STAGE_REPLY)
         return TODO_PUBLISH;
     if (x->reply.body == GW_REPLY_CHUNKS && !x->out_end && !x->out_failed && !x->out_starved &&
-        x->out_count < gw_chunks_share(x->bridge->chunks))
+        gw_exchange_out_has_room(x))
         return TODO_PRODUCE;
     return x->fetch_size > 0 && !x->out_failed ? TODO_FETCH : TODO_NOTHING;
 }
@@ -117,6 +117,20 @@ static struct chunk *out_chunk(struct gw_exchange *x)
     return c;
 }
 
+/* 1, 0 when that was the end, or a negative errno: -EAGAIN when a chunk is to be filled. */
+static int lend(struct gw_exchange *x, struct gw_piece *out)
+{
+    const struct s3_reply *r = s3_reply(x->op);
+    if (r->body != S3_REPLY_FILE)
+        return -EAGAIN;
+    int rc = vfs_lend(r->file, x->file_next, x->file_left, &out->loan);
+    if (rc < 0)
+        return rc;
+    x->file_next += out->loan.bytes.len;
+    x->file_left -= out->loan.bytes.len;
+    return x->file_left > 0;
+}
+
 /* Fills c: 1, 0 when that was the end, or a negative errno. */
 static int fill_chunk(struct gw_exchange *x, struct chunk *c)
 {
@@ -142,24 +156,26 @@ static int fill_chunk(struct gw_exchange *x, struct chunk *c)
 
 static size_t do_produce(struct gw_exchange *x)
 {
-    struct chunk *c = out_chunk(x);
-    if (!c)
-        return 0;
-    int rc = fill_chunk(x, c);
-    size_t size = rc < 0 ? 0 : chunk_len(c);
+    struct gw_piece piece = {0};
+    int rc = lend(x, &piece);
+    if (rc == -EAGAIN) {
+        piece.chunk = out_chunk(x);
+        if (!piece.chunk)
+            return 0;
+        rc = fill_chunk(x, piece.chunk);
+    }
+    size_t size = rc < 0 ? 0 : gw_piece_bytes(&piece).len;
     mutex_lock(&x->lock);
     x->out_failed = rc < 0;
     x->out_end = rc == 0;
     x->op_needed = rc > 0;
-    if (size > 0) {
-        list_push_back(&x->out, &c->link);
-        x->out_count++;
-    }
+    if (size > 0)
+        gw_exchange_out_push(x, &piece);
     bool tell = x->out_blocked;
     x->out_blocked = false;
     mutex_unlock(&x->lock);
     if (size == 0)
-        gw_chunks_put(x->bridge->chunks, c);
+        gw_piece_done(&piece, x->bridge->chunks);
     if (rc < 0)
         log_warn("reply_cut", "request_id=%.*s error=%d", STR_ARG(x->incoming.request_id), -rc);
     if (tell)

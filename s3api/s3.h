@@ -96,7 +96,7 @@ struct s3_reply {
     size_t header_count;
     enum s3_reply_body body;
     struct str bytes;
-    struct vfs_file *file; /* borrowed until s3_end; vfs_read may be used on it by the worker */
+    struct vfs_file *file; /* borrowed until s3_end; vfs_read and vfs_lend may be used on it by the worker */
     uint64_t file_offset;
     int64_t length; /* of the body; for HEAD the length that GET would have; -1: unknown, use chunked coding */
     bool close;     /* the rest of the request body is not worth draining: close after the answer */

@@ -203,6 +203,20 @@ ssize_t vfs_read_nowait(struct vfs_file *f, void *out, size_t size, uint64_t off
     return ops->read_nowait ? ops->read_nowait(f, out, size, offset) : -EAGAIN;
 }
 
+int vfs_lend(struct vfs_file *f, uint64_t offset, uint64_t size, struct vfs_loan *out)
+{
+    const struct vfs_ops *ops = f->volume->ops;
+    if (size == 0 || offset > INT64_MAX || size > INT64_MAX - offset)
+        return -EINVAL;
+    return ops->lend ? ops->lend(f, offset, size, out) : -EAGAIN;
+}
+
+void vfs_loan_done(struct vfs_loan *l)
+{
+    l->volume->ops->loan_done(l);
+    *l = (struct vfs_loan){0};
+}
+
 int vfs_write(struct vfs_file *f, struct str bytes, uint64_t offset)
 {
     if (offset > INT64_MAX || bytes.len > INT64_MAX - offset)

@@ -169,6 +169,19 @@ MUST_USE int vfs_fstat(struct vfs_file *f, struct vfs_attr *out);
 MUST_USE ssize_t vfs_read(struct vfs_file *f, void *out, size_t size, uint64_t offset);
 /* The same without waiting for a disk: -EAGAIN when that cannot be (told). Thread: any. */
 MUST_USE ssize_t vfs_read_nowait(struct vfs_file *f, void *out, size_t size, uint64_t offset);
+/* Bytes of a file where the volume has them in memory; they do not change. Private but for `bytes`. */
+struct vfs_loan {
+    struct str bytes;
+    struct vfs *volume;
+    void *held;
+};
+/* Lends the first of the bytes [offset, offset+size), so that they need not be copied to be sent; may wait for them to be
+ * loaded. `size` is all that the caller is going to want. How many are lent is for the volume to say, more than none.
+ * -EAGAIN: use vfs_read, here or always; other errors are those of vfs_read. Who has borrowed something may not wait for
+ * more of the volume. The loan may outlive the file, not the volume. */
+MUST_USE int vfs_lend(struct vfs_file *f, uint64_t offset, uint64_t size, struct vfs_loan *out);
+/* Takes it back, once. Never waits. Thread: any. */
+void vfs_loan_done(struct vfs_loan *l);
 /* All of it. May be called by several threads for ranges that do not overlap. */
 MUST_USE int vfs_write(struct vfs_file *f, struct str bytes, uint64_t offset);
 MUST_USE int vfs_truncate(struct vfs_file *f, uint64_t size);

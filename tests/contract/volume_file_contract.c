@@ -224,6 +224,49 @@ static void lends_a_descriptor(void **state)
     assert_int_equal(pread(fd, text, sizeof(text), 0), 5);
 }
 
+/* Optional, too; but what is lent are the file's bytes, as they were, whatever becomes of the file. */
+static void lends_bytes(void **state)
+{
+    struct vfs_dir *root = fixture_of(state)->root;
+    CLEANUP(vfs_closep) struct vfs_file *f = NULL;
+    enum { SIZE = 700000, LOANS_MAX = 32 };
+    char *in = malloc(SIZE), *out = malloc(SIZE);
+    struct vfs_loan loans[LOANS_MAX];
+    size_t from[LOANS_MAX], count = 0;
+    struct vfs_publish how = {.mode = VFS_PUBLISH_REPLACE};
+    for (size_t i = 0; i < SIZE; i++)
+        in[i] = (char)('a' + i * 31 / 17 % 26);
+    assert_ok(try_put(root, "f", str_of(in, SIZE), &how));
+    assert_ok(vfs_open(root, STR("f"), NULL, VFS_OPEN_READ, &f, NULL));
+    assert_fails(vfs_lend(f, 0, 0, &loans[0]), EINVAL);
+    assert_fails(vfs_lend(f, UINT64_MAX, 1, &loans[0]), EINVAL);
+    assert_fails(vfs_lend(f, SIZE, 1, &loans[0]), EAGAIN);
+    for (size_t at = 0; at < SIZE;) {
+        int r = count < LOANS_MAX ? vfs_lend(f, at, SIZE - at, &loans[count]) : -EAGAIN;
+        size_t part = SIZE - at < 50000 ? SIZE - at : 50000;
+        if (r == -EAGAIN) {
+            assert_int_equal(vfs_read(f, out + at, part, at), part);
+        } else {
+            assert_ok(r);
+            part = loans[count].bytes.len;
+            assert_in_range(part, 1, SIZE - at);
+            memcpy(out + at, loans[count].bytes.ptr, part);
+            from[count++] = at;
+        }
+        at += part;
+    }
+    assert_memory_equal(out, in, SIZE);
+    vfs_closep(&f);
+    put(root, "f", "replaced");
+    assert_ok(vfs_unlink(root, STR("f"), NULL, NULL));
+    for (size_t i = 0; i < count; i++) {
+        assert_memory_equal(loans[i].bytes.ptr, in + from[i], loans[i].bytes.len);
+        vfs_loan_done(&loans[i]);
+    }
+    free(in);
+    free(out);
+}
+
 static void sets_attributes(void **state)
 {
     struct vfs_dir *root = fixture_of(state)->root;
@@ -405,6 +448,7 @@ int volume_file_contract(const struct volume_kind *k)
         VOLUME_TEST(remembers_only_what_is_true, k),
         VOLUME_TEST(remembers_only_what_is_true_for_all, k),
         VOLUME_TEST(lends_a_descriptor, k),
+        VOLUME_TEST(lends_bytes, k),
         VOLUME_TEST(sets_attributes, k),
         VOLUME_TEST(keeps_extended_attributes, k),
         VOLUME_TEST(keeps_large_attributes, k),

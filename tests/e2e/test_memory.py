@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import time
 
 import pytest
 
@@ -49,6 +50,38 @@ def test_1000_cold_ranges_of_a_volume(volume):
     metrics = volume.admin("/metrics")[1]
     read = next(int(line.split()[-1]) for line in metrics.splitlines() if line.startswith("sluice_store_read_bytes_total"))
     assert read < 3 * 1000 * 8 * MIB  # no block is fetched for one piece of it, over and over
+
+
+def lent_bytes(server):
+    return next(float(line.split()[-1]) for line in server.admin("/metrics")[1].splitlines() if line.startswith("sluice_data_lent_bytes "))
+
+
+def test_stuck_downloads_of_a_volume(private_server):
+    """Who asks for more than they take keep at most half of the memory of blocks. Others get all of what they ask for meanwhile."""
+    server = private_server("stuck", kind="juicefs-file", options=["--memory", "64M", "--sync", "none"])
+    s3, body = connect(server), os.urandom(64 * MIB)
+    s3.create_bucket(Bucket="stuck")
+    s3.put_object(Bucket="stuck", Key="big", Body=body)
+    wire, sampler = Wire(server), Sampler(server)
+    sampler.start()
+    held = [wire.connect() for _ in range(60)]
+    for i, c in enumerate(held):
+        c.send(wire.request("GET", "/stuck/big", headers=[("Range", f"bytes={i * MIB}-")]).encode())
+    for i, c in enumerate(held):
+        assert c.head()[0] == 206
+        assert c.exactly(1000) == body[i * MIB : i * MIB + 1000]
+    assert 0 < lent_bytes(server) <= 24 * MIB
+    assert s3.get_object(Bucket="stuck", Key="big")["Body"].read() == body
+    assert 0 < lent_bytes(server) <= 24 * MIB
+    tail = held[0].exactly(40 * MIB)
+    assert tail == body[1000 : 1000 + 40 * MIB]
+    for c in held:
+        c.close()
+    assert sampler.stop() < 64 * MIB + BESIDE
+    deadline = time.monotonic() + 20
+    while lent_bytes(server) > 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_many_writers_of_a_volume(volume):

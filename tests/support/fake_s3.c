@@ -1,5 +1,6 @@
 #include "tests/support/fake_s3.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,16 +10,16 @@
 #include "base/check.h"
 #include "base/mutex.h"
 #include "s3api/s3.h"
-#include "vfs/vfs.h"
+#include "vfs/vfs_ops.h"
 
 struct s3_service {
     struct vfs *volume;
 };
 
-enum kind { ECHO, SINK, NONE, BYTES, STREAM, FILE_, REFUSE, REFUSE_CLOSE, WORK, PANIC, UNKNOWN };
+enum kind { ECHO, SINK, NONE, BYTES, STREAM, FILE_, LENT, REFUSE, REFUSE_CLOSE, WORK, PANIC, UNKNOWN };
 
 static const char *const paths[] = {"/echo", "/sink",   "/none",         "/bytes", "/stream",
-                                    "/file", "/refuse", "/refuse-close", "/work",  "/panic"};
+                                    "/file", "/lent",   "/refuse",       "/refuse-close", "/work", "/panic"};
 
 struct s3_op {
     struct arena *arena;
@@ -156,6 +157,124 @@ static void open_file(struct s3_op *op)
     op->state = S3_REPLY;
 }
 
+/* A file that lends: of each three pieces, of odd sizes, two. */
+
+#define LOAN_BYTES 1300001
+
+struct lent_file {
+    struct vfs_file base;
+    atomic_uint refs; /* the op's, and each loan's */
+    atomic_uint lent;
+    uint64_t size, lost_at;
+    unsigned turn;
+};
+
+static atomic_uint loans, loans_peak;
+
+unsigned fake_s3_loans(void)
+{
+    return loans;
+}
+
+unsigned fake_s3_loans_peak(void)
+{
+    return loans_peak;
+}
+
+static void lent_unref(struct lent_file *f)
+{
+    if (atomic_fetch_sub(&f->refs, 1) == 1)
+        free(f);
+}
+
+static void lent_close(struct vfs_file *base)
+{
+    lent_unref((struct lent_file *)(void *)base);
+}
+
+static int lent_fd(struct vfs_file *base)
+{
+    (void)base;
+    return -ENOTSUP;
+}
+
+static void fill_pattern(char *out, size_t size, uint64_t offset)
+{
+    for (size_t i = 0; i < size; i++)
+        out[i] = fake_s3_pattern(offset + i);
+}
+
+static ssize_t lent_read(struct vfs_file *base, void *out, size_t size, uint64_t offset)
+{
+    struct lent_file *f = (struct lent_file *)(void *)base;
+    if (offset + size > f->lost_at)
+        return -EIO;
+    if (size > f->size - offset)
+        size = (size_t)(f->size - offset);
+    fill_pattern(out, size, offset);
+    return (ssize_t)size;
+}
+
+struct lent_piece {
+    struct lent_file *file;
+    char bytes[];
+};
+
+static int lent_lend(struct vfs_file *base, uint64_t offset, uint64_t size, struct vfs_loan *out)
+{
+    struct lent_file *f = (struct lent_file *)(void *)base;
+    size_t part = size < LOAN_BYTES ? (size_t)size : LOAN_BYTES;
+    if (f->turn++ % 3 == 1)
+        return -EAGAIN;
+    if (offset + part > f->lost_at)
+        return -EIO;
+    struct lent_piece *p = malloc(sizeof(*p) + part);
+    CHECK(p != NULL); /* out of memory */
+    p->file = f;
+    fill_pattern(p->bytes, part, offset);
+    atomic_fetch_add(&f->refs, 1);
+    atomic_fetch_add(&loans, 1);
+    unsigned now = atomic_fetch_add(&f->lent, 1) + 1, peak = loans_peak;
+    while (now > peak && !atomic_compare_exchange_weak(&loans_peak, &peak, now))
+        continue;
+    *out = (struct vfs_loan){str_of(p->bytes, part), base->volume, p};
+    return 0;
+}
+
+static void lent_loan_done(struct vfs_loan *l)
+{
+    struct lent_piece *p = l->held;
+    atomic_fetch_sub(&p->file->lent, 1);
+    atomic_fetch_sub(&loans, 1);
+    lent_unref(p->file);
+    free(p);
+}
+
+static const struct vfs_ops lent_ops = {
+    .close = lent_close,
+    .file_fd = lent_fd,
+    .read = lent_read,
+    .lend = lent_lend,
+    .loan_done = lent_loan_done,
+};
+static struct vfs lent_volume = {.ops = &lent_ops};
+
+static void open_lent(struct s3_op *op)
+{
+    struct lent_file *f = calloc(1, sizeof(*f));
+    CHECK(f != NULL); /* out of memory */
+    f->base.volume = &lent_volume;
+    f->size = param(op, "size", 0);
+    f->lost_at = param(op, "lost_at", UINT64_MAX);
+    atomic_init(&f->refs, 1);
+    op->file = &f->base;
+    op->reply.status = 200;
+    op->reply.body = S3_REPLY_FILE;
+    op->reply.file = op->file;
+    op->reply.length = (int64_t)f->size;
+    op->state = S3_REPLY;
+}
+
 static void begin(struct s3_op *op)
 {
     switch (op->kind) {
@@ -180,6 +299,9 @@ static void begin(struct s3_op *op)
         return;
     case FILE_:
         open_file(op);
+        return;
+    case LENT:
+        open_lent(op);
         return;
     case REFUSE:
     case REFUSE_CLOSE:
@@ -333,6 +455,6 @@ void s3_op_describe(const struct s3_op *op, struct s3_op_info *out)
 
 const char *const *s3_operation_names(void)
 {
-    static const char *const names[] = {"echo", "sink", "none", "bytes", "stream", "file", "refuse", "work", NULL};
+    static const char *const names[] = {"echo", "sink", "none", "bytes", "stream", "file", "lent", "refuse", "work", NULL};
     return names;
 }

@@ -7,6 +7,7 @@
  *   /bytes             ?size of pattern, whole
  *   /stream            ?size of pattern in pieces; ?length=1 says so before; ?cut_at: fails there
  *   /file              ?size of pattern from a file; ?promise: claims so many bytes
+ *   /lent              ?size of pattern from a file that lends some of it; ?lost_at: reading fails there
  *   /refuse            403 from begin
  *   /refuse-close      the same, and asks to close
  *   /work              ?ms in one s3_finish, ?steps times; ?early: may answer early; ?bad: ends in an error
@@ -30,6 +31,9 @@ uint64_t fake_s3_checksum(uint64_t size);
 unsigned fake_s3_begun(void);
 unsigned fake_s3_ended(void);
 uint64_t fake_s3_fed(void);
+/* What /lent has lent and not got back: now, and the most of one file so far. */
+unsigned fake_s3_loans(void);
+unsigned fake_s3_loans_peak(void);
 /* While closed, s3_feed of /sink waits: a disk that hangs. */
 void fake_s3_gate(bool open);
 

@@ -54,7 +54,7 @@ static void bodies_of_every_kind_come_whole(void **state)
     struct rig *r = rig_start(&o);
     int fd = rig_connect(r);
     for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-        static const char *const kinds[] = {"bytes", "stream", "file"};
+        static const char *const kinds[] = {"bytes", "stream", "file", "lent"};
         char path[100];
         for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
             snprintf(path, sizeof(path), "/%s?size=%llu", kinds[k], (unsigned long long)sizes[i]);
@@ -172,6 +172,60 @@ static void slow_readers_hold_little(void **state)
     close(fast);
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
         close(fds[i]);
+    rig_stop(r);
+}
+
+static uint64_t loans(void)
+{
+    return fake_s3_loans();
+}
+
+/* What is lent to readers that do not read: one piece each. It comes back when they go, and to the others meanwhile nothing is
+ * missing. */
+static void slow_readers_borrow_one_piece(void **state)
+{
+    (void)state;
+    struct rig_options o = {.workers = 2};
+    struct rig *r = rig_start(&o);
+    int fds[20];
+    int small = 16 * 1024;
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+        fds[i] = rig_connect(r);
+        assert_int_equal(setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+        rig_send(fds[i], GET("/lent?size=100000000"));
+    }
+    assert_true(rig_reaches(loans, 1));
+    int fast = rig_connect(r);
+    get_pattern(fast, "/lent?size=10000000", 10000000);
+    get_pattern(fast, "/lent?size=70000", 70000);
+    close(fast);
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        close(fds[i]);
+    assert_true(rig_settles(r));
+    assert_int_equal(fake_s3_loans(), 0);
+    assert_int_equal(fake_s3_loans_peak(), 1);
+    rig_stop(r);
+}
+
+/* An error before anything was sent is a status, later ones cut the reply. */
+static void errors_of_lenders_are_told(void **state)
+{
+    (void)state;
+    struct rig_options o = {0};
+    struct rig *r = rig_start(&o);
+    int fd = rig_connect(r);
+    rig_expect(fd, GET("/lent?size=3000000&lost_at=1000"), 500, NULL);
+    rig_send(fd, GET("/lent?size=9000000&lost_at=4000000"));
+    struct rig_answer a = rig_read_answer(fd, false);
+    assert_int_equal(a.status, 200);
+    assert_false(a.whole);
+    assert_in_range(a.body.len, 1300001, 4000000);
+    for (size_t at = 0; at < a.body.len; at++)
+        assert_true(a.body.ptr[at] == fake_s3_pattern(at));
+    rig_answer_done(&a);
+    close(fd);
+    assert_true(rig_settles(r));
+    assert_int_equal(fake_s3_loans(), 0);
     rig_stop(r);
 }
 
@@ -344,6 +398,8 @@ static void clients_may_vanish_any_time(void **state)
     static const char *const requests[] = {
         GET("/stream?size=3000000"),
         GET("/file?size=3000000"),
+        GET("/lent?size=5000000"),
+        GET("/lent?size=100000"),
         GET("/work?ms=30&early"),
         GET("/bytes?size=2000000"),
         "PUT /sink HTTP/1.1\r\n" H "Content-Length: 100000\r\n\r\nabc",
@@ -365,6 +421,7 @@ static void clients_may_vanish_any_time(void **state)
         }
     }
     assert_true(rig_settles(r));
+    assert_int_equal(fake_s3_loans(), 0);
     int fd = rig_connect(r);
     rig_expect(fd, GET("/bytes?size=3"), 200, "aho");
     close(fd);
@@ -381,12 +438,14 @@ static void cutting_leaves_nothing(void **state)
         int fds[12];
         for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
             fds[i] = rig_connect(r);
-            rig_send(fds[i], i % 3 == 0   ? GET("/stream?size=30000000")
-                             : i % 3 == 1 ? GET("/file?size=20000000")
+            rig_send(fds[i], i % 4 == 0   ? GET("/stream?size=30000000")
+                             : i % 4 == 1 ? GET("/file?size=20000000")
+                             : i % 4 == 2 ? GET("/lent?size=20000000")
                                           : "PUT /sink?slow HTTP/1.1\r\n" H "Content-Length: 1000\r\n\r\nx");
         }
         usleep((unsigned)round * 5000);
         rig_stop(r);
+        assert_int_equal(fake_s3_loans(), 0);
         for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
             close(fds[i]);
     }
@@ -399,6 +458,8 @@ int main(void)
         cmocka_unit_test(uploads_arrive_whole),
         cmocka_unit_test(a_hanging_disk_holds_no_memory),
         cmocka_unit_test(slow_readers_hold_little),
+        cmocka_unit_test(slow_readers_borrow_one_piece),
+        cmocka_unit_test(errors_of_lenders_are_told),
         cmocka_unit_test(an_empty_pool_only_slows),
         cmocka_unit_test(stuck_readers_lose_their_chunks),
         cmocka_unit_test(overload_is_said_at_once),

@@ -122,6 +122,7 @@ static void bodies_come_whole(void **state)
     expect(ssl, GET("/bytes?size=3000000"), 200, 3000000);
     expect(ssl, GET("/file?size=1000"), 200, 1000);
     expect(ssl, GET("/file?size=5000000"), 200, 5000000);
+    expect(ssl, GET("/lent?size=5000000"), 200, 5000000);
     expect(ssl, GET("/stream?size=5000000&length=1"), 200, 5000000);
     expect(ssl, GET("/none"), 204, 0);
     close_tls(ssl, fd);

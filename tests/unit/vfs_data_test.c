@@ -622,7 +622,7 @@ static void test_who_may_have_memory(void **state)
 {
     (void)state;
     static const struct {
-        uint64_t used[DATA_MEMORY_KINDS]; /* idle, read, (ahead), write, code; of 100 */
+        uint64_t used[DATA_MEMORY_KINDS]; /* idle, read, (ahead), write, code, lent; of 100 */
         enum data_memory kind;
         uint64_t size;
         bool fits;
@@ -643,6 +643,12 @@ static void test_who_may_have_memory(void **state)
         {{50, 30, 0, 10}, DATA_AHEAD, 11, false, 0},
         {{80, 10, 0, 10}, DATA_IDLE, 10, true, 10},
         {{0, 50, 0, 45}, DATA_IDLE, 6, false, 0},
+        {{0, 1, 0, 0, 0, 50}, DATA_READ, 24, true, 0}, /* what is lent is the readers', but does not shut them out */
+        {{0, 1, 0, 0, 0, 50}, DATA_READ, 25, false, 0},
+        {{0, 0, 0, 50, 0, 50}, DATA_READ, 25, true, 0},
+        {{0, 0, 0, 0, 0, 50}, DATA_AHEAD, 25, true, 0},
+        {{0, 0, 0, 0, 0, 50}, DATA_AHEAD, 26, false, 0},
+        {{0, 50, 0, 0, 0, 10}, DATA_AHEAD, 1, false, 0},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct data_budget b = {.max = 100};
@@ -651,6 +657,9 @@ static void test_who_may_have_memory(void **state)
         if (data_budget_fits(&b, rows[i].kind, rows[i].size, &evict) != rows[i].fits || evict != rows[i].evict)
             fail_msg("row %zu: evict %ju", i, (uintmax_t)evict);
     }
+    const struct data_budget lending = {.max = 100, .used = {[DATA_READ] = 60, [DATA_LENT] = 30}};
+    assert_true(data_budget_may_lend(&lending, 20));
+    assert_false(data_budget_may_lend(&lending, 21));
 }
 
 static void set_up_slices(struct fixture *x, uint32_t blocks, char *bytes)
@@ -684,6 +693,193 @@ static void test_more_readers_than_memory(void **state)
     for (unsigned i = 0; i < 3 * STEPS; i++)
         assert_reads(x, i * STEP, in + i * STEP, STEP);
     assert_int_equal(metric_value_for_test(ranged), before);
+    free(in);
+}
+
+/* Lending */
+
+static uint64_t used_as(struct fixture *x, enum data_memory kind)
+{
+    struct data_budget b = data_cache_budget(x->data->cache);
+    return b.used[kind];
+}
+
+/* The first bytes of [offset, +size) are lent, `expected` of them, and right. */
+static struct data_loan borrow(struct fixture *x, uint64_t offset, uint64_t size, const char *in, size_t expected)
+{
+    struct data_loan loan;
+    assert_int_equal(data_lend(x->data, FILE_INO, offset, size, &loan), 0);
+    assert_int_equal(loan.bytes.len, expected);
+    assert_memory_equal(loan.bytes.ptr, in + offset, expected);
+    return loan;
+}
+
+static void test_lending(void **state)
+{
+    struct fixture *x = *state;
+    enum { BLOCKS = 6 };
+    char *in = malloc(BLOCKS * BLOCK);
+    struct data_loan none;
+    set_up_slices(x, BLOCKS, in);
+    reopen(x, COMPRESS_NONE, 0);
+    struct data_loan loans[] = {
+        borrow(x, 0, BLOCKS * BLOCK, in, BLOCK), /* cold: loaded; at most the rest of the block */
+        borrow(x, BLOCK, BLOCK, in, BLOCK),
+        borrow(x, 0, BLOCK, in, BLOCK), /* to two at once */
+    };
+    assert_int_equal(used_as(x, DATA_LENT), 2 * BLOCK);
+    /* What a chunk could hold is read, and so are holes. */
+    assert_int_equal(data_lend(x->data, FILE_INO, 0, BLOCK - 1, &none), -EAGAIN);
+    assert_int_equal(data_lend(x->data, FILE_INO, 1, BLOCKS * BLOCK, &none), -EAGAIN);
+    assert_int_equal(data_lend(x->data, FILE_INO, 9 * BLOCK, BLOCK, &none), -EAGAIN);
+    assert_int_equal(data_lend(x->data, FILE_INO, UINT64_MAX, BLOCK, &none), -EINVAL);
+    assert_reads(x, 0, in, 2 * BLOCK); /* holding what is lent changes nothing */
+    assert_int_equal(used_as(x, DATA_LENT), 2 * BLOCK);
+    /* The slice goes: who has borrowed of it keeps it. */
+    assert_int_equal(data_delete_slice(x->data, 1, BLOCKS * BLOCK), 0);
+    assert_memory_equal(loans[0].bytes.ptr, in, BLOCK);
+    data_loan_done(x->data, &loans[0]);
+    assert_int_equal(used_as(x, DATA_LENT), 2 * BLOCK);
+    assert_memory_equal(loans[2].bytes.ptr, in, BLOCK);
+    data_loan_done(x->data, &loans[2]);
+    assert_int_equal(used_as(x, DATA_LENT), BLOCK);
+    data_loan_done(x->data, &loans[1]);
+    struct data_budget b = data_cache_budget(x->data->cache);
+    assert_int_equal(data_budget_used(&b), 0);
+    assert_int_equal(data_lend(x->data, FILE_INO, 0, BLOCK, &none), -EAGAIN); /* missing: data_read may know more */
+    free(in);
+}
+
+/* Half of the memory may be lent; everybody reads on with the rest. */
+static void test_lending_ends_at_half(void **state)
+{
+    struct fixture *x = *state;
+    enum { BLOCKS = 20, MEMORY = 8, HALF = MEMORY / 2 };
+    char *in = malloc(BLOCKS * BLOCK);
+    struct data_loan loans[HALF], again, more;
+    set_up_slices(x, BLOCKS, in);
+    reopen(x, COMPRESS_NONE, MEMORY * BLOCK);
+    for (uint64_t i = 0; i < HALF; i++)
+        loans[i] = borrow(x, i * BLOCK, BLOCK, in, BLOCK);
+    assert_int_equal(data_lend(x->data, FILE_INO, HALF * BLOCK, BLOCK, &more), -EAGAIN);
+    again = borrow(x, BLOCK, BLOCK, in, BLOCK); /* costs nothing */
+    for (int round = 0; round < 2; round++) {
+        assert_reads(x, 0, in, BLOCKS * BLOCK);
+        struct data_budget b = data_cache_budget(x->data->cache);
+        assert_true(data_budget_used(&b) <= b.max);
+    }
+    for (size_t i = 0; i < HALF; i++)
+        assert_memory_equal(loans[i].bytes.ptr, in + i * BLOCK, BLOCK);
+    data_loan_done(x->data, &loans[1]);
+    assert_int_equal(data_lend(x->data, FILE_INO, HALF * BLOCK, BLOCK, &more), -EAGAIN); /* `again` has it still */
+    data_loan_done(x->data, &again);
+    assert_reads(x, HALF * BLOCK, in + HALF * BLOCK, BLOCK); /* in memory, whether or not that is short now */
+    loans[1] = borrow(x, HALF * BLOCK, BLOCK, in, BLOCK);
+    for (size_t i = 0; i < HALF; i++)
+        data_loan_done(x->data, &loans[i]);
+    assert_int_equal(used_as(x, DATA_LENT) + used_as(x, DATA_READ), 0);
+    free(in);
+}
+
+/* Blocks of what is asked for are fetched side by side, and none behind it, unless the reader has gone on there before. */
+static void test_lending_fetches_what_is_asked_for(void **state)
+{
+    struct fixture *x = *state;
+    enum { BLOCKS = 12 };
+    char *in = malloc(BLOCKS * BLOCK);
+    set_up_slices(x, BLOCKS, in);
+    static const struct {
+        uint64_t at, asked;
+        unsigned fetches;
+    } rows[] = {{2, 2, 1}, {3, 1, 0}, {4, 2, 4}, {5, 1, 3}}; /* on the way the window grows */
+    reopen(x, COMPRESS_NONE, 0);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        uint64_t before = metric_value_for_test(x->data->read_ahead);
+        struct data_loan l = borrow(x, rows[i].at * BLOCK, rows[i].asked * BLOCK, in, BLOCK);
+        if (metric_value_for_test(x->data->read_ahead) - before != rows[i].fetches)
+            fail_msg("row %zu: %ju fetches", i, (uintmax_t)(metric_value_for_test(x->data->read_ahead) - before));
+        data_loan_done(x->data, &l);
+    }
+    free(in);
+}
+
+/* A small part of a large block that is not there is read alone, not lent. */
+static void test_lending_loads_no_block_for_a_piece(void **state)
+{
+    struct fixture *x = *state;
+    enum { LARGE = 512 * 1024 };
+    const struct data_source source = fake_meta_source(x->meta);
+    const struct data_layout layout = {.block_size = LARGE};
+    const struct data_options options = {.uploads = 1, .downloads = 1};
+    char *in = malloc(LARGE);
+    fill(in, LARGE, 4);
+    data_close(x->data);
+    x->data = data_new(x->store, &source, &layout, &options, STR("volume"));
+    struct data_writer *w = open_writer(x);
+    assert_int_equal(data_writer_write(w, str_of(in, LARGE), 0), 0);
+    data_writer_close(w);
+    struct data_loan l;
+    assert_int_equal(data_lend(x->data, FILE_INO, 1000, LARGE / 4, &l), -EAGAIN);
+    l = borrow(x, 1000, LARGE / 4 + 1, in, LARGE / 4 + 1);
+    data_loan_done(x->data, &l);
+    l = borrow(x, 2000, LARGE / 4, in, LARGE / 4); /* now that it is there */
+    data_loan_done(x->data, &l);
+    free(in);
+}
+
+#ifdef SLUICE_FAULTS
+static void test_lending_tells_of_the_store(void **state)
+{
+    struct fixture *x = *state;
+    char *in = malloc(BLOCK);
+    struct data_loan l;
+    set_up_slices(x, 1, in);
+    reopen(x, COMPRESS_NONE, 0);
+    fault_set_for_test("data.load:1:EIO");
+    assert_int_equal(data_lend(x->data, FILE_INO, 0, BLOCK, &l), -EIO);
+    l = borrow(x, 0, BLOCK, in, BLOCK);
+    data_loan_done(x->data, &l);
+    free(in);
+}
+#endif
+
+static void *lend_and_read(void *arg)
+{
+    struct thread_arg *a = arg;
+    char *out = malloc(BLOCK);
+    CHECK(out != NULL);
+    for (unsigned i = 0; i < ROUNDS(2000, 400); i++) {
+        uint64_t at = (i * 7 + a->number * 3) % 16 * BLOCK;
+        struct data_loan l;
+        int rc = data_lend(a->x->data, FILE_INO, at, BLOCK, &l);
+        CHECK(rc == 0 || rc == -EAGAIN);
+        CHECK(data_read(a->x->data, FILE_INO, (at + 5 * BLOCK) % (16 * BLOCK), out, 1000) == 1000);
+        CHECK(memcmp(out, a->bytes + (at + 5 * BLOCK) % (16 * BLOCK), 1000) == 0);
+        if (rc == 0) {
+            CHECK(memcmp(l.bytes.ptr, a->bytes + at, BLOCK) == 0);
+            data_loan_done(a->x->data, &l);
+        }
+    }
+    free(out);
+    return NULL;
+}
+
+/* Lenders and readers in less memory than they would like: all get on, and every byte is right. */
+static void test_lending_threads(void **state)
+{
+    struct fixture *x = *state;
+    char *in = malloc(16 * BLOCK);
+    struct thread_arg args[THREADS];
+    pthread_t threads[THREADS];
+    set_up_slices(x, 16, in);
+    reopen(x, COMPRESS_NONE, 6 * BLOCK);
+    for (unsigned i = 0; i < THREADS; i++) {
+        args[i] = (struct thread_arg){x, NULL, in, i};
+        thread_start(&threads[i], "lender", lend_and_read, &args[i]);
+    }
+    for (unsigned i = 0; i < THREADS; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    assert_int_equal(used_as(x, DATA_LENT) + used_as(x, DATA_READ), 0);
     free(in);
 }
 
@@ -850,6 +1046,14 @@ int main(void)
         DATA_TEST(test_threads),
         cmocka_unit_test(test_who_may_have_memory),
         DATA_TEST(test_more_readers_than_memory),
+        DATA_TEST(test_lending),
+        DATA_TEST(test_lending_ends_at_half),
+        DATA_TEST(test_lending_fetches_what_is_asked_for),
+        DATA_TEST(test_lending_loads_no_block_for_a_piece),
+#ifdef SLUICE_FAULTS
+        DATA_TEST(test_lending_tells_of_the_store),
+#endif
+        DATA_TEST(test_lending_threads),
 #ifdef SLUICE_FAULTS
         DATA_TEST(test_writers_are_pushed_back),
 #endif

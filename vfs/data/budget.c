@@ -17,16 +17,23 @@ static bool may_have(const struct data_budget *b, enum data_memory kind, uint64_
     case DATA_IDLE:
         return used <= b->max;
     case DATA_AHEAD:
-        return used <= b->max / 2;
+        return used - b->used[DATA_LENT] <= b->max / 2 && used <= b->max / 4 * 3;
     case DATA_READ:
+        return b->used[kind] == 0 || (used <= b->max && b->used[kind] + b->used[DATA_LENT] + size <= b->max / 4 * 3);
     case DATA_WRITE:
         return b->used[kind] == 0 || (used <= b->max && b->used[kind] + size <= b->max / 4 * 3);
     case DATA_CODE:
         return b->used[kind] == 0 || used <= b->max;
+    case DATA_LENT: /* what is lent has been read before */
     case DATA_MEMORY_KINDS:
         break;
     }
     return false;
+}
+
+bool data_budget_may_lend(const struct data_budget *b, uint64_t size)
+{
+    return b->used[DATA_LENT] + size <= b->max / 2;
 }
 
 bool data_budget_fits(const struct data_budget *b, enum data_memory kind, uint64_t size, uint64_t *out_evict)

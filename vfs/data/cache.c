@@ -25,6 +25,7 @@ struct cached_block {
     enum block_state state;
     int error;        /* of the load */
     unsigned holders; /* the loader among them */
+    unsigned lent;    /* so many of the holders have lent it */
     bool dropped;     /* no longer in the map */
     uint64_t charge;
     _Atomic uint32_t used; /* bytes that were read of it, perhaps some twice */
@@ -151,28 +152,47 @@ static void rest(struct data_cache *c, struct cached_block *b)
     list_push_back(&c->idle, &b->link);
 }
 
-static void release(struct data_cache *c, struct cached_block *b)
+static enum data_memory kind_of(const struct cached_block *b)
+{
+    return b->lent > 0 ? DATA_LENT : b->holders > 0 ? DATA_READ : DATA_IDLE;
+}
+
+/* before: what it was counted as. */
+static void count_anew(struct data_cache *c, const struct cached_block *b, enum data_memory before)
+{
+    data_budget_give(&c->budget, before, b->charge);
+    data_budget_take(&c->budget, kind_of(b), b->charge);
+}
+
+static void let_go(struct data_cache *c, struct cached_block *b, enum data_memory before)
 {
     CHECK(b->holders > 0);
-    if (--b->holders > 0)
+    b->holders--;
+    if (b->holders > 0) {
+        count_anew(c, b, before);
         return;
+    }
     if (b->dropped) {
-        free_block(c, b, DATA_READ);
+        free_block(c, b, before);
     } else {
-        data_budget_give(&c->budget, DATA_READ, b->charge);
-        data_budget_take(&c->budget, DATA_IDLE, b->charge);
+        count_anew(c, b, before);
         rest(c, b);
     }
     wake(c);
 }
 
+static void release(struct data_cache *c, struct cached_block *b)
+{
+    CHECK(b->holders > b->lent);
+    let_go(c, b, kind_of(b));
+}
+
 static void hold(struct data_cache *c, struct cached_block *b)
 {
-    if (b->holders++ > 0)
-        return;
-    data_budget_give(&c->budget, DATA_IDLE, b->charge);
-    data_budget_take(&c->budget, DATA_READ, b->charge);
-    list_remove(&b->link);
+    enum data_memory before = kind_of(b);
+    if (b->holders++ == 0)
+        list_remove(&b->link);
+    count_anew(c, b, before);
 }
 
 /* Waits for the one that loads it; its error, or 0 with the block held. */
@@ -298,6 +318,39 @@ void data_cache_release(struct data_cache *c, struct cached_block *b)
     mutex_lock(&c->lock);
     release(c, b);
     mutex_unlock(&c->lock);
+}
+
+bool data_cache_lend(struct data_cache *c, struct cached_block *b)
+{
+    mutex_lock(&c->lock);
+    CHECK(b->holders > b->lent);
+    bool may = b->lent > 0 || data_budget_may_lend(&c->budget, b->charge);
+    if (may) {
+        enum data_memory before = kind_of(b);
+        b->lent++;
+        count_anew(c, b, before);
+        wake(c); /* one more may be read, where it was the only one */
+    }
+    mutex_unlock(&c->lock);
+    return may;
+}
+
+void data_cache_take_back(struct data_cache *c, struct cached_block *b)
+{
+    mutex_lock(&c->lock);
+    CHECK(b->lent > 0);
+    b->lent--;
+    let_go(c, b, DATA_LENT);
+    mutex_unlock(&c->lock);
+}
+
+bool data_cache_may_lend(struct data_cache *c, const struct block_id *id)
+{
+    mutex_lock(&c->lock);
+    const struct cached_block *b = map_get(c->blocks, key_of(id));
+    bool may = (b && b->lent > 0) || data_budget_may_lend(&c->budget, id->size);
+    mutex_unlock(&c->lock);
+    return may;
 }
 
 bool data_cache_has(struct data_cache *c, const struct block_id *id)

@@ -42,6 +42,13 @@ const char *cached_block_bytes(const struct cached_block *b);
 /* So many of its bytes were of use to somebody. By who holds it. */
 void cached_block_used(struct cached_block *b, uint32_t bytes);
 void data_cache_release(struct data_cache *c, struct cached_block *b);
+/* The block, held by the caller, is lent to somebody who may keep it for long. False: too much is lent already, and it is
+ * only held, as before. */
+MUST_USE bool data_cache_lend(struct data_cache *c, struct cached_block *b);
+/* As data_cache_release, of a block that was lent. */
+void data_cache_take_back(struct data_cache *c, struct cached_block *b);
+/* Whether it would be, as things are. */
+bool data_cache_may_lend(struct data_cache *c, const struct block_id *id);
 bool data_cache_has(struct data_cache *c, const struct block_id *id);
 /* Gives the cache malloc'd bytes of a block; kept only while there is room without waiting. */
 void data_cache_put(struct data_cache *c, const struct block_id *id, char *bytes);

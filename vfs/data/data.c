@@ -29,7 +29,12 @@ static void *age_slices(void *arg)
 static double read_cache_bytes(void *data)
 {
     struct data_budget b = data_cache_budget(((struct data *)data)->cache);
-    return (double)(b.used[DATA_IDLE] + b.used[DATA_READ]);
+    return (double)(b.used[DATA_IDLE] + b.used[DATA_READ] + b.used[DATA_LENT]);
+}
+
+static double read_lent_bytes(void *data)
+{
+    return (double)data_cache_budget(((struct data *)data)->cache).used[DATA_LENT];
 }
 
 static double read_write_bytes(void *data)
@@ -51,6 +56,8 @@ static double read_max_bytes(void *data)
 static void show_gauges(struct data *d, bool shown)
 {
     metric_callback(METRIC_GAUGE, "sluice_data_cache_bytes", "", "Blocks in memory.", shown ? read_cache_bytes : NULL, d);
+    metric_callback(METRIC_GAUGE, "sluice_data_lent_bytes", "", "Of the blocks in memory, those that are being sent to clients.",
+                    shown ? read_lent_bytes : NULL, d);
     metric_callback(METRIC_GAUGE, "sluice_data_write_bytes", "", "Written bytes that are not uploaded yet, with their buffers.",
                     shown ? read_write_bytes : NULL, d);
     metric_callback(METRIC_GAUGE, "sluice_data_code_bytes", "", "Buffers of blocks being compressed, encrypted, merged.",

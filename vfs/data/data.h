@@ -44,6 +44,18 @@ void data_close(struct data *d);
 MUST_USE ssize_t data_read(struct data *d, meta_ino ino, uint64_t offset, void *out, size_t size);
 /* The same from memory, for threads that may not wait: -EAGAIN where it is not there. */
 MUST_USE ssize_t data_read_nowait(struct data *d, meta_ino ino, uint64_t offset, void *out, size_t size);
+/* A piece of a file's bytes in the memory of the cache. They do not change. */
+struct cached_block;
+struct data_loan {
+    struct str bytes;
+    struct cached_block *block; /* private */
+};
+/* Lends the first of the bytes [offset, offset+size) of the file, all that are in one block, loading it if need be. Other
+ * errors than -EAGAIN are those of data_read, which is to be asked on -EAGAIN: too much is lent (half of the memory is the most), or
+ * it would not pay. The loan is kept as long as somebody takes to receive the bytes, and ends before the data is closed. */
+MUST_USE int data_lend(struct data *d, meta_ino ino, uint64_t offset, uint64_t size, struct data_loan *out);
+/* Thread: any; never waits. */
+void data_loan_done(struct data *d, struct data_loan *l);
 /* What is known of the file's chunks may be old: others have changed it (truncate, copy, a newer mtime seen at open). */
 void data_forget(struct data *d, meta_ino ino);
 /* The file's attributes, at every open: unless it is in the state in which it was last seen, it is forgotten as by data_forget. True

@@ -70,6 +70,8 @@ struct data *data_new(struct store *store, const struct data_source *source, con
 MUST_USE int data_get_block(struct store *store, const struct data_layout *layout, const struct block_id *id, char *out);
 MUST_USE int data_load_bytes(struct data *d, const struct block_id *id, uint32_t from, uint32_t size, char *out,
                              bool sequential);
+/* The block, held until data_cache_release, with all of it loaded. `size` bytes of it are about to be used. */
+MUST_USE int data_hold_block(struct data *d, const struct block_id *id, uint32_t size, struct cached_block **out);
 void data_prefetch(struct data *d, const struct block_id *id);
 MUST_USE int data_store_block(struct data *d, const struct block_id *id, const char *bytes);
 /* A block in memory in the form in which it is cached on disk (disk_source_fn; arg is the data). */
@@ -103,6 +105,9 @@ void data_seen_free(struct data_seen *s);
 /* read.c */
 struct data_streams *data_streams_new(void);
 void data_streams_free(struct data_streams *s);
+/* A read of [offset, offset+size), the first of those of [offset, asked_end), is about to begin: starts loading what is likely to be
+ * read after it. Whether it is one of a sequence. */
+bool data_plan_read(struct data *d, meta_ino ino, uint64_t offset, size_t size, uint64_t asked_end);
 
 /* write.c */
 /* Closes and uploads slices that are older than age_ms. */

@@ -158,20 +158,26 @@ static int load_piece(struct data *d, const struct block_id *id, uint32_t from, 
     return load_range(d, id, from, size, out);
 }
 
-static int load_and_copy(struct data *d, const struct block_id *id, uint32_t from, uint32_t size, char *out,
-                         bool *out_from_store)
+static int load_and_hold(struct data *d, const struct block_id *id, struct cached_block **out, bool *out_from_store)
 {
     struct load_call call = {d, false};
     const struct data_cache_load how = {.load = load, .arg = &call, .extra = load_extra(d, id)};
-    struct cached_block *b;
-    int rc = data_cache_hold(d->cache, id, &how, &b);
-    if (rc < 0)
-        return rc;
+    int rc = data_cache_hold(d->cache, id, &how, out);
+    *out_from_store = call.from_store;
+    return rc;
+}
+
+static void copy_and_release(struct data *d, struct cached_block *b, uint32_t from, uint32_t size, char *out)
+{
     memcpy(out, cached_block_bytes(b) + from, size);
     cached_block_used(b, size);
     data_cache_release(d->cache, b);
-    *out_from_store = call.from_store;
-    return 0;
+}
+
+static void count_read(struct data *d, uint32_t size, bool from_store)
+{
+    metric_add(from_store ? d->misses : d->hits, 1);
+    metric_add(from_store ? d->miss_bytes : d->hit_bytes, size);
 }
 
 int data_load_bytes(struct data *d, const struct block_id *id, uint32_t from, uint32_t size, char *out, bool sequential)
@@ -182,20 +188,33 @@ int data_load_bytes(struct data *d, const struct block_id *id, uint32_t from, ui
     bool from_store = false;
     int rc = -EAGAIN;
     if (b) {
-        memcpy(out, cached_block_bytes(b) + from, size);
-        cached_block_used(b, size);
-        data_cache_release(d->cache, b);
+        copy_and_release(d, b, from, size, out);
         rc = 0;
     } else if (is_alone(d, id, from, size, sequential)) {
         rc = load_piece(d, id, from, size, out, &from_store);
     }
-    if (rc == -EAGAIN)
-        rc = load_and_copy(d, id, from, size, out, &from_store);
-    if (rc == 0) {
-        metric_add(from_store ? d->misses : d->hits, 1);
-        metric_add(from_store ? d->miss_bytes : d->hit_bytes, size);
+    if (rc == -EAGAIN) {
+        rc = load_and_hold(d, id, &b, &from_store);
+        if (rc == 0)
+            copy_and_release(d, b, from, size, out);
     }
+    if (rc == 0)
+        count_read(d, size, from_store);
     return rc;
+}
+
+int data_hold_block(struct data *d, const struct block_id *id, uint32_t size, struct cached_block **out)
+{
+    bool from_store = false;
+    struct cached_block *b = data_cache_find(d->cache, id);
+    metric_add(b ? d->memory_hits : d->memory_misses, 1);
+    int rc = b ? 0 : load_and_hold(d, id, &b, &from_store);
+    if (rc < 0)
+        return rc;
+    cached_block_used(b, size);
+    count_read(d, size, from_store);
+    *out = b;
+    return 0;
 }
 
 int data_read_piece(struct data *d, const struct meta_slice *piece, uint32_t off, uint32_t size, char *out,

@@ -14,7 +14,9 @@ struct stream {
     struct list link; /* the last used first */
     meta_ino ino;
     uint64_t next;        /* where it reads on */
+    uint64_t asked_end;   /* of what its reader asked for in all, which may take several reads */
     uint64_t fetched_end; /* read-ahead was asked for up to here */
+    bool runs_on;         /* asked for more where it had asked up to: it is read ahead for beyond what it asks for */
     uint32_t window;      /* in blocks */
 };
 
@@ -60,7 +62,8 @@ static struct stream *new_stream(struct data_streams *s, meta_ino ino, uint64_t 
 {
     struct stream *st = list_entry(s->used.prev, struct stream, link);
     st->ino = ino;
-    st->fetched_end = offset;
+    st->asked_end = st->fetched_end = offset;
+    st->runs_on = false;
     st->window = 0;
     return st;
 }
@@ -78,24 +81,29 @@ struct plan {
     uint64_t fetch_from, fetch_end; /* to be fetched ahead, in the file */
 };
 
-/* What a read of [offset, offset+size) is part of. A file's beginning counts as sequential, most files are read whole; and
- * the blocks of a large read are fetched side by side. The first block is left to the reader itself. */
-static struct plan plan_read(struct data *d, meta_ino ino, uint64_t offset, size_t size)
+/* What a read of [offset, offset+size), of [offset, asked_end) to come, is part of. A file's beginning counts as sequential,
+ * most files are read whole; and the blocks of a large read are fetched side by side. The first block is left to the reader
+ * itself. */
+static struct plan plan_read(struct data *d, meta_ino ino, uint64_t offset, size_t size, uint64_t asked_end)
 {
     struct data_streams *s = d->streams;
     uint64_t block = d->layout.block_size, end = offset + size;
     mutex_lock(&s->lock);
     struct stream *st = find_stream(s, ino, offset);
     bool known = st != NULL;
-    if (known)
-        widen(st, end / block != offset / block);
-    else
+    if (!known)
         st = new_stream(s, ino, offset);
+    if (known || asked_end > end)
+        widen(st, end / block != offset / block);
+    st->runs_on = st->runs_on || (known && offset == st->asked_end);
+    st->asked_end = asked_end;
     struct plan p = {
-        .sequential = known || offset == 0 || size >= block,
+        .sequential = known || offset == 0 || asked_end - offset >= block,
         .fetch_from = (offset / block + 1) * block,
         .fetch_end = end + st->window * block,
     };
+    if (!st->runs_on && p.fetch_end > asked_end)
+        p.fetch_end = asked_end;
     if (p.fetch_from < st->fetched_end)
         p.fetch_from = st->fetched_end;
     if (st->fetched_end < p.fetch_end)
@@ -194,19 +202,25 @@ static int read_in_chunk(struct data *d, meta_ino ino, uint32_t indx, uint32_t p
     }
 }
 
+bool data_plan_read(struct data *d, meta_ino ino, uint64_t offset, size_t size, uint64_t asked_end)
+{
+    struct plan p = plan_read(d, ino, offset, size, asked_end);
+    if (p.sequential && p.fetch_end > p.fetch_from)
+        fetch_ahead(d, ino, p.fetch_from, p.fetch_end);
+    return p.sequential;
+}
+
 ssize_t data_read(struct data *d, meta_ino ino, uint64_t offset, void *out, size_t size)
 {
     if (size > SSIZE_MAX || offset > INT64_MAX || size > INT64_MAX - offset)
         return -EINVAL;
-    struct plan p = plan_read(d, ino, offset, size);
-    if (p.sequential && p.fetch_end > p.fetch_from)
-        fetch_ahead(d, ino, p.fetch_from, p.fetch_end);
+    bool sequential = data_plan_read(d, ino, offset, size, offset + size);
     for (size_t done = 0; done < size;) {
         uint64_t at = offset + done;
         uint32_t pos = (uint32_t)(at & (META_CHUNK_SIZE - 1));
         size_t part = META_CHUNK_SIZE - pos < size - done ? META_CHUNK_SIZE - pos : size - done;
         int rc = read_in_chunk(d, ino, (uint32_t)(at >> META_CHUNK_BITS), pos, (uint32_t)part, (char *)out + done,
-                               p.sequential);
+                               sequential);
         if (rc < 0)
             return rc;
         done += part;

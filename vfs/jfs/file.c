@@ -179,10 +179,11 @@ static int see_length(struct jfs_file *f, uint64_t wanted, uint64_t *out)
     return r == -ENOENT ? 0 : r;
 }
 
-ssize_t jfs_file_read(struct vfs_file *base, void *out, size_t size, uint64_t offset)
+/* How many of the bytes [offset, offset+size) there are, for reading them now. */
+static int begin_reading(struct jfs_file *f, uint64_t offset, uint64_t size, uint64_t *out_size)
 {
-    struct jfs_file *f = jfs_file_of(base);
     uint64_t length = 0;
+    *out_size = 0;
     if (f->is_directory)
         return -EISDIR;
     int r = fault_point("vfs.read");
@@ -190,11 +191,36 @@ ssize_t jfs_file_read(struct vfs_file *base, void *out, size_t size, uint64_t of
         r = jfs_flush(f);
     if (r == 0)
         r = see_length(f, offset + size, &length);
-    if (r < 0 || offset >= length)
-        return r;
-    if (size > length - offset)
-        size = (size_t)(length - offset);
-    return data_read(jfs_volume_of(base->volume)->data, f->ino, offset, out, size);
+    if (r == 0 && offset < length)
+        *out_size = size < length - offset ? size : length - offset;
+    return r;
+}
+
+ssize_t jfs_file_read(struct vfs_file *base, void *out, size_t size, uint64_t offset)
+{
+    struct jfs_file *f = jfs_file_of(base);
+    uint64_t there;
+    int r = begin_reading(f, offset, size, &there);
+    return r < 0 || there == 0 ? r : data_read(jfs_volume_of(base->volume)->data, f->ino, offset, out, (size_t)there);
+}
+
+int jfs_file_lend(struct vfs_file *base, uint64_t offset, uint64_t size, struct vfs_loan *out)
+{
+    struct jfs_file *f = jfs_file_of(base);
+    struct data_loan loan;
+    uint64_t there;
+    int r = begin_reading(f, offset, size, &there);
+    if (r == 0)
+        r = there > 0 ? data_lend(jfs_volume_of(base->volume)->data, f->ino, offset, there, &loan) : -EAGAIN;
+    if (r == 0)
+        *out = (struct vfs_loan){loan.bytes, base->volume, loan.block};
+    return r;
+}
+
+void jfs_loan_done(struct vfs_loan *l)
+{
+    struct data_loan loan = {l->bytes, l->held};
+    data_loan_done(jfs_volume_of(l->volume)->data, &loan);
 }
 
 int jfs_file_write(struct vfs_file *base, struct str bytes, uint64_t offset)

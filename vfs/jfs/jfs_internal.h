@@ -173,6 +173,8 @@ ssize_t jfs_file_read(struct vfs_file *f, void *out, size_t size, uint64_t offse
 int jfs_file_write(struct vfs_file *f, struct str bytes, uint64_t offset);
 int jfs_file_truncate(struct vfs_file *f, uint64_t size);
 int jfs_file_fd(struct vfs_file *f);
+int jfs_file_lend(struct vfs_file *f, uint64_t offset, uint64_t size, struct vfs_loan *out);
+void jfs_loan_done(struct vfs_loan *l);
 int jfs_file_sync(struct vfs_file *f);
 int jfs_file_clone_range(struct vfs_file *dst, uint64_t dst_offset, struct vfs_file *src, uint64_t src_offset,
                          uint64_t size, uint64_t *out_done);
