@@ -181,6 +181,12 @@ void digest_update(struct digest *d, struct str bytes)
         d->crc = digest_crc_update(d->kind, d->crc, bytes);
 }
 
+void digest_update_pieces(struct digest *d, struct pieces p)
+{
+    for (size_t i = 0; i < p.count; i++)
+        digest_update(d, p.at[i]);
+}
+
 void digest_final(struct digest *d, uint8_t out[DIGEST_SIZE_MAX])
 {
     CHECK(!d->is_final);

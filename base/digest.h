@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "base/compiler.h"
-#include "base/str.h"
+#include "base/pieces.h"
 
 enum digest_kind {
     DIGEST_MD5,
@@ -32,6 +32,7 @@ void digest_free(struct digest *d);
 void digest_freep(struct digest **d);
 void digest_reset(struct digest *d);
 void digest_update(struct digest *d, struct str bytes);
+void digest_update_pieces(struct digest *d, struct pieces p);
 /* Writes digest_size bytes; the context must be reset before further use. */
 void digest_final(struct digest *d, uint8_t out[DIGEST_SIZE_MAX]);
 /* One shot. */

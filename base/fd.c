@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -12,6 +13,7 @@
 
 #define READ_STEP (16 * 1024)
 #define TEMP_RANDOM_CHARS 16
+#define SPANS_MAX 16
 
 void fd_closep(int *fd)
 {
@@ -43,6 +45,34 @@ int fd_pwrite_all(int fd, const void *bytes, size_t size, uint64_t offset)
         at += written;
         size -= (size_t)written;
         offset += (uint64_t)written;
+    }
+    return 0;
+}
+
+/* What one call takes of the pieces behind their first `done` bytes; returns the number of spans. */
+static int fill_spans(struct iovec spans[SPANS_MAX], struct pieces p, size_t done)
+{
+    int count = 0;
+    for (size_t i = 0; i < p.count && count < SPANS_MAX; i++) {
+        struct str rest = str_from(p.at[i], done);
+        done -= p.at[i].len - rest.len;
+        if (rest.len > 0)
+            spans[count++] = (struct iovec){(void *)(uintptr_t)rest.ptr, rest.len}; /* pwritev only reads */
+    }
+    return count;
+}
+
+int fd_pwrite_pieces(int fd, struct pieces p, uint64_t offset)
+{
+    struct iovec spans[SPANS_MAX];
+    size_t size = pieces_len(p);
+    for (size_t done = 0; done < size;) {
+        ssize_t written = pwritev(fd, spans, fill_spans(spans, p, done), (off_t)(offset + done));
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return -errno;
+        done += (size_t)written;
     }
     return 0;
 }

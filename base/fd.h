@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "base/compiler.h"
-#include "base/str.h"
+#include "base/pieces.h"
 
 /* Closes when >= 0 and sets -1: CLEANUP(fd_closep) int fd = -1; */
 void fd_closep(int *fd);
@@ -15,6 +15,8 @@ void fd_closep(int *fd);
 int fd_take(int *fd);
 /* All bytes at the offset, through short writes and EINTR. */
 MUST_USE int fd_pwrite_all(int fd, const void *bytes, size_t size, uint64_t offset);
+/* The same of several pieces, by as few calls as may be: filesystems take large ones for less. */
+MUST_USE int fd_pwrite_pieces(int fd, struct pieces p, uint64_t offset);
 /* Up to size bytes; fewer only at end of file. Returns the count. */
 MUST_USE ssize_t fd_pread_full(int fd, void *out, size_t size, uint64_t offset);
 MUST_USE int fd_write_all(int fd, const void *bytes, size_t size);

@@ -30,9 +30,12 @@
 #define LIMIT_MEMORY_VOLUME_MIN (64ull * 1024 * 1024)
 #define LIMIT_CHUNK_MEMORY_MAX (256ull * 1024 * 1024)
 
-/* Streaming. A request holds at most LIMIT_CHUNKS_PER_DIRECTION chunks each way. */
+/* Streaming. A request holds at most so many chunks of its body, of which a step takes at most half at once: then the others fill
+ * meanwhile. And so many of its answer. */
 #define CHUNK_SIZE (64 * 1024)
-#define LIMIT_CHUNKS_PER_DIRECTION 4
+#define LIMIT_CHUNKS_IN 8
+#define LIMIT_CHUNKS_FED (LIMIT_CHUNKS_IN / 2)
+#define LIMIT_CHUNKS_OUT 4
 /* One worker step ends after this much, so that requests share the workers. */
 #define LIMIT_STEP_BYTES (1024 * 1024)
 

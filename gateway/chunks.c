@@ -170,10 +170,11 @@ void gw_chunks_put(struct gw_chunks *p, struct chunk *c)
     gw_post(w->loop, &w->message);
 }
 
-uint32_t gw_chunks_share(const struct gw_chunks *p)
+uint32_t gw_chunks_share(const struct gw_chunks *p, uint32_t most)
 {
-    size_t used = chunk_pool_in_use(p->pool), max = chunk_pool_max(p->pool);
-    if (used < max / 2)
-        return LIMIT_CHUNKS_PER_DIRECTION;
-    return used < max / 4 * 3 ? 2 : 1;
+    size_t used = chunk_pool_in_use(p->pool), quarter = chunk_pool_max(p->pool) / 4;
+    uint32_t share = LIMIT_CHUNKS_IN;
+    for (; share > 1 && used >= quarter; used -= quarter)
+        share /= 2;
+    return share < most ? share : most;
 }

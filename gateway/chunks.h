@@ -31,8 +31,8 @@ MUST_USE struct chunk *gw_chunks_get(struct gw_chunks *p, struct gw_chunk_waiter
 /* A chunk, or NULL, and no waiting: for who has another way. */
 MUST_USE struct chunk *gw_chunks_try(struct gw_chunks *p);
 void gw_chunks_put(struct gw_chunks *p, struct chunk *c);
-/* How many chunks one direction of a request may hold now: fewer when the pool runs low, so that slow readers share what
- * is left instead of locking it. At least 1, at most LIMIT_CHUNKS_PER_DIRECTION. */
-uint32_t gw_chunks_share(const struct gw_chunks *p);
+/* How many chunks one direction of a request may hold now, at least 1, at most `most`: fewer when the pool runs low, so that slow
+ * peers share what is left instead of locking it. */
+uint32_t gw_chunks_share(const struct gw_chunks *p, uint32_t most);
 
 #endif

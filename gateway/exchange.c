@@ -220,7 +220,7 @@ struct chunk *gw_exchange_in_chunk(struct gw_exchange *x)
     if (x->in_waiting)
         return NULL;
     mutex_lock(&x->lock);
-    x->in_blocked = x->in_count >= gw_chunks_share(x->bridge->chunks);
+    x->in_blocked = x->in_count >= gw_chunks_share(x->bridge->chunks, LIMIT_CHUNKS_IN);
     bool full = x->in_blocked;
     mutex_unlock(&x->lock);
     if (full)

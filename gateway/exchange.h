@@ -1,7 +1,7 @@
 /* One request in flight: the only bridge between a connection (its loop), the workers and the S3 engine. The connection
  * gives body chunks and takes a reply; the engine's verbs run as steps on workers, one at a time, each bounded; what a step
- * changed is posted to the loop, which then calls the connection's `progress`. Both queues hold at most
- * LIMIT_CHUNKS_PER_DIRECTION chunks. Thread: the loop it was made on. */
+ * changed is posted to the loop, which then calls the connection's `progress`. At most
+ * LIMIT_CHUNKS_IN chunks of the body are held, and LIMIT_CHUNKS_OUT of the answer. Thread: the loop it was made on. */
 #ifndef GATEWAY_EXCHANGE_H
 #define GATEWAY_EXCHANGE_H
 

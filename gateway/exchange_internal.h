@@ -61,8 +61,9 @@ struct gw_exchange {
     bool op_needed;    /* the reply still refers to it */
     enum gw_stage stage;
     struct list in;
-    struct gw_piece out[LIMIT_CHUNKS_PER_DIRECTION]; /* a ring: out_count from out_first on */
-    uint32_t in_count, out_first, out_count;
+    uint32_t in_count; /* in the list and in the step that feeds them */
+    struct gw_piece out[LIMIT_CHUNKS_OUT]; /* a ring: out_count from out_first on */
+    uint32_t out_first, out_count;
     bool in_end, in_blocked; /* blocked: the loop found no room */
     bool out_end, out_failed, out_blocked; /* blocked: the loop found none */
     bool out_lent;    /* the last piece was a loan: the next comes when the loop is done with it */

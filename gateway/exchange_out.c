@@ -37,5 +37,5 @@ struct gw_piece *gw_exchange_out_pop(struct gw_exchange *x)
 
 bool gw_exchange_out_has_room(const struct gw_exchange *x)
 {
-    return x->out_lent ? x->out_blocked : x->out_count < gw_chunks_share(x->bridge->chunks);
+    return x->out_lent ? x->out_blocked : x->out_count < gw_chunks_share(x->bridge->chunks, LIMIT_CHUNKS_OUT);
 }

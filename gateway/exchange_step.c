@@ -25,7 +25,7 @@ static enum todo next_todo(const struct gw_exchange *x)
         return TODO_BEGIN;
     if (x->state == S3_WORKING)
         return TODO_FINISH;
-    if (x->state == S3_BODY && x->in_count > 0)
+    if (x->state == S3_BODY && !list_empty(&x->in))
         return TODO_FEED;
     if (x->state == S3_BODY)
         return x->in_end ? TODO_FINISH : TODO_NOTHING;
@@ -75,20 +75,29 @@ static void do_begin(struct gw_exchange *x)
 
 static size_t do_feed(struct gw_exchange *x)
 {
+    struct chunk *chunks[LIMIT_CHUNKS_FED];
+    struct str at[LIMIT_CHUNKS_FED];
+    uint32_t count = 0;
     mutex_lock(&x->lock);
-    struct chunk *c = list_entry(list_pop_front(&x->in), struct chunk, link);
-    x->in_count--;
-    /* Half empty is soon enough: the loop then reads several chunks for one message. */
-    bool tell = x->in_blocked && x->in_count <= LIMIT_CHUNKS_PER_DIRECTION / 2;
-    if (tell)
-        x->in_blocked = false;
+    for (struct list *link; count < LIMIT_CHUNKS_FED && (link = list_pop_front(&x->in)) != NULL; count++) {
+        struct chunk *c = chunks[count] = list_entry(link, struct chunk, link);
+        at[count] = str_of(c->data + c->start, chunk_len(c));
+    }
+    mutex_unlock(&x->lock);
+
+    struct pieces p = pieces_at(at, count);
+    x->state = s3_feed(x->op, p);
+    for (uint32_t i = 0; i < count; i++)
+        gw_chunks_put(x->bridge->chunks, chunks[i]);
+
+    mutex_lock(&x->lock);
+    x->in_count -= count;
+    bool tell = x->in_blocked;
+    x->in_blocked = false;
     mutex_unlock(&x->lock);
     if (tell)
         tell_loop(x);
-    size_t size = chunk_len(c);
-    x->state = s3_feed(x->op, str_of(c->data + c->start, size));
-    gw_chunks_put(x->bridge->chunks, c);
-    return size;
+    return pieces_len(p);
 }
 
 static void do_finish(struct gw_exchange *x)

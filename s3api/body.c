@@ -12,6 +12,8 @@
 /* From here on hashing takes longer than telling another thread. */
 #define APART_BYTES_MIN (32 * 1024)
 #define SIGNATURE_LEN 64
+/* Views of the data of one feed. */
+#define GATHERED_MAX 32
 
 struct s3_body {
     struct s3_body_expect expect;
@@ -116,20 +118,20 @@ void s3_body_close(struct s3_op *op)
 
 /* Decoded bytes */
 
-static void update(struct digest *d, struct str bytes)
+static void update(struct digest *d, struct pieces p)
 {
     if (d)
-        digest_update(d, bytes);
+        digest_update_pieces(d, p);
 }
 
 struct taking {
     struct s3_op *op;
     struct s3_body *body; /* op->body may become an inner one meanwhile */
-    struct str bytes;
+    struct pieces bytes;
     enum s3_error error;
 };
 
-/* MD5 takes twice the time of all else together: it is what a large upload waits for. */
+/* MD5 takes three times as long as all else together: it is what a large upload waits for. */
 static void take_md5(void *arg)
 {
     const struct taking *t = arg;
@@ -148,19 +150,20 @@ static void take_rest(void *arg)
 }
 
 /* Whether two threads may do it at once: they share nothing but the bytes. */
-static bool is_worth_two(const struct s3_op *op, struct str bytes)
+static bool is_worth_two(const struct s3_op *op, size_t len)
 {
-    return op->body->md5 && bytes.len >= APART_BYTES_MIN && op->service->both;
+    return op->body->md5 && len >= APART_BYTES_MIN && op->service->both;
 }
 
-static enum s3_error take_bytes(struct s3_op *op, struct str bytes)
+static enum s3_error take_bytes(struct s3_op *op, struct pieces bytes)
 {
     struct s3_body *b = op->body;
-    if (b->expect.length >= 0 && bytes.len > (uint64_t)b->expect.length - b->size)
+    size_t len = pieces_len(bytes);
+    if (b->expect.length >= 0 && len > (uint64_t)b->expect.length - b->size)
         return S3_INCOMPLETE_BODY;
-    b->size += bytes.len;
+    b->size += len;
     struct taking t = {.op = op, .body = b, .bytes = bytes};
-    if (is_worth_two(op, bytes)) {
+    if (is_worth_two(op, len)) {
         op->service->both(take_md5, take_rest, &t);
     } else {
         take_md5(&t);
@@ -170,6 +173,27 @@ static enum s3_error take_bytes(struct s3_op *op, struct str bytes)
 }
 
 /* aws-chunked */
+
+/* Data between the framing of one feed: taken together, as that of a plain body is. Views into what is fed. */
+struct gathered {
+    struct str at[GATHERED_MAX];
+    size_t count;
+};
+
+static enum s3_error take_gathered(struct s3_op *op, struct gathered *g)
+{
+    enum s3_error error = g->count > 0 ? take_bytes(op, pieces_at(g->at, g->count)) : S3_OK;
+    g->count = 0;
+    return error;
+}
+
+static enum s3_error gather(struct s3_op *op, struct gathered *g, struct str bytes)
+{
+    enum s3_error error = g->count == GATHERED_MAX ? take_gathered(op, g) : S3_OK;
+    if (error == S3_OK)
+        g->at[g->count++] = bytes;
+    return error;
+}
 
 static enum s3_error begin_chunk(struct s3_op *op, const struct aws_chunked_event *event)
 {
@@ -192,12 +216,15 @@ static enum s3_error begin_chunk(struct s3_op *op, const struct aws_chunked_even
     return S3_OK;
 }
 
-static enum s3_error end_chunk(struct s3_op *op)
+static enum s3_error end_chunk(struct s3_op *op, struct gathered *g)
 {
     struct s3_body *b = op->body;
     uint8_t sha256[DIGEST_SIZE_MAX];
     if (!b->expect.signed_chunks)
         return S3_OK;
+    enum s3_error error = take_gathered(op, g);
+    if (error != S3_OK)
+        return error;
     digest_final(b->chunk_sha256, sha256);
     digest_reset(b->chunk_sha256);
     bool is_signed = sigv4_chain_chunk(&b->chain, sha256, str_of(b->chunk_signature, SIGNATURE_LEN));
@@ -236,7 +263,7 @@ static enum s3_error take_trailer(struct s3_op *op, const struct aws_chunked_eve
     return S3_OK;
 }
 
-static enum s3_error feed_aws_chunked(struct s3_op *op, struct str bytes)
+static enum s3_error decode(struct s3_op *op, struct gathered *g, struct str bytes)
 {
     struct s3_body *b = op->body;
     struct aws_chunked_event event;
@@ -249,10 +276,10 @@ static enum s3_error feed_aws_chunked(struct s3_op *op, struct str bytes)
             error = begin_chunk(op, &event);
             break;
         case AWS_CHUNKED_DATA:
-            error = take_bytes(op, event.bytes);
+            error = gather(op, g, event.bytes);
             break;
         case AWS_CHUNKED_CHUNK_END:
-            error = end_chunk(op);
+            error = end_chunk(op, g);
             break;
         case AWS_CHUNKED_TRAILER:
             error = take_trailer(op, &event);
@@ -267,9 +294,20 @@ static enum s3_error feed_aws_chunked(struct s3_op *op, struct str bytes)
     return error;
 }
 
-enum s3_error s3_body_feed(struct s3_op *op, struct str bytes)
+static enum s3_error feed_aws_chunked(struct s3_op *op, struct pieces p)
 {
-    return op->body->expect.aws_chunked ? feed_aws_chunked(op, bytes) : take_bytes(op, bytes);
+    struct gathered g = {.count = 0};
+    enum s3_error error = S3_OK;
+    for (size_t i = 0; i < p.count && error == S3_OK; i++)
+        error = decode(op, &g, p.at[i]);
+    /* What came first, fails first. */
+    enum s3_error taken = take_gathered(op, &g);
+    return taken != S3_OK ? taken : error;
+}
+
+enum s3_error s3_body_feed(struct s3_op *op, struct pieces p)
+{
+    return op->body->expect.aws_chunked ? feed_aws_chunked(op, p) : take_bytes(op, p);
 }
 
 /* The verdict */

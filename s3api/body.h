@@ -10,7 +10,7 @@
 
 struct s3_op;
 struct s3_body;
-typedef enum s3_error (*s3_sink_fn)(struct s3_op *op, struct str bytes);
+typedef enum s3_error (*s3_sink_fn)(struct s3_op *op, struct pieces p);
 
 struct s3_body_want {
     bool md5;                       /* compute the MD5 even when no Content-MD5 asks for it (ETag) */
@@ -29,7 +29,7 @@ void s3_body_want(struct s3_op *op, const struct s3_body_want *want);
 int64_t s3_body_length(const struct s3_op *op);
 /* The checksum that the client announced (header or trailer), its kind only: known before the first byte. */
 enum s3_checksum_kind s3_body_announced_checksum(const struct s3_op *op);
-enum s3_error s3_body_feed(struct s3_op *op, struct str bytes);
+enum s3_error s3_body_feed(struct s3_op *op, struct pieces p);
 /* The verdict. */
 enum s3_error s3_body_finish(struct s3_op *op);
 /* After the verdict. */

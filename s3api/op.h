@@ -56,7 +56,7 @@ struct s3_op_row {
     /* Everything that can be decided before the body. Fills op->reply when the row has no finish. May be NULL when it has. */
     enum s3_error (*begin)(struct s3_op *op);
     /* S3_BODY_KIND_STREAM: decoded bytes. */
-    enum s3_error (*sink)(struct s3_op *op, struct str bytes);
+    enum s3_error (*sink)(struct s3_op *op, struct pieces p);
     /* The body is complete and verified. S3_AGAIN: a bounded step is done, call again. Then op->reply is filled. NULL when
      * begin does all. Also called for rows without a body (S3_BODY_KIND_NONE), for work in steps. */
     enum s3_error (*finish)(struct s3_op *op);

@@ -208,10 +208,10 @@ static enum s3_error too_large(struct s3_op *op, const struct post *p, uint64_t 
     return S3_ENTITY_TOO_LARGE;
 }
 
-static enum s3_error write_file(struct s3_op *op, struct str bytes)
+static enum s3_error write_file(struct s3_op *op, struct pieces bytes)
 {
     struct post *p = op->data;
-    uint64_t size = p->upload.size + bytes.len;
+    uint64_t size = p->upload.size + pieces_len(bytes);
     return size > p->range.max ? too_large(op, p, size) : s3_upload_write(op, &p->upload, bytes);
 }
 
@@ -241,7 +241,7 @@ static enum s3_error begin_file(struct s3_op *op, struct post *p, struct str fil
 static enum s3_error feed_file(struct s3_op *op, struct post *p, struct str bytes)
 {
     swap_bodies(op, p);
-    enum s3_error e = s3_body_feed(op, bytes);
+    enum s3_error e = s3_body_feed(op, pieces_at(&bytes, 1));
     swap_bodies(op, p);
     return e;
 }
@@ -268,15 +268,22 @@ static enum s3_error take_event(struct s3_op *op, struct post *p, enum s3_form_k
     return S3_OK;
 }
 
-enum s3_error s3_post_object_sink(struct s3_op *op, struct str bytes)
+static enum s3_error parse(struct s3_op *op, struct post *p, struct str bytes)
 {
-    struct post *p = op->data;
     enum s3_error e = S3_OK;
     while (bytes.len > 0 && e == S3_OK) {
         struct s3_form_event event;
         enum s3_form_kind kind = s3_form_next(&p->form, &bytes, &event);
         e = take_event(op, p, kind, &event);
     }
+    return e;
+}
+
+enum s3_error s3_post_object_sink(struct s3_op *op, struct pieces bytes)
+{
+    enum s3_error e = S3_OK;
+    for (size_t i = 0; i < bytes.count && e == S3_OK; i++)
+        e = parse(op, op->data, bytes.at[i]);
     return e;
 }
 

@@ -66,13 +66,13 @@ void s3_head_object_end(struct s3_op *op);
 
 /* op_put.c */
 enum s3_error s3_put_object_begin(struct s3_op *op);
-enum s3_error s3_put_object_sink(struct s3_op *op, struct str bytes);
+enum s3_error s3_put_object_sink(struct s3_op *op, struct pieces p);
 enum s3_error s3_put_object_finish(struct s3_op *op);
 void s3_put_object_end(struct s3_op *op);
 
 /* op_form.c */
 enum s3_error s3_post_object_begin(struct s3_op *op);
-enum s3_error s3_post_object_sink(struct s3_op *op, struct str bytes);
+enum s3_error s3_post_object_sink(struct s3_op *op, struct pieces p);
 enum s3_error s3_post_object_finish(struct s3_op *op);
 void s3_post_object_end(struct s3_op *op);
 
@@ -100,7 +100,7 @@ enum s3_error s3_delete_object_tagging_begin(struct s3_op *op);
 /* op_multipart.c, op_part.c, op_complete.c, op_multipart_list.c */
 enum s3_error s3_create_multipart_upload_begin(struct s3_op *op);
 enum s3_error s3_upload_part_begin(struct s3_op *op);
-enum s3_error s3_upload_part_sink(struct s3_op *op, struct str bytes);
+enum s3_error s3_upload_part_sink(struct s3_op *op, struct pieces p);
 enum s3_error s3_upload_part_finish(struct s3_op *op);
 void s3_upload_part_end(struct s3_op *op);
 enum s3_error s3_upload_part_copy_begin(struct s3_op *op);

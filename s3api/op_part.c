@@ -135,14 +135,14 @@ enum s3_error s3_upload_part_begin(struct s3_op *op)
     return length < 0 ? S3_MISSING_CONTENT_LENGTH : begin_part(op, p, (uint64_t)length);
 }
 
-enum s3_error s3_upload_part_sink(struct s3_op *op, struct str bytes)
+enum s3_error s3_upload_part_sink(struct s3_op *op, struct pieces bytes)
 {
     struct part_op *p = op->data;
     int r = s3_part_write(&p->slot, bytes);
     if (r < 0)
         return fail_part(op, p, r);
     if (p->sum)
-        digest_update(p->sum, bytes);
+        digest_update_pieces(p->sum, bytes);
     return S3_OK;
 }
 

@@ -8,9 +8,9 @@ enum s3_error s3_put_object_begin(struct s3_op *op)
     return s3_upload_begin(op, u);
 }
 
-enum s3_error s3_put_object_sink(struct s3_op *op, struct str bytes)
+enum s3_error s3_put_object_sink(struct s3_op *op, struct pieces p)
 {
-    return s3_upload_write(op, op->data, bytes);
+    return s3_upload_write(op, op->data, p);
 }
 
 enum s3_error s3_put_object_finish(struct s3_op *op)

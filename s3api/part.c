@@ -254,13 +254,14 @@ int s3_part_begin(struct s3_part_slot *s, struct vfs_dir *upload, uint32_t numbe
     return r < 0 ? r : 0;
 }
 
-int s3_part_write(struct s3_part_slot *s, struct str bytes)
+int s3_part_write(struct s3_part_slot *s, struct pieces p)
 {
-    if (bytes.len > s->size - s->done)
+    size_t len = pieces_len(p);
+    if (len > s->size - s->done)
         return -EFBIG;
-    int r = vfs_write(s->file, bytes, s->offset + s->done);
+    int r = vfs_write_pieces(s->file, p, s->offset + s->done);
     if (r == 0)
-        s->done += bytes.len;
+        s->done += len;
     return r;
 }
 

@@ -70,7 +70,7 @@ struct s3_part_slot {
 /* -ENOENT: the upload has ended. */
 MUST_USE int s3_part_begin(struct s3_part_slot *s, struct vfs_dir *upload, uint32_t number, uint64_t size);
 /* -EFBIG past the announced size. */
-MUST_USE int s3_part_write(struct s3_part_slot *s, struct str bytes);
+MUST_USE int s3_part_write(struct s3_part_slot *s, struct pieces p);
 /* Makes the part durable and records it; fills number, size, time and place of *p. All bytes must be there. */
 MUST_USE int s3_part_record(struct s3_part_slot *s, struct s3_part *p);
 /* Always, also of a zeroed slot: what was not recorded leaves nothing. */

@@ -88,9 +88,10 @@ static enum s3_state reply_with(struct s3_op *op, enum s3_error error)
 }
 
 /* The sink of documents. */
-static enum s3_error collect(struct s3_op *op, struct str bytes)
+static enum s3_error collect(struct s3_op *op, struct pieces p)
 {
-    buf_add(&op->body_bytes, bytes);
+    for (size_t i = 0; i < p.count; i++)
+        buf_add(&op->body_bytes, p.at[i]);
     return op->body_bytes.failed ? S3_MAX_MESSAGE_LENGTH : S3_OK;
 }
 
@@ -169,11 +170,11 @@ enum s3_state s3_state(const struct s3_op *op)
     return op->state;
 }
 
-enum s3_state s3_feed(struct s3_op *op, struct str bytes)
+enum s3_state s3_feed(struct s3_op *op, struct pieces p)
 {
-    if (op->state != S3_BODY || op->row->body == S3_BODY_KIND_NONE || bytes.len == 0)
+    if (op->state != S3_BODY || op->row->body == S3_BODY_KIND_NONE || pieces_len(p) == 0)
         return op->state;
-    enum s3_error error = s3_body_feed(op, bytes);
+    enum s3_error error = s3_body_feed(op, p);
     return error == S3_OK ? op->state : reply_with(op, error);
 }
 

@@ -24,6 +24,7 @@
 #include "base/buf.h"
 #include "base/compiler.h"
 #include "base/http_head.h"
+#include "base/pieces.h"
 
 struct auth_live;
 struct vfs;
@@ -108,7 +109,8 @@ struct s3_op *s3_begin(struct s3_service *s, const struct s3_incoming *in, struc
  * wait, or to refuse: then nothing has happened, and s3_begin is to be called on a worker. Thread: any. */
 struct s3_op *s3_begin_quick(struct s3_service *s, const struct s3_incoming *in, struct arena *arena);
 enum s3_state s3_state(const struct s3_op *op);
-enum s3_state s3_feed(struct s3_op *op, struct str bytes);
+/* The next bytes of the body: as many at once as there are, since each call of this costs one of the filesystem and one of `both`. */
+enum s3_state s3_feed(struct s3_op *op, struct pieces p);
 enum s3_state s3_finish(struct s3_op *op);
 /* Valid in S3_REPLY. */
 const struct s3_reply *s3_reply(const struct s3_op *op);

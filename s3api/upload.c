@@ -45,15 +45,16 @@ enum s3_error s3_upload_begin(struct s3_op *op, struct s3_upload *u)
     return rc < 0 ? s3_fail_errno(op, rc, S3_FOR_WRITE) : S3_OK;
 }
 
-enum s3_error s3_upload_write(struct s3_op *op, struct s3_upload *u, struct str bytes)
+enum s3_error s3_upload_write(struct s3_op *op, struct s3_upload *u, struct pieces p)
 {
-    enum s3_error e = check_size(op, u, u->size + bytes.len);
-    if (e != S3_OK || bytes.len == 0)
+    size_t len = pieces_len(p);
+    enum s3_error e = check_size(op, u, u->size + len);
+    if (e != S3_OK || len == 0)
         return e;
-    int rc = vfs_write(u->stage, bytes, u->size);
+    int rc = vfs_write_pieces(u->stage, p, u->size);
     if (rc < 0)
         return s3_fail_errno(op, rc, S3_FOR_WRITE);
-    u->size += bytes.len;
+    u->size += len;
     return S3_OK;
 }
 

@@ -15,7 +15,7 @@ struct s3_upload {
 
 /* All that the request (its key, its headers) and its op->body announce, decided before the first byte. */
 enum s3_error s3_upload_begin(struct s3_op *op, struct s3_upload *u);
-enum s3_error s3_upload_write(struct s3_op *op, struct s3_upload *u, struct str bytes);
+enum s3_error s3_upload_write(struct s3_op *op, struct s3_upload *u, struct pieces p);
 /* After the verdict on op->body: publishes, and sets the ETag and checksum headers of the reply. */
 enum s3_error s3_upload_publish(struct s3_op *op, struct s3_upload *u);
 /* What was not published leaves nothing behind. */

@@ -219,9 +219,15 @@ void vfs_loan_done(struct vfs_loan *l)
 
 int vfs_write(struct vfs_file *f, struct str bytes, uint64_t offset)
 {
-    if (offset > INT64_MAX || bytes.len > INT64_MAX - offset)
+    return vfs_write_pieces(f, pieces_at(&bytes, 1), offset);
+}
+
+int vfs_write_pieces(struct vfs_file *f, struct pieces p, uint64_t offset)
+{
+    size_t len = pieces_len(p);
+    if (offset > INT64_MAX || len > INT64_MAX - offset)
         return -EFBIG;
-    return f->volume->ops->write(f, bytes, offset);
+    return len > 0 ? f->volume->ops->write(f, p, offset) : 0;
 }
 
 int vfs_truncate(struct vfs_file *f, uint64_t size)

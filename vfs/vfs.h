@@ -24,7 +24,7 @@
 
 #include "base/buf.h"
 #include "base/compiler.h"
-#include "base/str.h"
+#include "base/pieces.h"
 #include "vfs/cache_options.h"
 
 struct vfs;      /* an open volume */
@@ -184,6 +184,8 @@ MUST_USE int vfs_lend(struct vfs_file *f, uint64_t offset, uint64_t size, struct
 void vfs_loan_done(struct vfs_loan *l);
 /* All of it. May be called by several threads for ranges that do not overlap. */
 MUST_USE int vfs_write(struct vfs_file *f, struct str bytes, uint64_t offset);
+/* The same of several pieces, one behind the other from offset on. After an error some of them may be written. */
+MUST_USE int vfs_write_pieces(struct vfs_file *f, struct pieces p, uint64_t offset);
 MUST_USE int vfs_truncate(struct vfs_file *f, uint64_t size);
 /* A descriptor of the file's bytes for sendfile(2), borrowed; -ENOTSUP when the volume has none. */
 MUST_USE int vfs_file_fd(struct vfs_file *f);

@@ -50,7 +50,7 @@ struct vfs_ops {
     ssize_t (*read_nowait)(struct vfs_file *f, void *out, size_t size, uint64_t offset); /* NULL: always -EAGAIN */
     int (*lend)(struct vfs_file *f, uint64_t offset, uint64_t size, struct vfs_loan *out); /* NULL: always -EAGAIN */
     void (*loan_done)(struct vfs_loan *l); /* where lend */
-    int (*write)(struct vfs_file *f, struct str bytes, uint64_t offset);
+    int (*write)(struct vfs_file *f, struct pieces p, uint64_t offset);
     int (*truncate)(struct vfs_file *f, uint64_t size);
     int (*file_fd)(struct vfs_file *f);
     int (*sync)(struct vfs_file *f);

@@ -32,6 +32,11 @@ static void reads_and_writes_ranges(void **state)
     assert_int_equal(attr.size, 5);
     assert_ok(vfs_sync(f));
     assert_fails(vfs_write(f, STR("x"), UINT64_MAX), EFBIG);
+    struct str at[] = {STR("lo,"), STR(" "), STR_EMPTY, STR("pieces"), STR(" of any length")};
+    assert_ok(vfs_write_pieces(f, pieces_at(at, ARRAY_SIZE(at)), 3));
+    assert_ok(vfs_write_pieces(f, pieces_at(NULL, 0), 100));
+    assert_int_equal(vfs_read(f, text, sizeof(text), 0), 27);
+    assert_memory_equal(text, "hello, pieces of any length", 27);
 }
 
 static void opens_with_flags(void **state)

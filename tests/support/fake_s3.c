@@ -37,6 +37,7 @@ struct s3_op {
 static struct vfs *the_volume;
 static atomic_uint begun, ended;
 static _Atomic uint64_t fed;
+static _Atomic size_t fed_at_once;
 static struct mutex gate_lock = MUTEX_INIT;
 static pthread_cond_t gate_cond = PTHREAD_COND_INITIALIZER;
 static bool gate_closed;
@@ -74,6 +75,11 @@ unsigned fake_s3_ended(void)
 uint64_t fake_s3_fed(void)
 {
     return fed;
+}
+
+size_t fake_s3_fed_at_once(void)
+{
+    return fed_at_once;
 }
 
 void fake_s3_gate(bool open)
@@ -355,17 +361,26 @@ enum s3_state s3_state(const struct s3_op *op)
     return op->state;
 }
 
-enum s3_state s3_feed(struct s3_op *op, struct str bytes)
+static void take_piece(struct s3_op *op, struct str bytes)
 {
-    CHECK(op->state == S3_BODY);
-    atomic_fetch_add(&fed, bytes.len);
-    op->fed += bytes.len;
     if (op->kind == ECHO)
         buf_add(&op->body, bytes);
-    if (op->kind == SINK) {
+    for (size_t i = 0; op->kind == SINK && i < bytes.len; i++)
+        op->checksum = add_checksum(op->checksum, bytes.ptr[i]);
+}
+
+enum s3_state s3_feed(struct s3_op *op, struct pieces p)
+{
+    CHECK(op->state == S3_BODY);
+    atomic_fetch_add(&fed, pieces_len(p));
+    if (p.count > atomic_load(&fed_at_once))
+        atomic_store(&fed_at_once, p.count);
+    op->fed += pieces_len(p);
+    if (op->kind == SINK)
         pass_gate();
-        for (size_t i = 0; i < bytes.len; i++)
-            op->checksum = add_checksum(op->checksum, bytes.ptr[i]);
+    for (size_t i = 0; i < p.count; i++)
+        take_piece(op, p.at[i]);
+    if (op->kind == SINK) {
         sleep_ms(param(op, "slow", 0));
         if (op->fed > param(op, "fail_after", UINT64_MAX))
             return reply_error(op, 400, "BadDigest");

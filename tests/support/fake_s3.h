@@ -2,7 +2,7 @@
  * tested without signatures and objects. Query parameters are decimal: ?size=…
  *
  *   /echo              takes a body, answers with it
- *   /sink              takes a body, answers "LENGTH CHECKSUM"; ?slow: 1 ms a piece; ?fail_after: 400 once so many bytes came
+ *   /sink              takes a body, answers "LENGTH CHECKSUM"; ?slow: 1 ms a feed;  ?fail_after: 400 once so many bytes came
  *   /none              204
  *   /bytes             ?size of pattern, whole
  *   /stream            ?size of pattern in pieces; ?length=1 says so before; ?cut_at: fails there
@@ -17,8 +17,9 @@
 #ifndef TESTS_SUPPORT_FAKE_S3_H
 #define TESTS_SUPPORT_FAKE_S3_H
 
-#include <stdint.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct vfs;
 
@@ -31,6 +32,8 @@ uint64_t fake_s3_checksum(uint64_t size);
 unsigned fake_s3_begun(void);
 unsigned fake_s3_ended(void);
 uint64_t fake_s3_fed(void);
+/* The most pieces that one s3_feed was given. */
+size_t fake_s3_fed_at_once(void);
 /* What /lent has lent and not got back: now, and the most of one file so far. */
 unsigned fake_s3_loans(void);
 unsigned fake_s3_loans_peak(void);

@@ -78,7 +78,7 @@ struct s3_call {
     const char *tls;               /* "TLSv1.3"; NULL: plain */
     enum s3_checksum_kind trailer; /* trailer wires: which checksum follows */
     size_t chunk_size;             /* of aws-chunked; 0: 64 KiB */
-    size_t feed_size;              /* bytes per s3_feed; 0: all at once */
+    size_t feed_size;              /* bytes of a piece, of which s3_feed gets one, then two, then three at once; 0: all in one */
     int64_t age_s;                 /* how long ago it was signed */
     bool no_length;                /* no Content-Length, as with chunked transfer coding */
     bool early;                    /* takes the early answer of a slow operation as soon as there may be one */

@@ -72,6 +72,31 @@ static void reading_and_writing_at_offsets(void **state)
     assert_int_equal(fd_pwrite_all(-1, text, 2, 0), -EBADF);
 }
 
+/* More pieces than one call takes, empty ones among them. */
+static void writing_pieces(void **state)
+{
+    (void)state;
+    CLEANUP(fd_closep) int fd = openat(folder_fd, "file", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    struct str at[100];
+    char text[400], expected[400];
+    size_t len = 0;
+    assert_true(fd >= 0);
+    for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
+        at[i] = str_first(STR("0123456"), i * 5 % 8);
+        memcpy(expected + len, at[i].ptr, at[i].len);
+        len += at[i].len;
+    }
+    for (size_t count = 0; count <= ARRAY_SIZE(at); count++) {
+        struct pieces p = pieces_at(at, count);
+        assert_int_equal(ftruncate(fd, 0), 0);
+        assert_int_equal(fd_pwrite_pieces(fd, p, 3), 0);
+        ssize_t got = fd_pread_full(fd, text, sizeof(text), 3);
+        assert_int_equal(got, pieces_len(p));
+        assert_memory_equal(text, expected, (size_t)got);
+    }
+    assert_int_equal(fd_pwrite_pieces(-1, pieces_at(at, 2), 0), -EBADF);
+}
+
 static void reading_whole_files(void **state)
 {
     (void)state;
@@ -132,6 +157,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(closing_and_taking),          cmocka_unit_test(reading_and_writing_at_offsets),
+        cmocka_unit_test(writing_pieces),
         cmocka_unit_test(reading_whole_files),         cmocka_unit_test(writing_atomically),
         cmocka_unit_test(failed_writes_leave_nothing),
     };

@@ -200,12 +200,15 @@ static void returned_chunks_go_to_who_waits_longest(void **state)
     struct chunk *held[COUNT];
     struct waiter waiters[3] = {0};
     loop = gw_loop_start(0);
-    assert_int_equal(gw_chunks_share(p), LIMIT_CHUNKS_PER_DIRECTION);
+    static const uint32_t shares[4] = {LIMIT_CHUNKS_IN, LIMIT_CHUNKS_IN / 2, LIMIT_CHUNKS_IN / 4, 1}; /* by quarters in use */
     for (int i = 0; i < COUNT; i++) {
+        uint32_t share = shares[i * 4 / COUNT];
+        assert_int_equal(gw_chunks_share(p, LIMIT_CHUNKS_IN), share);
+        assert_int_equal(gw_chunks_share(p, 3), share < 3 ? share : 3);
         held[i] = gw_chunks_try(p);
         assert_non_null(held[i]);
     }
-    assert_int_equal(gw_chunks_share(p), 1);
+    assert_int_equal(gw_chunks_share(p, LIMIT_CHUNKS_IN), 1);
     assert_null(gw_chunks_try(p));
     for (size_t i = 0; i < ARRAY_SIZE(waiters); i++) {
         waiters[i].base.loop = loop;

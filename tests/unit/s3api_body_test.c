@@ -1,4 +1,5 @@
 #include <pthread.h>
+#include <stdlib.h>
 
 #include "tests/support/head.h"
 #include "tests/support/unit.h"
@@ -10,6 +11,9 @@
 #include "s3api/service.h"
 
 /* The body chain by itself: headers and bytes go in, the verdict and what reached the sink come out. */
+
+/* Fed at once. */
+#define PIECES_MAX 81
 
 static struct arena *arena;
 static struct buf sunk;
@@ -30,10 +34,14 @@ static int tear_down(void **state)
     return 0;
 }
 
-static enum s3_error sink(struct s3_op *op, struct str bytes)
+static int sink_calls;
+
+static enum s3_error sink(struct s3_op *op, struct pieces bytes)
 {
     (void)op;
-    buf_add(&sunk, bytes);
+    sink_calls++;
+    for (size_t i = 0; i < bytes.count; i++)
+        buf_add(&sunk, bytes.at[i]);
     return S3_OK;
 }
 
@@ -107,16 +115,39 @@ static void set_payload_sha256(struct s3_op *op, struct str bytes)
     memcpy(op->auth.payload_sha256, value, sizeof(op->auth.payload_sha256));
 }
 
-/* Opens, feeds in pieces, finishes. */
-static enum s3_error run(struct s3_op *op, struct str body, size_t piece_len)
+static enum s3_error feed(struct s3_op *op, struct str bytes)
+{
+    return s3_body_feed(op, pieces_at(&bytes, 1));
+}
+
+/* Takes the next `count` pieces off *body and feeds them at once, from memory of their own, so that a view kept into it shows under
+ * the sanitizer. */
+static enum s3_error feed_next(struct s3_op *op, struct str *body, size_t piece_len, size_t count)
+{
+    struct str at[PIECES_MAX];
+    size_t used = 0;
+    assert_true(count <= PIECES_MAX);
+    for (; used < count && body->len > 0; used++) {
+        struct str piece = str_first(*body, piece_len);
+        char *copy = malloc(piece.len);
+        assert_non_null(copy);
+        memcpy(copy, piece.ptr, piece.len);
+        at[used] = str_of(copy, piece.len);
+        *body = str_from(*body, piece.len);
+    }
+    enum s3_error error = s3_body_feed(op, pieces_at(at, used));
+    for (size_t i = 0; i < used; i++)
+        free((void *)(uintptr_t)at[i].ptr);
+    return error;
+}
+
+/* Opens, feeds in pieces, so many at once, finishes. */
+static enum s3_error run(struct s3_op *op, struct str body, size_t piece_len, size_t count)
 {
     buf_reset(&sunk);
     enum s3_error error = s3_body_open(op, sink);
-    while (error == S3_OK && body.len > 0) {
-        struct str piece = str_first(body, piece_len);
-        body = str_from(body, piece.len);
-        error = s3_body_feed(op, piece);
-    }
+    while (error == S3_OK && body.len > 0)
+        error = feed_next(op, &body, piece_len, count);
     return error == S3_OK ? s3_body_finish(op) : error;
 }
 
@@ -187,7 +218,7 @@ static void test_plain(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(plain); i++) {
         struct s3_op *op = make_op(&stream_row, AUTH_PAYLOAD_UNSIGNED, plain[i].headers);
-        enum s3_error error = run(op, str_z(plain[i].body), 2);
+        enum s3_error error = run(op, str_z(plain[i].body), 2, i % 3 + 1);
         assert_error(error, plain[i].error, op, plain[i].headers);
         if (plain[i].message)
             assert_str(op->detail.message, plain[i].message);
@@ -201,7 +232,7 @@ static void test_plain(void **state)
 
 #define LARGE 300000
 
-static enum s3_error refuse_the_end(struct s3_op *op, struct str bytes)
+static enum s3_error refuse_the_end(struct s3_op *op, struct pieces bytes)
 {
     sink(op, bytes);
     return sunk.len < LARGE ? S3_OK : S3_SLOW_DOWN;
@@ -224,19 +255,18 @@ static void test_large_pieces(void **state)
     set_payload_sha256(op, bytes);
     digest_bytes(DIGEST_MD5, bytes, expected);
     for (size_t piece_len = 1000; piece_len <= LARGE; piece_len *= 4) {
+        size_t count = piece_len % 3 + 1;
         buf_reset(&sunk);
         calls_at_once = 0;
         assert_int_equal(s3_body_open(op, sink), S3_OK);
         s3_body_want(op, &(struct s3_body_want){.md5 = true});
-        for (struct str piece, rest = bytes; rest.len > 0; rest = str_from(rest, piece.len)) {
-            piece = str_first(rest, piece_len);
-            assert_int_equal(s3_body_feed(op, piece), S3_OK);
-        }
+        for (struct str rest = bytes; rest.len > 0;)
+            assert_int_equal(feed_next(op, &rest, piece_len, count), S3_OK);
         assert_error(s3_body_finish(op), S3_OK, op, "large");
         s3_body_md5(op, md5);
         assert_memory_equal(md5, expected, 16);
         assert_true(str_eq(buf_str(&sunk), bytes));
-        assert_int_equal(calls_at_once > 0, piece_len > 32 * 1024);
+        assert_int_equal(calls_at_once > 0, count * piece_len > 32 * 1024);
         s3_body_close(op);
     }
 }
@@ -249,8 +279,8 @@ static void test_large_pieces_that_are_refused(void **state)
     buf_reset(&sunk);
     assert_int_equal(s3_body_open(op, refuse_the_end), S3_OK);
     s3_body_want(op, &(struct s3_body_want){.md5 = true});
-    assert_int_equal(s3_body_feed(op, str_first(bytes, LARGE / 2)), S3_OK);
-    assert_int_equal(s3_body_feed(op, str_from(bytes, LARGE / 2)), S3_SLOW_DOWN);
+    assert_int_equal(feed(op, str_first(bytes, LARGE / 2)), S3_OK);
+    assert_int_equal(feed(op, str_from(bytes, LARGE / 2)), S3_SLOW_DOWN);
     s3_body_close(op);
 }
 
@@ -260,8 +290,8 @@ static void test_never_more_than_the_length_reaches_the_sink(void **state)
     struct s3_op *op = make_op(&stream_row, AUTH_PAYLOAD_UNSIGNED, "Content-Length: 3");
     assert_int_equal(s3_body_open(op, sink), S3_OK);
     assert_int_equal(s3_body_length(op), 3);
-    assert_int_equal(s3_body_feed(op, STR("ab")), S3_OK);
-    assert_int_equal(s3_body_feed(op, STR("cd")), S3_INCOMPLETE_BODY);
+    assert_int_equal(feed(op, STR("ab")), S3_OK);
+    assert_int_equal(feed(op, STR("cd")), S3_INCOMPLETE_BODY);
     assert_true(sunk.len <= 3);
     s3_body_close(op);
 }
@@ -271,9 +301,9 @@ static void test_payload_hash(void **state)
     (void)state;
     struct s3_op *op = make_op(&stream_row, AUTH_PAYLOAD_SHA256, "Content-Length: 5");
     set_payload_sha256(op, STR("hello"));
-    assert_error(run(op, STR("hello"), 1), S3_OK, op, "right");
+    assert_error(run(op, STR("hello"), 1, 1), S3_OK, op, "right");
     s3_body_close(op);
-    assert_error(run(op, STR("hellO"), 1), S3_SHA256_MISMATCH, op, "wrong");
+    assert_error(run(op, STR("hellO"), 1, 1), S3_SHA256_MISMATCH, op, "wrong");
     assert_int_equal(op->detail.extra_count, 2);
     assert_string_equal(op->detail.extra[0].element, "ClientComputedContentSHA256");
     assert_str(op->detail.extra[0].value, "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
@@ -288,7 +318,7 @@ static void test_payload_hash_and_sha256_checksum(void **state)
         make_op(&stream_row, AUTH_PAYLOAD_SHA256,
                 "Content-Length: 5\nx-amz-checksum-sha256: LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=");
     set_payload_sha256(op, STR("hello"));
-    assert_error(run(op, STR("hello"), 3), S3_OK, op, "both");
+    assert_error(run(op, STR("hello"), 3, 1), S3_OK, op, "both");
     assert_int_equal(s3_body_checksum(op).kind, S3_CHECKSUM_SHA256);
     assert_memory_equal(s3_body_checksum(op).value, op->auth.payload_sha256, 32);
     s3_body_close(op);
@@ -303,7 +333,7 @@ static void test_wants(void **state)
     assert_int_equal(s3_body_open(op, sink), S3_OK);
     assert_int_equal(s3_body_announced_checksum(op), S3_CHECKSUM_NONE);
     s3_body_want(op, &want);
-    assert_int_equal(s3_body_feed(op, STR("123456789")), S3_OK);
+    assert_int_equal(feed(op, STR("123456789")), S3_OK);
     assert_int_equal(s3_body_finish(op), S3_OK);
     assert_int_equal(s3_body_size(op), 9);
     s3_body_md5(op, md5);
@@ -319,7 +349,7 @@ static void test_nothing_wanted_nothing_kept(void **state)
 {
     (void)state;
     struct s3_op *op = make_op(&stream_row, AUTH_PAYLOAD_UNSIGNED, "Content-Length: 5");
-    assert_error(run(op, STR("hello"), 5), S3_OK, op, "plain");
+    assert_error(run(op, STR("hello"), 5, 1), S3_OK, op, "plain");
     assert_int_equal(s3_body_checksum(op).kind, S3_CHECKSUM_NONE);
     s3_body_close(op);
 }
@@ -333,7 +363,7 @@ static void test_announced_wins_over_wanted(void **state)
     assert_int_equal(s3_body_open(op, sink), S3_OK);
     s3_body_want(op, &want);
     assert_int_equal(s3_body_announced_checksum(op), S3_CHECKSUM_CRC32);
-    assert_int_equal(s3_body_feed(op, STR("hello")), S3_OK);
+    assert_int_equal(feed(op, STR("hello")), S3_OK);
     assert_int_equal(s3_body_finish(op), S3_OK);
     assert_int_equal(s3_body_checksum(op).kind, S3_CHECKSUM_CRC32);
     s3_body_close(op);
@@ -375,12 +405,12 @@ static void test_checksum_in_presigned_url(void **state)
         struct str headers = arena_printf(arena, "Content-Length: %zu", strlen(rows[i].body));
         struct s3_op *op = make_op(&stream_row, AUTH_PAYLOAD_UNSIGNED, headers.ptr);
         parse_target(op, "/b/k?X-Amz-Signature=0", rows[i].name, rows[i].value);
-        assert_error(run(op, str_z(rows[i].body), 5), rows[i].error, op, rows[i].value);
+        assert_error(run(op, str_z(rows[i].body), 5, 1), rows[i].error, op, rows[i].value);
         assert_true(str_find(op->detail.message, str_z(rows[i].message_part)) >= 0 || rows[i].error == S3_OK);
         s3_body_close(op);
         /* Parameters mean nothing when the headers are signed. */
         parse_target(op, "/b/k?x-id=PutObject", rows[i].name, rows[i].value);
-        assert_error(run(op, str_z(rows[i].body), 5), S3_OK, op, "header");
+        assert_error(run(op, str_z(rows[i].body), 5, 1), S3_OK, op, "header");
         s3_body_close(op);
     }
 }
@@ -411,7 +441,7 @@ static void test_small(void **state)
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct s3_op *op = make_op(rows[i].row, AUTH_PAYLOAD_UNSIGNED, rows[i].headers);
-        assert_error(run(op, str_z(rows[i].body), 5), rows[i].error, op, rows[i].headers);
+        assert_error(run(op, str_z(rows[i].body), 5, 1), rows[i].error, op, rows[i].headers);
         s3_body_close(op);
     }
 }
@@ -479,9 +509,12 @@ static void test_unsigned_trailers(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(unsigned_trailers); i++) {
         struct str body = str_z(unsigned_trailers[i].body);
         for (size_t piece_len = 1; piece_len <= body.len + 1; piece_len++) {
-            struct s3_op *op = make_op(&stream_row, AUTH_PAYLOAD_STREAM_UNSIGNED_TRAILER, unsigned_trailers[i].headers);
-            assert_error(run(op, body, piece_len), unsigned_trailers[i].error, op, unsigned_trailers[i].body);
-            s3_body_close(op);
+            for (size_t count = 1; count <= PIECES_MAX; count *= 3) {
+                struct s3_op *op =
+                    make_op(&stream_row, AUTH_PAYLOAD_STREAM_UNSIGNED_TRAILER, unsigned_trailers[i].headers);
+                assert_error(run(op, body, piece_len, count), unsigned_trailers[i].error, op, unsigned_trailers[i].body);
+                s3_body_close(op);
+            }
         }
     }
 }
@@ -512,11 +545,86 @@ static void test_chunk_size_minimum(void **state)
         buf_addz(&body, "0\r\n\r\n");
         struct s3_op *op = make_op(&stream_row, AUTH_PAYLOAD_STREAM_UNSIGNED_TRAILER,
                                    arena_printf(arena, UNSIGNED_TRAILER "%zu", total).ptr);
-        assert_error(run(op, buf_str(&body), 65536), rows[i].error, op, "chunk sizes");
+        assert_error(run(op, buf_str(&body), 65536, i % 2 + 1), rows[i].error, op, "chunk sizes");
         if (rows[i].error == S3_INVALID_CHUNK_SIZE)
             assert_string_equal(op->detail.extra[1].element, "BadChunkSize");
         s3_body_close(op);
         buf_done(&body);
+    }
+}
+
+/* Chunks of 8 KiB, of which each byte tells where it stands. */
+static struct str many_chunks(size_t chunks, const char *end)
+{
+    struct buf b = buf_make(chunks * 9000 + 100);
+    for (size_t i = 0; i < chunks; i++) {
+        buf_addz(&b, "2000\r\n");
+        for (size_t k = 0; k < 8192; k++)
+            buf_addc(&b, (char)(i * 7 + k * k));
+        buf_addz(&b, "\r\n");
+    }
+    buf_addz(&b, end);
+    struct str s = arena_dup(arena, buf_str(&b));
+    buf_done(&b);
+    return s;
+}
+
+/* What one feed brings goes on as if there were no framing: by few calls, and large enough for two threads. */
+static void test_data_of_many_chunks_goes_together(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t chunks;
+        int calls;
+    } rows[] = {{1, 1}, {8, 1}, {32, 1}, {33, 2}, {100, 4}};
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct str body = many_chunks(rows[i].chunks, "0\r\n\r\n");
+        struct s3_op *op = make_op(&stream_row, AUTH_PAYLOAD_STREAM_UNSIGNED_TRAILER,
+                                   arena_printf(arena, UNSIGNED_TRAILER "%zu", rows[i].chunks * 8192).ptr);
+        uint8_t md5[16], expected[DIGEST_SIZE_MAX];
+        buf_reset(&sunk);
+        sink_calls = calls_at_once = 0;
+        assert_int_equal(s3_body_open(op, sink), S3_OK);
+        s3_body_want(op, &(struct s3_body_want){.md5 = true});
+        assert_int_equal(feed(op, body), S3_OK);
+        assert_error(s3_body_finish(op), S3_OK, op, "many chunks");
+        assert_int_equal(sink_calls, rows[i].calls);
+        assert_int_equal(calls_at_once > 0, rows[i].chunks >= 4);
+        assert_int_equal(sunk.len, rows[i].chunks * 8192);
+        for (size_t k = 0; k < sunk.len; k++)
+            assert_int_equal(sunk.ptr[k], (char)(k / 8192 * 7 + k % 8192 * (k % 8192)));
+        s3_body_md5(op, md5);
+        digest_bytes(DIGEST_MD5, buf_str(&sunk), expected);
+        assert_memory_equal(md5, expected, 16);
+        s3_body_close(op);
+    }
+}
+
+static enum s3_error refuse(struct s3_op *op, struct pieces bytes)
+{
+    sink(op, bytes);
+    return S3_SLOW_DOWN;
+}
+
+/* The error is that of the earlier bytes, however they are split, and nothing follows what was refused. */
+static void test_what_comes_first_fails_first(void **state)
+{
+    (void)state;
+    static const size_t lens[] = {1000, 8192, 100000, 1000000};
+    for (size_t i = 0; i < ARRAY_SIZE(lens); i++) {
+        struct str body = many_chunks(i % 2 ? 20 : 40, "no framing\r\n");
+        struct s3_op *op = make_op(&stream_row, AUTH_PAYLOAD_STREAM_UNSIGNED_TRAILER, UNSIGNED_TRAILER "1000000");
+        struct str rest = body;
+        enum s3_error error = S3_OK;
+        sink_calls = 0;
+        assert_int_equal(s3_body_open(op, refuse), S3_OK);
+        while (error == S3_OK)
+            error = feed_next(op, &rest, lens[i], PIECES_MAX);
+        assert_int_equal(error, S3_SLOW_DOWN);
+        assert_int_equal(sink_calls, 1);
+        s3_body_close(op);
+        assert_int_equal(run(op, body, lens[i], PIECES_MAX), S3_INCOMPLETE_BODY);
+        s3_body_close(op);
     }
 }
 
@@ -548,11 +656,11 @@ static const char *const example_signatures[3] = {
     "b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9",
 };
 
-static enum s3_error run_example(struct str body, size_t piece_len)
+static enum s3_error run_example(struct str body, size_t piece_len, size_t count)
 {
     struct s3_op *op = make_op(&stream_row, AUTH_PAYLOAD_STREAM_SIGNED, EXAMPLE_HEADERS);
     set_example_seed(op, EXAMPLE_SEED);
-    enum s3_error error = run(op, body, piece_len);
+    enum s3_error error = run(op, body, piece_len, count);
     s3_body_close(op);
     return error;
 }
@@ -563,8 +671,10 @@ static void test_signed_chunks(void **state)
     struct str body = example(example_signatures, "\r\n");
     static const size_t pieces[] = {1, 2, 3, 7, 85, 86, 87, 88, 1000, 65535, 65536, 65537, 1000000};
     for (size_t i = 0; i < ARRAY_SIZE(pieces); i++) {
-        assert_int_equal(run_example(body, pieces[i]), S3_OK);
-        assert_int_equal(sunk.len, EXAMPLE_SIZE);
+        for (size_t count = 1; count <= PIECES_MAX; count *= 3) {
+            assert_int_equal(run_example(body, pieces[i], count), S3_OK);
+            assert_int_equal(sunk.len, EXAMPLE_SIZE);
+        }
     }
 }
 
@@ -577,19 +687,19 @@ static void test_tampered_chunks(void **state)
     static const size_t places[] = {90, 40000, 65620, 65800, 66500};
     for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
         changed[places[i]] ^= 1;
-        assert_int_not_equal(run_example(str_of(changed, body.len), 4096), S3_OK);
+        assert_int_not_equal(run_example(str_of(changed, body.len), 4096, 3), S3_OK);
         changed[places[i]] ^= 1;
     }
     for (size_t len = body.len - 200; len < body.len; len++)
-        assert_int_not_equal(run_example(str_first(body, len), 4096), S3_OK);
+        assert_int_not_equal(run_example(str_first(body, len), 4096, 3), S3_OK);
     const char *const swapped[3] = {example_signatures[1], example_signatures[0], example_signatures[2]};
-    assert_int_equal(run_example(example(swapped, "\r\n"), 4096), S3_SIGNATURE_MISMATCH);
+    assert_int_equal(run_example(example(swapped, "\r\n"), 4096, 3), S3_SIGNATURE_MISMATCH);
     const char *const last_wrong[3] = {example_signatures[0], example_signatures[1], example_signatures[1]};
-    assert_int_equal(run_example(example(last_wrong, "\r\n"), 4096), S3_SIGNATURE_MISMATCH);
+    assert_int_equal(run_example(example(last_wrong, "\r\n"), 4096, 3), S3_SIGNATURE_MISMATCH);
     const char *const short_one[3] = {"ad80", example_signatures[1], example_signatures[2]};
-    assert_int_equal(run_example(example(short_one, "\r\n"), 4096), S3_INCOMPLETE_BODY);
+    assert_int_equal(run_example(example(short_one, "\r\n"), 4096, 3), S3_INCOMPLETE_BODY);
     /* Trailers were not announced by the payload's kind. */
-    assert_int_equal(run_example(example(example_signatures, "a:b\r\n\r\n"), 4096), S3_MALFORMED_TRAILER);
+    assert_int_equal(run_example(example(example_signatures, "a:b\r\n\r\n"), 4096, 3), S3_MALFORMED_TRAILER);
 }
 
 #define TRAILER_HEADERS EXAMPLE_HEADERS "\nx-amz-trailer: x-amz-checksum-crc32c"
@@ -628,7 +738,7 @@ static void test_signed_trailers(void **state)
         for (size_t piece_len = 1; piece_len < 100000; piece_len = piece_len * 3 + 1) {
             struct s3_op *op = make_op(&stream_row, AUTH_PAYLOAD_STREAM_SIGNED_TRAILER, TRAILER_HEADERS);
             set_example_seed(op, TRAILER_SEED);
-            assert_error(run(op, body, piece_len), rows[i].error, op, rows[i].tail);
+            assert_error(run(op, body, piece_len, piece_len % 4 + 1), rows[i].error, op, rows[i].tail);
             s3_body_close(op);
         }
     }
@@ -676,6 +786,8 @@ int main(void)
         cmocka_unit_test(test_small),
         cmocka_unit_test(test_unsigned_trailers),
         cmocka_unit_test(test_chunk_size_minimum),
+        cmocka_unit_test(test_data_of_many_chunks_goes_together),
+        cmocka_unit_test(test_what_comes_first_fails_first),
         cmocka_unit_test(test_signed_chunks),
         cmocka_unit_test(test_tampered_chunks),
         cmocka_unit_test(test_signed_trailers),

@@ -236,7 +236,7 @@ void dir_file_close(struct vfs_file *f);
 int dir_file_fstat(struct vfs_file *f, struct vfs_attr *out);
 ssize_t dir_file_read(struct vfs_file *f, void *out, size_t size, uint64_t offset);
 ssize_t dir_file_read_nowait(struct vfs_file *f, void *out, size_t size, uint64_t offset);
-int dir_file_write(struct vfs_file *f, struct str bytes, uint64_t offset);
+int dir_file_write(struct vfs_file *f, struct pieces p, uint64_t offset);
 int dir_file_truncate(struct vfs_file *f, uint64_t size);
 int dir_file_fd(struct vfs_file *f);
 int dir_file_sync(struct vfs_file *f);

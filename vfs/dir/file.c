@@ -167,14 +167,14 @@ static void start_writeback(struct dir_file *f, size_t written)
     (void)sync_file_range(f->fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* a head start only: the sync tells of errors */
 }
 
-int dir_file_write(struct vfs_file *file, struct str bytes, uint64_t offset)
+int dir_file_write(struct vfs_file *file, struct pieces p, uint64_t offset)
 {
     struct dir_file *f = dir_file_of(file);
     int r = fault_point("vfs.write");
     if (r == 0)
-        r = fd_pwrite_all(f->fd, bytes.ptr, bytes.len, offset);
+        r = fd_pwrite_pieces(f->fd, p, offset);
     if (r == 0 && dir_volume_of(file->volume)->fresh)
-        start_writeback(f, bytes.len);
+        start_writeback(f, pieces_len(p));
     return r;
 }
 

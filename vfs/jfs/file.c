@@ -223,7 +223,7 @@ void jfs_loan_done(struct vfs_loan *l)
     data_loan_done(jfs_volume_of(l->volume)->data, &loan);
 }
 
-int jfs_file_write(struct vfs_file *base, struct str bytes, uint64_t offset)
+int jfs_file_write(struct vfs_file *base, struct pieces p, uint64_t offset)
 {
     struct jfs_file *f = jfs_file_of(base);
     struct data_writer *w;
@@ -232,11 +232,13 @@ int jfs_file_write(struct vfs_file *base, struct str bytes, uint64_t offset)
     int r = fault_point("vfs.write");
     if (r == 0)
         r = get_writer(f, &w);
-    if (r == 0)
-        r = data_writer_write(w, bytes, offset);
+    for (size_t i = 0; i < p.count && r == 0; i++) {
+        r = data_writer_write(w, p.at[i], offset);
+        offset += p.at[i].len;
+    }
     if (r < 0)
         return r;
-    uint64_t end = offset + bytes.len, length = atomic_load(&f->length);
+    uint64_t end = offset, length = atomic_load(&f->length);
     while (end > length && !atomic_compare_exchange_weak(&f->length, &length, end))
         continue;
     return 0;

@@ -170,7 +170,7 @@ int jfs_file_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cre
 void jfs_file_close(struct vfs_file *f);
 int jfs_file_fstat(struct vfs_file *f, struct vfs_attr *out);
 ssize_t jfs_file_read(struct vfs_file *f, void *out, size_t size, uint64_t offset);
-int jfs_file_write(struct vfs_file *f, struct str bytes, uint64_t offset);
+int jfs_file_write(struct vfs_file *f, struct pieces p, uint64_t offset);
 int jfs_file_truncate(struct vfs_file *f, uint64_t size);
 int jfs_file_fd(struct vfs_file *f);
 int jfs_file_lend(struct vfs_file *f, uint64_t offset, uint64_t size, struct vfs_loan *out);
