@@ -9,7 +9,7 @@ import time
 import urllib.request
 
 from cells import COUNTS, SIZES
-from measure import Bench, Sample
+from measure import WALK, Bench, Sample
 from servers import ACCESS_KEY, SECRET_KEY, Server, Sluice
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -122,7 +122,7 @@ class Mount(Server):
         self.volume.make()
         self.path.mkdir(parents=True, exist_ok=True)
         log = open(self.folder / "log", "ab")
-        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + START_S
         while not (self.path / ".config").exists():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -255,7 +255,7 @@ class JfsBench(Bench):
             words = ["--method", "PUT", "--target", f"/{bucket}/object-{{n}}", "--count", cell.entries, "--requests", cell.entries]
             self.client(server, *words, "--connections", 16)
             self.ready.add((name, bucket))
-        sample = self.timed(server, "--target", f"/{bucket}?list-type=2", "--walk", "--time", "600s", unit="listed")
+        sample = self.timed(server, "--target", f"/{bucket}?list-type=2", *WALK, unit="listed")
         sample.cpu_per_gib_s = 0  # the answers' bytes are not what it is about
         return sample
 
@@ -267,7 +267,7 @@ class JfsBench(Bench):
         return self.sample(server, result, server.cpu_seconds() - cpu, result[unit], result["bytes"])
 
     def new_folder(self, server):
-        folder = server.path / f"folder-{self.fresh(server, 1)}"
+        folder = server.path / f"folder-{next(self.numbers)}"
         folder.mkdir()
         return folder
 
@@ -341,7 +341,7 @@ class JfsBench(Bench):
 
     def large_write(self, cell, name):
         server = self.server(name)
-        path = server.path / f"large-{self.fresh(server, 1)}"
+        path = server.path / f"large-{next(self.numbers)}"
         sync = ["sync"] if name.endswith(" fsync") else []
         sample = self.act(server, "write", path, SIZES[cell.size], *sync)
         path.unlink()

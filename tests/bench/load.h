@@ -20,7 +20,8 @@ struct load_options {
     uint64_t range_size, object_size; /* range_size 0: no Range header */
     struct str header_name, header_value; /* one more header; empty: none */
     struct str access_key, secret_key, region; /* access_key empty: requests are not signed */
-    uint64_t connections, duration_ms, requests; /* requests 0: as many as the time allows */
+    uint64_t connections;
+    uint64_t duration_ms, requests; /* what comes first ends the run; 0: no such end */
     bool walk; /* one listing, page after page */
     bool once; /* one request; its answer's body goes to stdout */
     bool pause; /* with connections, but without requests */

@@ -33,8 +33,8 @@ static const struct row {
     {"secret-key", "SECRET", KIND_VIEW, offsetof(struct load_options, secret_key)},
     {"region", "NAME (us-east-1)", KIND_VIEW, offsetof(struct load_options, region)},
     {"connections", "N (1)", KIND_SIZE, offsetof(struct load_options, connections)},
-    {"time", "TIME (3s)", KIND_MS, offsetof(struct load_options, duration_ms)},
-    {"requests", "N: as many instead of a time", KIND_SIZE, offsetof(struct load_options, requests)},
+    {"time", "TIME (3s, or with --requests as long as they take)", KIND_MS, offsetof(struct load_options, duration_ms)},
+    {"requests", "N: no more than these", KIND_SIZE, offsetof(struct load_options, requests)},
     {"walk", "follow a listing page by page", KIND_FLAG, offsetof(struct load_options, walk)},
     {"once", "one request; its answer on standard output", KIND_FLAG, offsetof(struct load_options, once)},
     {"pause", "connections without requests", KIND_FLAG, offsetof(struct load_options, pause)},
@@ -110,7 +110,7 @@ static void print_result(const struct load_result *r)
 int main(int argc, char **argv)
 {
     struct load_options o = {.host = "127.0.0.1", .port = 9000, .method = STR("GET"), .count = 1, .connections = 1,
-                             .duration_ms = 3000, .region = STR("us-east-1")};
+                             .region = STR("us-east-1")};
     struct gw_args args = gw_args_make(argc - 1, argv + 1);
     struct str word;
     for (enum gw_arg_kind kind; (kind = gw_args_next(&args, &word)) != GW_ARG_END;) {
@@ -120,6 +120,8 @@ int main(int argc, char **argv)
     }
     if (o.once)
         o.requests = 1;
+    if (!o.requests && !o.duration_ms)
+        o.duration_ms = 3000;
     if (o.target.len == 0 || o.count == 0 || o.connections == 0 || (o.range_size > 0 && o.object_size < o.range_size))
         usage("--target, --count, --connections, --object-size");
     (void)signal(SIGPIPE, SIG_IGN);

@@ -167,7 +167,7 @@ static uint64_t count_of(struct str body, struct str tag)
 
 static bool is_over(const struct load *l)
 {
-    return l->o->requests ? l->started >= l->o->requests : clock_mono_ns() >= l->end_ns;
+    return (l->o->requests && l->started >= l->o->requests) || (l->o->duration_ms && clock_mono_ns() >= l->end_ns);
 }
 
 /* The answer is whole: counts it, and sends the next request. */

@@ -1,6 +1,8 @@
 """Runs cells: prepares the data once for each server, then measures the servers in turn."""
 
+import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
@@ -9,13 +11,19 @@ import subprocess
 import sys
 import time
 
-from cells import COUNTS, GIB, MIB, SIZES
+from cells import COUNTS, GIB, KIB, MIB, SIZES
 from servers import Nginx, Sluice, Versitygw, find_peers
 
 PART = 64 * MIB
 FLOORS = {"sendfile": "sendfile", "read": "read", "one sync per PUT": "put", "one core's MD5": "md5", "write": "write"}
 # No turn takes so long, unless something hangs.
 TURN_MAX_S = 900
+# Some peers would take half an hour for 10⁶ keys; a part of the listing has their rate, too.
+WALK = ("--walk", "--time", "10s")
+# More uploads a second than any server takes, and what a turn may take of the disk.
+PUTS_PER_S, PUT_BYTES_MAX = 40_000, 4 * GIB
+# Objects from here on are removed when their turn is over, so that the disk does not fill.
+LARGE_BYTES = 128 * KIB
 
 
 @dataclasses.dataclass
@@ -36,7 +44,7 @@ class Bench:
         self.peers, self.missing = find_peers()
         self.running = {}
         self.ready = set()
-        self.numbers = {}  # server: the next unused number of a key
+        self.numbers = itertools.count()  # of new names; not for each server, as some share a volume
 
     # Servers
 
@@ -75,8 +83,10 @@ class Bench:
         return self.running[name]
 
     def stop(self):
-        for server in reversed(self.running.values()):  # what others need was started first
-            server.stop()
+        # The last first, since others may need what was started before; each, whatever becomes of the others.
+        with contextlib.ExitStack() as stack:
+            for server in self.running.values():
+                stack.callback(server.stop)
 
     # The client
 
@@ -147,7 +157,7 @@ class Bench:
     def tree(self, name, kind, entries):
         """A bucket that was made in the file system."""
         server = self.server(name)
-        bucket = f"{kind.replace('_', '-')}-{entries}"
+        bucket = f"{'flat' if kind == 'list_flat' else 'deep'}-{entries}"
         root = server.root / bucket
         if not root.exists():
             self.once(server, "--method", "PUT", "--target", f"/{bucket}")
@@ -157,10 +167,16 @@ class Bench:
                 os.close(os.open(folder / f"object-{i:07}", os.O_CREAT | os.O_WRONLY, 0o644))
         return bucket
 
-    def fresh(self, server, count):
-        first = self.numbers.get(server.name, 0)
-        self.numbers[server.name] = first + count
-        return first
+    def discard(self, server, target, count=1):
+        """Gives back what a turn's objects take of the disk. Who keeps them as files keeps them empty: an ext4 without a journal, when it
+        makes a file, looks at all inodes that were freed in the last minutes."""
+        path = server.root / target.removesuffix("/{n}").lstrip("/")
+        if not path.exists():
+            self.client(server, "--method", "DELETE", "--target", target, "--count", count, "--requests", count)
+            return
+        for file in (path, *path.rglob("*")):
+            if file.is_file():
+                os.truncate(file, 0)
 
     # Kinds of cells
 
@@ -193,16 +209,14 @@ class Bench:
         if name in FLOORS:
             return self.floor_sample(name, self.folder / "volumes" / "floor", size)
         server = self.server(name)
-        # New names each time, as many as the fastest can take, in directories of a thousand.
-        count = int(min(max(self.seconds * 20000 * 1024 / size, 64), self.seconds * 20000))
-        if size >= 128 * 1024:
-            count = 64
-        if size == GIB:
-            count = 1
-        first = self.fresh(server, count)
-        words = ["--method", "PUT", "--target", f"/bench/put-{first}/{{n}}", "--count", count, "--body-size", size]
-        limit = ["--requests", 1] if size == GIB else ["--time", f"{self.seconds * 1000:.0f}ms"]
-        sample = self.timed(server, *words, "--connections", cell.connections, *limit)
+        # A folder of new names for each turn, every one used once: overwriting is another thing.
+        count = max(min(int(self.seconds * PUTS_PER_S), PUT_BYTES_MAX // size), cell.connections)
+        target = f"/bench/put-{next(self.numbers)}/{{n}}"
+        words = ["--method", "PUT", "--target", target, "--count", count, "--requests", count, "--body-size", size]
+        os.sync()  # what others have written is not for this one to wait for
+        sample = self.timed(server, *words, "--connections", cell.connections, "--time", f"{self.seconds * 1000:.0f}ms")
+        if size >= LARGE_BYTES:
+            self.discard(server, target, count)
         sample.bytes_per_s = sample.rate * size
         sample.cpu_per_gib_s = sample.cpu_per_unit_us / 1e6 / size * GIB
         return sample
@@ -223,44 +237,45 @@ class Bench:
 
     def multipart(self, cell, name):
         server = self.server(name)
-        size, target = SIZES[cell.size], f"/bench/multipart-{self.fresh(server, 1)}"
+        size, target = SIZES[cell.size], f"/bench/multipart-{next(self.numbers)}"
         cpu, start = server.cpu_seconds(), time.monotonic()
         result, completion = self.upload_parts(cell, server, target)
         self.once(server, *completion)
         result["seconds"] = time.monotonic() - start
         sample = self.sample(server, result, server.cpu_seconds() - cpu, 1, size)
-        self.once(server, "--method", "DELETE", "--target", target)
+        self.discard(server, target)
         return sample
 
     def complete(self, cell, name):
         server = self.server(name)
-        target = f"/bench/multipart-{self.fresh(server, 1)}"
+        target = f"/bench/multipart-{next(self.numbers)}"
         _, completion = self.upload_parts(cell, server, target)
         sample = self.timed(server, *completion, "--requests", 1)
-        self.once(server, "--method", "DELETE", "--target", target)
+        self.discard(server, target)
         return sample
 
     def copy(self, cell, name):
         server = self.server(name)
         source = self.objects(name, cell.size).replace("{n}", "00000000")
-        words = ["--method", "PUT", "--target", f"/bench/copy-{self.fresh(server, 1)}", "--requests", 1]
+        target = f"/bench/copy-{next(self.numbers)}"
+        words = ["--method", "PUT", "--target", target, "--requests", 1]
         sample = self.timed(server, *words, "--header-name", "x-amz-copy-source", "--header-value", source)
+        self.discard(server, target)
         size = SIZES[cell.size]
         sample.bytes_per_s, sample.cpu_per_gib_s = sample.rate * size, sample.cpu_per_unit_us / 1e6 / size * GIB
         return sample
 
     def delete(self, cell, name):
         server = self.server(name)
-        count = int(self.seconds * 2000)
-        first = self.fresh(server, count)
-        words = ["--target", f"/bench/delete-{first}/{{n}}", "--count", count, "--requests", count]
+        count = int(self.seconds * 5000)
+        words = ["--target", f"/bench/delete-{next(self.numbers)}/{{n}}", "--count", count, "--requests", count]
         words += ["--connections", cell.connections]
         self.client(server, "--method", "PUT", "--body-size", SIZES[cell.size], *words)
         return self.timed(server, "--method", "DELETE", *words)
 
     def listing(self, cell, name, query=""):
         server, bucket = self.server(name), self.tree(name, cell.kind, cell.entries)
-        sample = self.timed(server, "--target", f"/{bucket}?list-type=2{query}", "--walk", "--time", "600s", unit="listed")
+        sample = self.timed(server, "--target", f"/{bucket}?list-type=2{query}", *WALK, unit="listed")
         sample.cpu_per_gib_s = 0  # the answers' bytes are not what it is about
         return sample
 

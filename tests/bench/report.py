@@ -35,7 +35,7 @@ def rate_text(cell, samples):
     throughput = median(samples, "bytes_per_s") / 2**20
     if cell.kind == "complete":
         return f"{number(1000 / rate)} ms" if rate else "–"
-    if cell.size in ("128 KiB", "1 MiB", "10 MiB", "64 MiB", "256 MiB", "1 GiB") and not cell.kind.startswith("random"):
+    if cell.size in ("128 KiB", "1 MiB", "10 MiB", "64 MiB", "256 MiB", "1 GiB") and not cell.kind.startswith(("random", "head")):
         return f"{number(throughput)} MiB/s"
     return f"{number(rate)} /s"
 
@@ -149,7 +149,7 @@ def document(folder, about, results, sections, goals):
         if of_section:
             document_section(folder, section, about, of_section)
     if goals:
-        replace(folder / "performance.md", "goals", goals)
+        replace(folder / "performance.md", "goals", f"{about}\n\n{goals}")
     page = (folder / "performance.md").read_text()
     for picture in (folder / "performance").glob("*.svg"):
         if f"performance/{picture.name}" not in page:

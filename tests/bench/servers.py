@@ -56,7 +56,11 @@ class Server:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.root.mkdir(parents=True, exist_ok=True)
         log = open(self.folder / "log", "ab")
-        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=os.environ | self.environment())
+        # In a session of its own: a ^C is for the run, which then stops its servers.
+        environment = os.environ | self.environment()
+        self.process = subprocess.Popen(
+            self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
+        )
         deadline = time.monotonic() + 15
         while True:
             try:
