@@ -70,6 +70,8 @@ static const struct option options[] = {
     {"tls-cert", OPT_TEXT, AT(tls_cert), NULL, 0, 0, NULL, false, NULL, "FILE",
      "PEM certificate chain; with it every --listen address speaks https; reloaded when it changes"},
     {"tls-key", OPT_TEXT, AT(tls_key), NULL, 0, 0, NULL, false, NULL, "FILE", "PEM private key of --tls-cert"},
+    {"ktls", OPT_SWITCH, AT(ktls), "on", 0, 0, NULL, false, NULL, "on|off",
+     "let the kernel encrypt what is sent over https, if it has the tls module"},
     {"trusted-proxies", OPT_TEXT, AT(trusted_proxies), NULL, 0, 0, NULL, false, NULL, "CIDR,…",
      "take the client's address from X-Forwarded-For when the peer is one of these"},
     {"proxies-only", OPT_SWITCH, AT(proxies_only), "off", 0, 0, NULL, false, NULL, "on|off",

@@ -38,6 +38,7 @@ struct gw_config {
     bool block_public_access;         /* for buckets without a PublicAccessBlock of their own */
     bool read_only;
     const char *tls_cert, *tls_key;   /* PEM; both or none */
+    bool ktls;                        /* the kernel encrypts, if it can */
     uint32_t loops;                   /* event-loop threads; default: cores the process may use */
     uint32_t workers;                 /* blocking threads; default 32 */
     uint32_t connections_max;         /* default 10000 */

@@ -187,6 +187,7 @@ static void start_exchange(struct gw_conn *c, const struct gw_parsed *p, const s
         .request_id = str_of(c->request_id, sizeof(c->request_id)),
         .remote = o->proxies ? gw_proxies_client(o->proxies, c->peer, &p->head) : c->peer,
         .tls_version = gw_sock_tls_version(c->sock),
+        .sends_files = gw_sock_sends_files(c->sock),
         .progress = on_progress,
         .owner = c,
     };

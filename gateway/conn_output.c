@@ -324,5 +324,5 @@ enum gw_progress gw_conn_output_run(struct gw_conn *c)
         if (progress != GW_PROGRESS_DONE)
             return progress;
     }
-    return GW_PROGRESS_DONE;
+    return gw_sock_is_flushed(c->sock) ? GW_PROGRESS_DONE : GW_PROGRESS_SOCKET;
 }

@@ -164,6 +164,7 @@ struct gw_exchange *gw_exchange_new(const struct gw_bridge *bridge, struct gw_lo
     x->start_ns = clock_mono_ns();
     x->start_wall_ns = clock_wall_ns();
     x->tls_version = r->tls_version;
+    x->sends_files = r->sends_files;
     x->progress = r->progress;
     x->owner = r->owner;
     x->op_needed = true;

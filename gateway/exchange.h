@@ -44,6 +44,7 @@ struct gw_request {
     struct gw_inbuf head_bytes;     /* taken over */
     struct str request_id, remote;  /* copied */
     const char *tls_version;        /* static text; NULL: plain */
+    bool sends_files;               /* GW_REPLY_FILE is possible */
     void (*progress)(void *owner);  /* never from inside a call */
     void *owner;
 };

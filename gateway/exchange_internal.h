@@ -30,6 +30,7 @@ struct gw_exchange {
     struct gw_inbuf head_bytes;
     struct s3_incoming incoming;
     const char *tls_version;
+    bool sends_files;
     uint64_t start_ns;
     int64_t start_wall_ns;
 

@@ -145,7 +145,7 @@ static void take_file(struct gw_exchange *x, const struct s3_reply *r, struct gw
         return;
     }
     *out_needs_op = true;
-    int fd = x->incoming.tls ? -ENOTSUP : vfs_file_fd(r->file);
+    int fd = x->sends_files ? vfs_file_fd(r->file) : -ENOTSUP;
     if (fd >= 0)
         out->body = GW_REPLY_FILE;
     out->fd = fd;

@@ -252,9 +252,9 @@ static int open_signals(void)
 
 static void announce(const struct gw_server *s)
 {
+    const char *tls = !s->tls ? "no" : gw_tls_has_kernel(s->tls) ? "kernel" : "yes";
     for (size_t i = 0; i < s->listener_count; i++)
-        log_info("listening", "address=%s tls=%s volume=\"%s\"", gw_listener_text(s->listeners[i]), s->tls ? "yes" : "no",
-                 s->config->volume);
+        log_info("listening", "address=%s tls=%s volume=\"%s\"", gw_listener_text(s->listeners[i]), tls, s->config->volume);
     if (s->admin_listener)
         log_info("listening", "address=%s for=admin", gw_listener_text(s->admin_listener));
     gw_sd_notify("READY=1");

@@ -95,7 +95,7 @@ static bool open_tls(struct gw_server *s)
     if (!s->config->tls_cert)
         return true;
     struct buf error = buf_make(ERROR_BYTES_MAX);
-    int rc = gw_tls_new(s->config->tls_cert, s->config->tls_key, &s->tls, &error);
+    int rc = gw_tls_new(s->config->tls_cert, s->config->tls_key, s->config->ktls, &s->tls, &error);
     if (!check(rc, &error))
         return false;
     metric_callback(METRIC_GAUGE, "sluice_cert_not_after_seconds", "", "End of the TLS certificate, in seconds since 1970.",

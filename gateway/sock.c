@@ -4,6 +4,7 @@
 #include <h2o/socket.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
@@ -186,7 +187,7 @@ static ssize_t write_tls(struct gw_sock *s, const struct iovec *spans, int span_
 ssize_t gw_sock_write(struct gw_sock *s, const struct iovec *spans, int span_count, bool more)
 {
     CHECK(span_count > 0);
-    if (s->tls)
+    if (!gw_sock_sends_files(s))
         return write_tls(s, spans, span_count);
     /* sendmsg only reads through the pointer. */
     union {
@@ -194,22 +195,34 @@ ssize_t gw_sock_write(struct gw_sock *s, const struct iovec *spans, int span_cou
         struct iovec *out;
     } iov = {.in = spans};
     struct msghdr message = {.msg_iov = iov.out, .msg_iovlen = (size_t)span_count};
+    /* The kernel's TLS would keep a record open for what follows, and has no timer to end it. */
+    int flags = MSG_NOSIGNAL | (more && !s->tls ? MSG_MORE : 0);
     ssize_t put;
     do
-        put = sendmsg(s->fd, &message, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+        put = sendmsg(s->fd, &message, flags);
     while (put < 0 && errno == EINTR);
     return put < 0 ? -errno : put;
 }
 
 ssize_t gw_sock_sendfile(struct gw_sock *s, int fd, uint64_t offset, size_t size)
 {
-    CHECK(!s->tls);
+    CHECK(gw_sock_sends_files(s));
     off_t at = (off_t)offset;
     ssize_t put;
     do
         put = sendfile(s->fd, fd, &at, size);
     while (put < 0 && errno == EINTR);
     return put < 0 ? -errno : put;
+}
+
+/* The kernel's TLS takes bytes as long as the socket has room, and keeps the last record to itself when that did not go in
+ * whole; it pushes on before anything else once there is room. */
+bool gw_sock_is_flushed(struct gw_sock *s)
+{
+    if (!s->tls || !gw_tls_kernel_sends(s->tls))
+        return true;
+    struct pollfd room = {.fd = s->fd, .events = POLLOUT};
+    return poll(&room, 1, 0) != 0;
 }
 
 void gw_sock_shutdown(struct gw_sock *s)
@@ -219,9 +232,9 @@ void gw_sock_shutdown(struct gw_sock *s)
     (void)shutdown(s->fd, SHUT_WR); /* fails only when the peer is gone */
 }
 
-bool gw_sock_is_tls(const struct gw_sock *s)
+bool gw_sock_sends_files(const struct gw_sock *s)
 {
-    return s->tls != NULL;
+    return !s->tls || gw_tls_kernel_sends(s->tls);
 }
 
 const char *gw_sock_tls_version(const struct gw_sock *s)

@@ -37,11 +37,15 @@ MUST_USE ssize_t gw_sock_read(struct gw_sock *s, void *out, size_t size);
 /* Bytes taken, possibly fewer than given; -EAGAIN; other negative errno. more: bytes follow at once (no segment of its
  * own). After -EAGAIN the same bytes must come again, possibly more of them. */
 MUST_USE ssize_t gw_sock_write(struct gw_sock *s, const struct iovec *spans, int span_count, bool more);
-/* From a file, plain sockets only. 0 at the end of the file. */
+/* From a file, if gw_sock_sends_files. 0 at the end of the file. */
 MUST_USE ssize_t gw_sock_sendfile(struct gw_sock *s, int fd, uint64_t offset, size_t size);
+/* False while some of what a write took waits in the kernel for room in the socket, and would be lost by a close: `writable`
+ * comes when to ask again. */
+bool gw_sock_is_flushed(struct gw_sock *s);
 /* The peer sees the end; reading goes on. */
 void gw_sock_shutdown(struct gw_sock *s);
-bool gw_sock_is_tls(const struct gw_sock *s);
+/* Plain, or encrypted by the kernel. Settled once a read has brought bytes. */
+bool gw_sock_sends_files(const struct gw_sock *s);
 /* "TLSv1.3", or NULL. */
 const char *gw_sock_tls_version(const struct gw_sock *s);
 

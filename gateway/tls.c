@@ -4,8 +4,12 @@
 #include <openssl/ssl.h>
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -22,6 +26,7 @@ struct file_mark {
 
 struct gw_tls {
     char *cert_path, *key_path;
+    bool kernel;
     struct mutex lock;           /* guards what follows */
     SSL_CTX *ctx;                /* counted by OpenSSL: sessions hold it on */
     struct file_mark cert_mark, key_mark;
@@ -72,8 +77,21 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
     return SSL_TLSEXT_ERR_OK;
 }
 
-static void set_options(SSL_CTX *ctx)
+/* A kernel that has "tls", or loads it for us, finds fault only with the socket, which is not connected. */
+static bool kernel_has_tls(void)
 {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    bool has = setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", sizeof("tls")) == 0 || errno == ENOTCONN;
+    close(fd);
+    return has;
+}
+
+static void set_options(const struct gw_tls *t, SSL_CTX *ctx)
+{
+    if (t->kernel)
+        SSL_CTX_set_options(ctx, SSL_OP_ENABLE_KTLS);
     CHECK(SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1);
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                  SSL_OP_PRIORITIZE_CHACHA | SSL_OP_IGNORE_UNEXPECTED_EOF);
@@ -100,7 +118,7 @@ static int load(const struct gw_tls *t, SSL_CTX **out, struct buf *error)
     ERR_clear_error();
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
     CHECK(ctx != NULL); /* out of memory */
-    set_options(ctx);
+    set_options(t, ctx);
     int rc = 0;
     if (SSL_CTX_use_certificate_chain_file(ctx, t->cert_path) != 1)
         rc = fail(error, "cannot use certificate", t->cert_path);
@@ -136,7 +154,7 @@ int gw_tls_reload(struct gw_tls *t, struct buf *error)
     return rc;
 }
 
-int gw_tls_new(const char *cert_path, const char *key_path, struct gw_tls **out, struct buf *error)
+int gw_tls_new(const char *cert_path, const char *key_path, bool kernel, struct gw_tls **out, struct buf *error)
 {
     struct gw_tls *t = calloc(1, sizeof(*t));
     CHECK(t != NULL); /* out of memory */
@@ -144,6 +162,7 @@ int gw_tls_new(const char *cert_path, const char *key_path, struct gw_tls **out,
     t->key_path = strdup(key_path);
     CHECK(t->cert_path != NULL);
     CHECK(t->key_path != NULL);
+    t->kernel = kernel && kernel_has_tls();
     mutex_init(&t->lock);
     int rc = gw_tls_reload(t, error);
     if (rc < 0) {
@@ -182,7 +201,21 @@ int64_t gw_tls_not_after(struct gw_tls *t)
     return at;
 }
 
+bool gw_tls_has_kernel(const struct gw_tls *t)
+{
+    return t->kernel;
+}
+
 /* Sessions */
+
+/* Two BIOs for one descriptor, of which only the writing one can have the kernel's TLS. */
+static void attach(SSL *ssl, int fd)
+{
+    BIO *in = BIO_new_fd(fd, BIO_NOCLOSE);
+    CHECK(in != NULL); /* out of memory */
+    SSL_set0_rbio(ssl, in);
+    CHECK(SSL_set_wfd(ssl, fd) == 1);
+}
 
 struct gw_tls_session *gw_tls_session_new(struct gw_tls *t, int fd)
 {
@@ -192,7 +225,7 @@ struct gw_tls_session *gw_tls_session_new(struct gw_tls *t, int fd)
     s->ssl = SSL_new(t->ctx);
     mutex_unlock(&t->lock);
     CHECK(s->ssl != NULL); /* out of memory */
-    CHECK(SSL_set_fd(s->ssl, fd) == 1);
+    attach(s->ssl, fd);
     SSL_set_accept_state(s->ssl);
     return s;
 }
@@ -222,6 +255,16 @@ static ssize_t failure(struct gw_tls_session *s, int rc, int wanted, bool *out_o
     return -EPROTO;
 }
 
+bool gw_tls_kernel_sends(const struct gw_tls_session *s)
+{
+    return SSL_is_init_finished(s->ssl) && BIO_get_ktls_send(SSL_get_wbio(s->ssl));
+}
+
+static bool wants_new_key(const struct gw_tls_session *s)
+{
+    return SSL_get_key_update_type(s->ssl) != SSL_KEY_UPDATE_NONE;
+}
+
 ssize_t gw_tls_read(struct gw_tls_session *s, void *out, size_t size, bool *out_other)
 {
     size_t done = 0;
@@ -236,6 +279,8 @@ ssize_t gw_tls_read(struct gw_tls_session *s, void *out, size_t size, bool *out_
             continue;
         }
         ssize_t error = failure(s, rc, SSL_ERROR_WANT_READ, out_other);
+        if (wants_new_key(s) && gw_tls_kernel_sends(s))
+            return -EPROTO;
         return done > 0 ? (ssize_t)done : error;
     }
     return (ssize_t)done;

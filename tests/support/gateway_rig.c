@@ -152,7 +152,7 @@ struct rig *rig_start(const struct rig_options *o)
     cond_init(&r->wake);
     open_volume(r);
     if (o->tls_cert)
-        assert_int_equal(gw_tls_new(o->tls_cert, o->tls_key, &r->tls, &error), 0);
+        assert_int_equal(gw_tls_new(o->tls_cert, o->tls_key, true, &r->tls, &error), 0);
     set_options(r, o);
     r->bridge.host_id = STR("rig");
     r->bridge.in_flight = &r->in_flight;

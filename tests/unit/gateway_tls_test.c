@@ -175,8 +175,27 @@ static void keys_may_be_updated(void **state)
     SSL *ssl = connect_tls(&fd);
     for (int i = 0; i < 5; i++) {
         expect(ssl, GET("/stream?size=100000&length=1"), 200, 100000);
-        assert_int_equal(SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+        /* The kernel's own key stays: who asks for another is disconnected. */
+        bool asks = !gw_tls_has_kernel(rig_tls(rig));
+        assert_int_equal(SSL_key_update(ssl, asks ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED), 1);
     }
+    close_tls(ssl, fd);
+}
+
+static void a_key_that_cannot_be_updated_ends_the_connection(void **state)
+{
+    (void)state;
+    int fd;
+    char byte;
+    size_t got;
+    if (!gw_tls_has_kernel(rig_tls(rig)))
+        skip();
+    SSL *ssl = connect_tls(&fd);
+    expect(ssl, GET("/none"), 204, 0);
+    assert_int_equal(SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+    assert_true(write_tls(ssl, GET("/none"), strlen(GET("/none"))));
+    assert_int_equal(SSL_read_ex(ssl, &byte, 1, &got), 0);
+    assert_int_equal(SSL_get_error(ssl, 0), SSL_ERROR_ZERO_RETURN); /* an orderly end, under the old key */
     close_tls(ssl, fd);
 }
 
@@ -300,6 +319,7 @@ int main(void)
         cmocka_unit_test(uploads_arrive_whole),
         cmocka_unit_test(pipelined_requests_are_answered),
         cmocka_unit_test(keys_may_be_updated),
+        cmocka_unit_test(a_key_that_cannot_be_updated_ends_the_connection),
         cmocka_unit_test(new_certificates_serve_new_connections),
         cmocka_unit_test(what_follows_the_end_is_not_kept),
         cmocka_unit_test(strangers_are_turned_away),
