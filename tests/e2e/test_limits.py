@@ -1,12 +1,16 @@
 """Limits of one caller, and requests through proxies only."""
 
+import contextlib
+
 import pytest
 import requests
 
 from aws import connect, fails
-from server import Credentials, Server
+from server import Credentials, Server, eventually
+from wire import Wire
 
 ANN = Credentials("ANNSACCESSKEY", "anns-secret-0123456789")
+IN_FLIGHT = 'sluice_requests_limited_total{limit="in_flight"}'
 
 
 @pytest.fixture
@@ -33,22 +37,29 @@ def metric(server, name):
 def test_requests_at_a_time(limited):
     """SEC-57."""
     server = limited("--user-requests", "1")
-    ann, root = connect(server, ANN), connect(server)
+    ann, root = connect(server, ANN, attempts=5), connect(server)
     ann.create_bucket(Bucket="slow")
-    url = ann.generate_presigned_url("put_object", Params={"Bucket": "slow", "Key": "k"})
+    wire, body = Wire(server, ANN), b"firstsecond"
 
-    def slowly():
-        yield b"first"
-        # While this upload is under way, its user may ask for nothing else; others may. It is when its head has been read.
+    with contextlib.ExitStack() as connections:
+
+        def begin_upload():
+            """A request counts until the gateway is done with it, a moment after its answer."""
+            c = connections.enter_context(wire.connect())
+            c.send(wire.request("PUT", "/slow/k", headers=[("Expect", "100-continue")], body=body).head())
+            return c if c.response("PUT", interim=True).status == 100 else None
+
+        c = eventually(begin_upload)
+        assert c
+        refused = metric(server, IN_FLIGHT)
+        # While this upload is under way, its user may ask for nothing else; others may.
         with fails("SlowDown", 503):
-            while True:
-                ann.list_buckets()
+            connect(server, ANN).list_buckets()
         root.list_buckets()
-        yield b"second"
-
-    assert requests.put(url, data=slowly(), timeout=20).status_code == 200
-    assert ann.get_object(Bucket="slow", Key="k")["Body"].read() == b"firstsecond"
-    assert metric(server, 'sluice_requests_limited_total{limit="in_flight"}') == 1
+        assert metric(server, IN_FLIGHT) == refused + 1
+        c.send(body)
+        assert c.response("PUT").status == 200
+    assert ann.get_object(Bucket="slow", Key="k")["Body"].read() == body
 
 
 def test_rate(limited):
