@@ -232,20 +232,21 @@ class JfsBench(Bench):
     def owner_of(self, name):
         return name if "jfs" in name or name.startswith("juicefs") else super().owner_of(name)
 
-    def cool(self, name):
+    def cool(self, name, target=None):
+        """target: of a directory volume only the objects there, since it has millions of others by now."""
         server = self.server(name)
         server.stop()
         if hasattr(server, "volume"):
             server.volume.cool()
         else:
-            evict(server.root)
+            evict(server.root / target.removesuffix("/{n}").lstrip("/"))
         server.start()
 
     # Kinds of cells: S3
 
     def cold_get(self, cell, name):
         target, count = self.objects(name, cell.size), COUNTS[cell.size]
-        self.cool(name)
+        self.cool(name, target)
         return self.timed(self.server(name), "--target", target, "--count", count, "--requests", count, "--connections", cell.connections)
 
     def list_jfs(self, cell, name):
