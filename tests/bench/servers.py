@@ -58,9 +58,7 @@ class Server:
         log = open(self.folder / "log", "ab")
         # In a session of its own: a ^C is for the run, which then stops its servers.
         environment = os.environ | self.environment()
-        self.process = subprocess.Popen(
-            self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
-        )
+        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True)
         deadline = time.monotonic() + 15
         while True:
             try:
