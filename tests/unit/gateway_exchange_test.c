@@ -155,19 +155,26 @@ static void a_hanging_disk_holds_no_memory(void **state)
     assert_int_equal(fake_s3_fed_at_once(), LIMIT_CHUNKS_FED);
 }
 
+enum { SLOW_READERS = 20 };
+
+static void start_slow_readers(struct rig *r, const char *request, int fds[SLOW_READERS])
+{
+    int small = 16 * 1024;
+    for (size_t i = 0; i < SLOW_READERS; i++) {
+        fds[i] = rig_connect(r);
+        assert_int_equal(setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+        rig_send(fds[i], request);
+    }
+}
+
 /* Readers that do not read: a few chunks each, however large the object. */
 static void slow_readers_hold_little(void **state)
 {
     (void)state;
     struct rig_options o = {.workers = 2};
     struct rig *r = rig_start(&o);
-    int fds[20];
-    int small = 16 * 1024;
-    for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
-        fds[i] = rig_connect(r);
-        assert_int_equal(setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
-        rig_send(fds[i], GET("/stream?size=100000000"));
-    }
+    int fds[SLOW_READERS];
+    start_slow_readers(r, GET("/stream?size=100000000"), fds);
     usleep(300000);
     assert_true(chunk_bytes_used() <= (int64_t)ARRAY_SIZE(fds) * (LIMIT_CHUNKS_OUT + 1) * CHUNK_SIZE);
     int fast = rig_connect(r);
@@ -190,13 +197,8 @@ static void slow_readers_borrow_one_piece(void **state)
     (void)state;
     struct rig_options o = {.workers = 2};
     struct rig *r = rig_start(&o);
-    int fds[20];
-    int small = 16 * 1024;
-    for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
-        fds[i] = rig_connect(r);
-        assert_int_equal(setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
-        rig_send(fds[i], GET("/lent?size=100000000"));
-    }
+    int fds[SLOW_READERS];
+    start_slow_readers(r, GET("/lent?size=100000000"), fds);
     assert_true(rig_reaches(loans, 1));
     int fast = rig_connect(r);
     get_pattern(fast, "/lent?size=10000000", 10000000);
