@@ -65,15 +65,13 @@ struct str auth_policy_text(const struct auth_policy *p)
 
 /* Evaluation */
 
-/* An account in a grant hands the decision to that account's own policies ("Principal", IAM user guide): it refuses, and is an
- * exception, but it does not allow by itself. */
-static bool principal_is(const struct policy_principal *p, bool for_grant, const struct auth_policy_request *r)
+static bool principal_is(const struct policy_principal *p, bool with_accounts, const struct auth_policy_request *r)
 {
     switch (p->kind) {
     case POLICY_EVERYBODY:
         return true;
     case POLICY_ACCOUNT:
-        return !for_grant && r->account.len > 0 && str_eq(p->text, r->account);
+        return with_accounts && r->account.len > 0 && str_eq(p->text, r->account);
     case POLICY_ARN:
         return r->principal_arn.len > 0 && str_eq(p->text, r->principal_arn);
     case POLICY_CANONICAL:
@@ -82,11 +80,14 @@ static bool principal_is(const struct policy_principal *p, bool for_grant, const
     return false;
 }
 
+/* An account's name lets nobody pass: in a grant it hands the decision to that account's own policies ("Principal", IAM user guide), as
+ * the exception of a refusal it means the account's root user, who is nobody here, and none of its other users ("NotPrincipal": with Bob
+ * and Bob's account as exceptions, "all principals except for the user named Bob" are denied). */
 static bool applies_to_caller(const struct policy_statement *s, const struct auth_policy_request *r)
 {
-    bool is_named = s->principal_count == 0;
+    bool is_named = s->principal_count == 0, with_accounts = s->is_deny != s->not_principal;
     for (size_t i = 0; i < s->principal_count; i++)
-        is_named |= principal_is(&s->principals[i], !s->is_deny && !s->not_principal, r);
+        is_named |= principal_is(&s->principals[i], with_accounts, r);
     return is_named != s->not_principal;
 }
 
