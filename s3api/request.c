@@ -103,15 +103,19 @@ static bool is_moved_header(const struct s3_request *r, const struct s3_param *p
 }
 
 /* SDKs move what they would send as headers into the URLs that they presign (JS: x-amz-*; botocore with SigV2 the type and the
- * MD5, too), where the signature covers them; they mean the same there. What the request has as a header, the header says. */
-static void take_moved_headers(struct s3_request *r, struct arena *arena)
+ * MD5, too), where the signature covers them; they mean the same there. What the request has as a header, the header says. False
+ * when there is no room for one: whoever was given the URL could else drop what its signer wants, a checksum or tags, by headers
+ * of his own. */
+static bool take_moved_headers(struct s3_request *r, struct arena *arena)
 {
     struct http_head *head = NULL;
     if (!s3_has_param(r, "X-Amz-Signature") && !s3_has_param(r, "Signature"))
-        return;
-    for (size_t i = 0; i < r->param_count && r->head->header_count < LIMIT_HEADER_COUNT; i++) {
+        return true;
+    for (size_t i = 0; i < r->param_count; i++) {
         if (!is_moved_header(r, &r->params[i]))
             continue;
+        if (r->head->header_count == LIMIT_HEADER_COUNT)
+            return false;
         if (!head) {
             head = arena_new_of(arena, struct http_head);
             *head = *r->head;
@@ -119,6 +123,7 @@ static void take_moved_headers(struct s3_request *r, struct arena *arena)
         }
         head->headers[head->header_count++] = (struct http_header){r->params[i].name, str_trim(r->params[i].value)};
     }
+    return true;
 }
 
 /* "/bucket/key", "/bucket" or "/". */
@@ -148,9 +153,8 @@ enum s3_error s3_request_parse(struct s3_request *r, const struct http_head *hea
         return S3_INVALID_URI;
     r->bucket = bucket_of_host(http_get(head, "host"), domain, arena);
     r->virtual_host = r->bucket.len > 0;
-    if (!split_path(r, path, arena) || !parse_params(r, query, arena))
+    if (!split_path(r, path, arena) || !parse_params(r, query, arena) || !take_moved_headers(r, arena))
         return S3_INVALID_URI;
-    take_moved_headers(r, arena);
     r->resource = resource_of(r, arena);
     return S3_OK;
 }

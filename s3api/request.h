@@ -23,7 +23,7 @@ struct s3_request {
 };
 
 /* Splits target and Host into bucket, key and parameters. domain may be empty. S3_INVALID_URI for what cannot be decoded or
- * has more than LIMIT_QUERY_PARAMS parameters. */
+ * has more than LIMIT_QUERY_PARAMS parameters, or with the headers in a presigned URL more than LIMIT_HEADER_COUNT headers. */
 enum s3_error s3_request_parse(struct s3_request *r, const struct http_head *head, struct str domain, struct arena *arena);
 /* NULL when absent. */
 const struct s3_param *s3_param(const struct s3_request *r, const char *name);

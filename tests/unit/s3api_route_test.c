@@ -274,10 +274,26 @@ static void test_moved_headers(void **state)
     assert_null(s3_header(&r, "x-amz-tagging").ptr);
 }
 
+/* Whoever was given the URL adds headers until there is no room: nothing of the URL is left out then (SEC-07). */
+static void test_moved_headers_without_room(void **state)
+{
+    (void)state;
+    struct s3_request r;
+    struct buf head = buf_make(LIMIT_HEAD_BYTES);
+    buf_addz(&head, "PUT /b/k?X-Amz-Signature=0&x-amz-checksum-crc32=AAAAAA%3D%3D\nHost: h");
+    for (size_t i = 2; i < LIMIT_HEADER_COUNT; i++)
+        buf_addf(&head, "\njunk-%zu: x", i);
+    assert_int_equal(parse(buf_z(&head), NULL, &r), S3_OK);
+    assert_str(s3_header(&r, "x-amz-checksum-crc32"), "AAAAAA==");
+    buf_addz(&head, "\njunk: x");
+    assert_int_equal(parse(buf_z(&head), NULL, &r), S3_INVALID_URI);
+    buf_done(&head);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_moved_headers),
+        cmocka_unit_test(test_moved_headers),   cmocka_unit_test(test_moved_headers_without_room),
         cmocka_unit_test(test_targets),         cmocka_unit_test(test_params),
         cmocka_unit_test(test_too_many_params), cmocka_unit_test(test_every_row_is_reached),
         cmocka_unit_test(test_rows_are_sound),  cmocka_unit_test(test_requests),
