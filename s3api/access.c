@@ -210,6 +210,12 @@ enum s3_error s3_access_check_row(struct s3_op *op)
     return op->row->flags & S3_OP_BODY_ACCESS ? check_before_body(op, &a) : check_request(op, &a);
 }
 
+enum s3_error s3_access_check_tags(struct s3_op *op)
+{
+    struct s3_access a = s3_access_of(op, op->req.key, STR_EMPTY);
+    return check_implied(op, &a, "s3:PutObjectTagging");
+}
+
 enum s3_error s3_access_check_body(struct s3_op *op)
 {
     struct s3_access a = s3_access_of(op, op->req.key, s3_param_value(&op->req, "versionId"));

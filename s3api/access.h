@@ -38,6 +38,8 @@ enum s3_error s3_access_check_version(struct s3_op *op, const struct s3_access *
 enum s3_error s3_access_check_row(struct s3_op *op);
 /* Would the caller's own policies alone let it do that to a bucket? For listings of buckets, which ask for every name. */
 bool s3_access_has_bucket(struct s3_op *op, struct str bucket);
+/* Of an object to be: may it have tags that no header of the request names (those of a copy's source)? */
+enum s3_error s3_access_check_tags(struct s3_op *op);
 /* For rows that are judged after their body was read (S3_OP_BODY_ACCESS), and of which the whole request is one question. */
 enum s3_error s3_access_check_body(struct s3_op *op);
 /* A caller who may not list a key does not learn that it is not there: S3_NO_SUCH_KEY becomes S3_ACCESS_DENIED. Asked where the

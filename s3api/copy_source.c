@@ -53,7 +53,7 @@ enum s3_error s3_copy_source_check(struct s3_op *op, const struct s3_object *o)
 }
 
 /* The source's own policy decides of reading it (SEC-31), before it shows whether anything is there, and of that. */
-static enum s3_error open_allowed(struct s3_op *op, struct s3_copy_source *s)
+static enum s3_error open_allowed(struct s3_op *op, bool takes_tags, struct s3_copy_source *s)
 {
     enum s3_error opened = s3_bucket_open_source(op, s->name.bucket, &s->bucket);
     struct s3_policy policy = {0};
@@ -75,16 +75,18 @@ static enum s3_error open_allowed(struct s3_op *op, struct s3_copy_source *s)
         error = s3_object_version_check(op, s->name.version_id);
     if (error == S3_OK)
         error = s3_access_hide_absence_of(op, &a, s3_object_open(op, s->bucket, s->name.key, &s->object));
+    if (error == S3_OK && takes_tags && s->object.meta.tags.count > 0)
+        error = s3_access_check_version(op, &a, "s3:GetObjectTagging", "s3:GetObjectVersionTagging");
     s3_policy_done(&policy);
     return error;
 }
 
-enum s3_error s3_copy_source_open(struct s3_op *op, struct s3_copy_source *out)
+enum s3_error s3_copy_source_open(struct s3_op *op, bool takes_tags, struct s3_copy_source *out)
 {
     struct s3_copy_source s = {0};
     enum s3_error e = parse(op, &s.name);
     if (e == S3_OK)
-        e = open_allowed(op, &s);
+        e = open_allowed(op, takes_tags, &s);
     if (e == S3_OK)
         e = s3_copy_source_check(op, &s.object);
     if (e != S3_OK)

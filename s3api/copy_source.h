@@ -20,8 +20,9 @@ struct s3_copy_source {
 /* "[/]bucket/key[?versionId=id]", percent-encoded; '+' is a blank, as AWS has it. Static text in *out_reason on
  * S3_INVALID_ARGUMENT. Pure. */
 enum s3_error s3_copy_name_parse(struct str header, struct arena *arena, struct s3_copy_name *out, const char **out_reason);
-/* All of it, from the request's headers (x-amz-copy-source, x-amz-copy-source-if-*, x-amz-source-expected-bucket-owner). */
-enum s3_error s3_copy_source_open(struct s3_op *op, struct s3_copy_source *out);
+/* All of it, from the request's headers (x-amz-copy-source, x-amz-copy-source-if-*, x-amz-source-expected-bucket-owner). takes_tags:
+ * those of the source are copied, too, which is another permission where it has any. */
+enum s3_error s3_copy_source_open(struct s3_op *op, bool takes_tags, struct s3_copy_source *out);
 /* Decides the x-amz-copy-source-if-* conditions of the request on an object just opened. */
 enum s3_error s3_copy_source_check(struct s3_op *op, const struct s3_object *o);
 /* Also of a half-open one. */

@@ -4,6 +4,7 @@
 #include "s3api/op_handlers.h"
 
 #include "base/clock.h"
+#include "s3api/access.h"
 #include "s3api/copy_source.h"
 #include "s3api/dialect.h"
 #include "s3api/xml.h"
@@ -93,7 +94,9 @@ enum s3_error s3_copy_object_begin(struct s3_op *op)
     struct copy *c = op->data = arena_new_of(op->arena, struct copy);
     enum s3_error e = parse_headers(op, c);
     if (e == S3_OK)
-        e = s3_copy_source_open(op, &c->source);
+        e = s3_copy_source_open(op, !c->replaces_tags, &c->source);
+    if (e == S3_OK && !c->replaces_tags && c->source.object.meta.tags.count > 0)
+        e = s3_access_check_tags(op);
     if (e == S3_OK)
         e = check_source(op, c);
     if (e == S3_OK)

@@ -209,7 +209,7 @@ enum s3_error s3_upload_part_copy_begin(struct s3_op *op)
     uint64_t size;
     enum s3_error e = open_upload(op, p);
     if (e == S3_OK)
-        e = s3_copy_source_open(op, &p->source);
+        e = s3_copy_source_open(op, false, &p->source);
     if (e == S3_OK)
         e = read_range(op, p, &size);
     if (e == S3_OK)

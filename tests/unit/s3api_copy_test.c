@@ -101,6 +101,35 @@ static void forms_of_the_source(void **state UNUSED)
     assert_int_equal(s3_do(e, "HEAD", "/bucket/x", NULL)->status, 404);
 }
 
+/* Tags that are copied are read there and written here ("s3:GetObjectTagging for the source object and s3:PutObjectTagging for objects
+ * in the destination bucket"); other tags or none ask for less (SEC-31, SEC-33). */
+static void tags_of_the_source_must_be_allowed(void **state UNUSED)
+{
+    static const struct {
+        const char *denied, *source, *directive;
+        int status;
+    } rows[] = {
+        {"s3:GetObjectTagging", "x-amz-copy-source: bucket/source", NULL, 403},
+        {"s3:PutObjectTagging", "x-amz-copy-source: bucket/source", NULL, 403},
+        {"s3:GetObjectTagging", "x-amz-copy-source: bucket/source", "x-amz-tagging-directive: REPLACE", 200},
+        {"s3:PutObjectTagging", "x-amz-copy-source: bucket/source", "x-amz-tagging-directive: REPLACE", 200},
+        {"s3:GetObjectTagging", "x-amz-copy-source: bucket/plain", NULL, 200},
+        {"s3:PutObjectTagging", "x-amz-copy-source: bucket/plain", NULL, 200},
+    };
+    assert_answer(s3_do(e, "PUT", "/bucket/plain", "x"), 200, NULL);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        char policy[400];
+        snprintf(policy, sizeof(policy),
+                 "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Deny\",\"Principal\":\"*\",\"Action\":\"%s\","
+                 "\"Resource\":\"arn:aws:s3:::bucket/*\"}}",
+                 rows[i].denied);
+        assert_answer(s3_do(e, "PUT", "/bucket?policy", policy), 204, NULL);
+        const struct s3_answer *a = CALL("PUT", "/bucket/tagged", NULL, rows[i].source, rows[i].directive);
+        if (a->status != rows[i].status)
+            fail_msg("row %zu: %d", i, a->status);
+    }
+}
+
 /* SEC-31 */
 static void reading_the_source_must_be_allowed(void **state UNUSED)
 {
@@ -366,6 +395,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(a_copy_is_the_same),
         TEST(forms_of_the_source),
+        TEST(tags_of_the_source_must_be_allowed),
         TEST(reading_the_source_must_be_allowed),
         TEST(directives),
         TEST(checksums_of_copies),
