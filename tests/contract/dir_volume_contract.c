@@ -245,7 +245,7 @@ int main(int argc, char **argv)
     if (argc > 2)
         cmocka_set_test_filter(argv[2]);
     int failed = dir_volume_contract(k) + volume_contract(k) + dir_security_contract(k) + dir_identity_contract(k) +
-                 dir_crash_contract(k);
+                 dir_crash_contract(k) + dir_reading_contract(k);
     if (rmdir(root_path) < 0)
         perror(root_path);
     return failed > 0;

@@ -12,5 +12,6 @@ void assert_no_leftovers(const struct volume_fixture *x);
 int dir_security_contract(const struct volume_kind *k);
 int dir_identity_contract(const struct volume_kind *k);
 int dir_crash_contract(const struct volume_kind *k);
+int dir_reading_contract(const struct volume_kind *k);
 
 #endif

@@ -16,6 +16,7 @@
 #include "vfs/dir/intents.h"
 #include "vfs/dir/kept.h"
 #include "vfs/dir/leaving.h"
+#include "vfs/dir/open_files.h"
 #include "vfs/dir/sidecar.h"
 #include "vfs/dir/view_cache.h"
 #include "vfs/dir/warm.h"
@@ -113,6 +114,7 @@ static void dir_volume_close(struct vfs *base)
 {
     struct dir_volume *v = dir_volume_of(base);
     ahead_pool_free(v->ahead);
+    open_files_free(v->open_files);
     kept_free(v->kept);
     CHECK(v->root.fd < 0 || atomic_load(&v->root.refs) == 1);
     view_cache_free(v->views);
@@ -244,6 +246,7 @@ static int volume_start(struct dir_volume *v, const char *path, const char **out
     v->umask = fd_umask();
     v->private_dev = private_dev(v->root.fd);
     v->kept = kept_new(&v->root, v->private_dev);
+    v->open_files = open_files_new(v->private_dev);
     if (v->options.sync == VFS_SYNC_ALWAYS)
         v->fresh = fresh_new();
     return open_state(v, out_error);

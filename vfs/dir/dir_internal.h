@@ -34,6 +34,8 @@ struct sidecar;
 struct view_cache;
 struct graves;
 struct kept;
+struct open_file;
+struct open_files;
 struct warm;
 struct ahead_pool;
 
@@ -64,6 +66,7 @@ struct dir_volume {
     struct graves *graves;
     struct warm *warm;
     struct kept *kept;
+    struct open_files *open_files;
     struct ahead_pool *ahead;
     atomic_llong temp_swept_s; /* when leftovers in .sluice/tmp were last looked for, monotonic */
     struct mutex stripes[DIR_STRIPES];
@@ -84,6 +87,7 @@ struct dir_file {
     int parent_fd;      /* of a file made by vfs_open: to be synced with it the first time; else -1 */
     uint64_t path_hash; /* of an existing file that was opened for reading; else 0 */
     bool nowait;        /* opened through a handle that does not wait */
+    struct open_file *shared; /* a reference to what fd belongs to; NULL: to this one alone */
     unsigned chosen;    /* VFS_SET_* that the caller decided: publishing leaves them alone */
     atomic_uint_least64_t unflushed; /* bytes written since writeback was last started */
     bool is_staging;
@@ -138,8 +142,10 @@ MUST_USE int resolve_as(const struct dir_volume *v, const struct dir_handle *h, 
 MUST_USE int resolve_child(int dir_fd, const char *name, int flags);
 /* A regular file (or, with allow_dir, a directory); never opens anything else, -ENXIO. flags: O_RDONLY or O_RDWR. */
 MUST_USE int resolve_regular(const struct dir_handle *h, struct str path, int flags, bool allow_dir);
-/* For reading, when name and inode are in memory: -EAGAIN when not, or when the file is not a regular one; the caller has
- * reason to believe that they are. Gives the attributes. */
+/* What the path means at this moment, if that is a regular file; -EAGAIN otherwise. Confined to nothing, a hint. */
+MUST_USE int look_regular(const struct dir_handle *h, struct str path, struct stat *out);
+/* For reading what was just looked at, when name and inode are in memory: -EAGAIN when not, or when the file is not a regular one;
+ * the caller has reason to believe that they are. Gives the attributes. */
 MUST_USE int resolve_regular_nowait(const struct dir_handle *h, struct str path, struct vfs_attr *out_attr);
 /* A second descriptor of the node behind an O_PATH descriptor. */
 MUST_USE int reopen(int path_fd, int flags);

@@ -8,6 +8,7 @@
 #include "base/fault.h"
 #include "base/map.h"
 #include "vfs/dir/dir_internal.h"
+#include "vfs/dir/open_files.h"
 #include "vfs/dir/warm.h"
 
 #define WRITEBACK_BYTES (8u * 1024 * 1024)
@@ -79,19 +80,33 @@ static uint64_t hash_path(const struct dir_handle *h, struct str path)
     return h->path_hash ^ hash_bytes(path);
 }
 
-static int open_nowait(struct dir_volume *v, const struct dir_handle *h, struct str path, const struct vfs_cred *cred,
+static int open_nowait(struct dir_volume *v, struct dir_handle *h, struct str path, const struct vfs_cred *cred,
                        unsigned flags, struct vfs_file **out, struct vfs_attr *out_attr)
 {
     struct vfs_attr attr;
+    struct stat looked;
     uint64_t hash = hash_path(h, path);
     if (flags != VFS_OPEN_READ || cred || !warm_has(v->warm, hash))
         return -EAGAIN;
-    int fd = resolve_regular_nowait(h, path, &attr);
-    if (fd < 0)
-        return fd;
+    int fd, r = look_regular(h, path, &looked);
+    if (r < 0)
+        return r;
+    struct open_file *shared = open_files_get(v->open_files, hash, h, path, &looked);
+    if (!shared) {
+        fd = resolve_regular_nowait(h, path, &attr);
+        if (fd < 0)
+            return fd;
+        if (warm_has_lately(v->warm, hash))
+            shared = open_files_add(v->open_files, hash, h, path, &looked, fd, &attr);
+    }
+    if (shared) {
+        fd = shared->fd;
+        attr = shared->attr;
+    }
     struct dir_file *f = dir_file_new(v, fd);
     f->path_hash = hash;
     f->nowait = true;
+    f->shared = shared;
     if (out_attr)
         *out_attr = attr;
     *out = &f->base;
@@ -128,7 +143,10 @@ void dir_file_close(struct vfs_file *file)
     struct dir_file *f = dir_file_of(file);
     if (f->is_staging)
         staging_abandon(f);
-    fd_closep(&f->fd);
+    if (f->shared)
+        open_file_unref(f->shared);
+    else
+        fd_closep(&f->fd);
     fd_closep(&f->parent_fd);
     free(f);
 }

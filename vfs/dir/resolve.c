@@ -137,6 +137,18 @@ static int open_cautious(const struct dir_handle *h, const char *text, int flags
     return reopen(path_fd, is_dir ? O_RDONLY | O_DIRECTORY : flags);
 }
 
+static int look(const struct dir_handle *h, const char *text, struct stat *out)
+{
+    return fstatat(h->fd, text, out, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) == 0 && S_ISREG(out->st_mode) ? 0 : -EAGAIN;
+}
+
+int look_regular(const struct dir_handle *h, struct str path, struct stat *out)
+{
+    char text[PATH_MAX];
+    int r = path_text(path, text);
+    return r < 0 ? r : look(h, text, out);
+}
+
 int resolve_regular(const struct dir_handle *h, struct str path, int flags, bool allow_dir)
 {
     char text[PATH_MAX];
@@ -146,7 +158,7 @@ int resolve_regular(const struct dir_handle *h, struct str path, int flags, bool
     /* Half the cost of open_cautious, for what nearly all names are. The hint is confined to nothing and proves nothing:
      * a node swapped in after it is opened without blocking, recognised below and closed. */
     struct stat hint;
-    if (fstatat(h->fd, text, &hint, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0 || !S_ISREG(hint.st_mode))
+    if (look(h, text, &hint) < 0)
         return open_cautious(h, text, flags, allow_dir);
     CLEANUP(fd_closep) int fd = open_beneath(h->fd, text, flags | O_NONBLOCK | O_NOCTTY, 0);
     if (fd == -EWOULDBLOCK || fd == -EBUSY) /* a lease is being broken: wait for it, once the type is sure */
@@ -162,12 +174,9 @@ int resolve_regular(const struct dir_handle *h, struct str path, int flags, bool
 int resolve_regular_nowait(const struct dir_handle *h, struct str path, struct vfs_attr *out_attr)
 {
     char text[PATH_MAX];
-    struct stat hint;
     int r = path_text(path, text);
     if (r < 0)
         return r;
-    if (fstatat(h->fd, text, &hint, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0 || !S_ISREG(hint.st_mode))
-        return -EAGAIN;
     CLEANUP(fd_closep) int fd = open_beneath(h->fd, text, O_RDONLY | O_NONBLOCK | O_NOCTTY, RESOLVE_CACHED);
     if (fd < 0)
         return fd;

@@ -13,5 +13,7 @@ struct warm *warm_new(void);
 void warm_free(struct warm *w);
 void warm_note(struct warm *w, uint64_t path_hash);
 bool warm_has(const struct warm *w, uint64_t path_hash);
+/* Within the last second or two: it is read often. */
+bool warm_has_lately(const struct warm *w, uint64_t path_hash);
 
 #endif

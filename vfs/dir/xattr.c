@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "vfs/dir/dir_internal.h"
+#include "vfs/dir/open_files.h"
 #include "vfs/dir/sidecar.h"
 #include "vfs/dir/warm.h"
 
@@ -255,16 +257,33 @@ void xattr_forget(struct dir_volume *v, const struct vfs_attr *was)
 
 /* Operations */
 
+static int shared_read(struct open_file *f, const char *name, struct buf *out)
+{
+    const struct open_record *known = atomic_load(&f->record);
+    if (known && strcmp(known->name, name) == 0)
+        return known->is_absent ? -ENODATA : add_value(out, known->value.ptr, (ssize_t)known->value.len);
+    size_t before = out->len;
+    int r = fs_read(f->fd, name, out);
+    if (r == 0 || r == -ENODATA)
+        open_file_remember(f, name, r == -ENODATA, str_from(buf_str(out), before));
+    return r;
+}
+
+static int read_nowait(const struct dir_file *f, const char *name, struct buf *out)
+{
+    size_t before = out->len;
+    int r = f->shared ? shared_read(f->shared, name, out) : fs_read(f->fd, name, out);
+    if (r < 0 || !str_eq(str_from(buf_str(out), before), ELSEWHERE))
+        return r;
+    buf_truncate(out, before);
+    return -EAGAIN;
+}
+
 int dir_xattr_get(struct vfs_file *file, const char *name, struct buf *out)
 {
     struct dir_volume *v = dir_volume_of(file->volume);
     struct dir_file *f = dir_file_of(file);
-    size_t before = out->len;
-    int r = f->nowait ? fs_read(f->fd, name, out) : xattr_read(v, f->fd, name, out);
-    if (f->nowait && r == 0 && str_eq(str_from(buf_str(out), before), ELSEWHERE)) {
-        buf_truncate(out, before);
-        return -EAGAIN;
-    }
+    int r = f->nowait ? read_nowait(f, name, out) : xattr_read(v, f->fd, name, out);
     if (f->path_hash && (r == 0 || r == -ENODATA))
         warm_note(v->warm, f->path_hash);
     return r;
