@@ -81,6 +81,12 @@ static void wait_for_change(struct data_cache *c)
     c->waiting--;
 }
 
+/* NULL: there is none. */
+static char *take_spare(struct data_cache *c)
+{
+    return c->spare_count > 0 ? c->spares[--c->spare_count] : NULL;
+}
+
 static void free_bytes(struct data_cache *c, char *bytes, uint32_t size)
 {
     if (bytes && size == c->block_size && c->spare_count < SPARES_MAX)
@@ -217,8 +223,8 @@ void data_cache_free(struct data_cache *c)
     while (!list_empty(&c->idle))
         forget(c, list_entry(c->idle.next, struct cached_block, link));
     CHECK(map_count(c->blocks) == 0 && data_budget_used(&c->budget) == 0);
-    while (c->spare_count > 0)
-        free(c->spares[--c->spare_count]);
+    for (char *bytes = take_spare(c); bytes; bytes = take_spare(c))
+        free(bytes);
     map_free(c->blocks, NULL);
     cond_done(&c->changed);
     mutex_done(&c->lock);
@@ -240,11 +246,17 @@ static void finish_load(struct data_cache *c, struct cached_block *b, int rc, ui
     mutex_unlock(&c->lock);
 }
 
+static char *new_bytes(uint32_t size)
+{
+    char *bytes = malloc(size);
+    CHECK(bytes != NULL); /* out of memory */
+    return bytes;
+}
+
 /* spare: memory of its size, or NULL. */
 static int load_block(struct data_cache *c, struct cached_block *b, const struct data_cache_load *how, char *spare)
 {
-    b->bytes = spare ? spare : malloc(b->id.size);
-    CHECK(b->bytes != NULL); /* out of memory */
+    b->bytes = spare ? spare : new_bytes(b->id.size);
     const struct block_id id = b->id;
     int rc = how->load(how->arg, &id, b->bytes);
     finish_load(c, b, rc, how->extra);
@@ -272,7 +284,7 @@ int data_cache_hold(struct data_cache *c, const struct block_id *id, const struc
     } else {
         b = add_block(c, id, id->size + how->extra);
         b->holders = 1;
-        char *spare = id->size == c->block_size && c->spare_count > 0 ? c->spares[--c->spare_count] : NULL;
+        char *spare = id->size == c->block_size ? take_spare(c) : NULL;
         mutex_unlock(&c->lock);
         rc = load_block(c, b, how, spare);
     }
@@ -413,6 +425,24 @@ void data_cache_give(struct data_cache *c, enum data_memory kind, uint64_t size)
 {
     mutex_lock(&c->lock);
     data_budget_give(&c->budget, kind, size);
+    wake(c);
+    mutex_unlock(&c->lock);
+}
+
+char *data_cache_take_block(struct data_cache *c, enum data_memory kind)
+{
+    mutex_lock(&c->lock);
+    bool ok = take(c, kind, c->block_size);
+    char *spare = ok ? take_spare(c) : NULL;
+    mutex_unlock(&c->lock);
+    return spare || !ok ? spare : new_bytes(c->block_size);
+}
+
+void data_cache_give_block(struct data_cache *c, enum data_memory kind, char *bytes)
+{
+    mutex_lock(&c->lock);
+    free_bytes(c, bytes, c->block_size);
+    data_budget_give(&c->budget, kind, c->block_size);
     wake(c);
     mutex_unlock(&c->lock);
 }

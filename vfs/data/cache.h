@@ -59,6 +59,11 @@ bool data_cache_is_pressed(struct data_cache *c);
 /* Memory that is not the cache's. False: there is none now. */
 MUST_USE bool data_cache_take(struct data_cache *c, enum data_memory kind, uint64_t size);
 void data_cache_give(struct data_cache *c, enum data_memory kind, uint64_t size);
+/* The memory of a whole block, taken as by data_cache_take: what one that has gone leaves, if there is any. NULL: there is no room
+ * now. */
+char *data_cache_take_block(struct data_cache *c, enum data_memory kind);
+/* malloc'd bytes of a whole block, counted as this kind. */
+void data_cache_give_block(struct data_cache *c, enum data_memory kind, char *bytes);
 /* Waits until there is some. */
 void data_cache_take_waiting(struct data_cache *c, enum data_memory kind, uint64_t size);
 /* Until somebody gives something back; false when nobody did in timeout_ms. */

@@ -20,7 +20,10 @@
 #include "base/log.h"
 #include "vfs/data/data_internal.h"
 
+/* Buffers grow by doubling up to a piece of a block, and then to all of it: a file of so much is likely to have more, and the
+ * memory of whole blocks is used again, so that its pages need not be cleared. */
 #define BLOCK_CAPACITY_MIN (64 * 1024u)
+#define BLOCK_CAPACITY_PART (512 * 1024u)
 #define MEMORY_WAIT_MS 20
 
 struct buffer {
@@ -213,8 +216,12 @@ static void retire(struct data_writer *w)
 
 static void give_back(struct data *d, struct buffer *b)
 {
-    free(b->bytes);
-    data_cache_give(d->cache, DATA_WRITE, b->capacity);
+    if (b->bytes && b->capacity == d->layout.block_size) {
+        data_cache_give_block(d->cache, DATA_WRITE, b->bytes);
+    } else {
+        free(b->bytes);
+        data_cache_give(d->cache, DATA_WRITE, b->capacity);
+    }
     *b = (struct buffer){0};
 }
 
@@ -290,6 +297,19 @@ static struct slice *begin_slice(struct data_writer *w, uint64_t id, uint32_t in
     return s;
 }
 
+static bool grow_to_block(struct data *d, struct buffer *b)
+{
+    char *bytes = data_cache_take_block(d->cache, DATA_WRITE);
+    if (!bytes)
+        return false;
+    if (b->capacity > 0) {
+        memcpy(bytes, b->bytes, b->capacity);
+        give_back(d, b);
+    }
+    *b = (struct buffer){bytes, d->layout.block_size};
+    return true;
+}
+
 /* Room in a block for `size` bytes in all; false when there is no memory. */
 static bool grow(struct data *d, struct buffer *b, uint32_t size)
 {
@@ -300,6 +320,8 @@ static bool grow(struct data *d, struct buffer *b, uint32_t size)
         capacity *= 2;
     if (capacity > d->layout.block_size)
         capacity = d->layout.block_size;
+    if ((capacity > BLOCK_CAPACITY_PART || capacity == d->layout.block_size) && grow_to_block(d, b))
+        return true;
     if (!data_cache_take(d->cache, DATA_WRITE, capacity - b->capacity))
         return false;
     b->bytes = realloc(b->bytes, capacity);
