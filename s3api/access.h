@@ -47,6 +47,11 @@ enum s3_error s3_access_check_body(struct s3_op *op);
 enum s3_error s3_access_hide_absence_of(struct s3_op *op, const struct s3_access *a, enum s3_error error);
 enum s3_error s3_access_hide_absence(struct s3_op *op, enum s3_error error);
 
+/* The request's headers that say what the object will be and that policies may ask for: a multipart upload keeps them, since parts
+ * and its end are judged by them. Names are literals. */
+#define S3_ACCESS_OBJECT_HEADERS_MAX 8
+struct s3_pairs s3_access_object_headers(struct s3_op *op);
+
 /* Condition keys of one question (access_context.c). */
 struct s3_access_question {
     struct s3_op *op;

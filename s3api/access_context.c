@@ -1,9 +1,11 @@
 #include "s3api/access.h"
 
 #include "auth/session.h"
+#include "base/check.h"
 #include "base/clock.h"
 #include "s3api/bucket.h"
 #include "s3api/copy_source.h"
+#include "s3api/multipart.h"
 #include "s3api/object.h"
 #include "s3api/service.h"
 
@@ -18,31 +20,39 @@ static void set(struct s3_op *op, struct auth_context_value *out, struct str val
     out->count = value.ptr ? 1 : 0;
 }
 
+/* Where a header counts: where the operation acts on it. */
+enum counts {
+    ANYWHERE,
+    OF_OBJECT, /* with parts and the end of an upload, as it was when the upload began */
+    OF_COPY
+};
+
 /* Keys that are a header or a parameter, as the client sent it. Which actions have them is the policy language's to know
  * (auth/policy_names.c), which does not ask for others. */
 static const struct {
     const char *key, *header, *param;
+    enum counts counts;
 } from_client[] = {
-    {"aws:Referer", "referer", NULL},
-    {"aws:UserAgent", "user-agent", NULL},
-    {"s3:delimiter", NULL, "delimiter"},
-    {"s3:if-match", "if-match", NULL},
-    {"s3:max-keys", NULL, "max-keys"},
-    {"s3:prefix", NULL, "prefix"},
-    {"s3:x-amz-acl", "x-amz-acl", NULL},
-    {"s3:x-amz-bucket-namespace", "x-amz-bucket-namespace", NULL},
-    {"s3:x-amz-grant-full-control", "x-amz-grant-full-control", NULL},
-    {"s3:x-amz-grant-read", "x-amz-grant-read", NULL},
-    {"s3:x-amz-grant-read-acp", "x-amz-grant-read-acp", NULL},
-    {"s3:x-amz-grant-write", "x-amz-grant-write", NULL},
-    {"s3:x-amz-grant-write-acp", "x-amz-grant-write-acp", NULL},
-    {"s3:x-amz-metadata-directive", "x-amz-metadata-directive", NULL},
-    {"s3:x-amz-object-ownership", "x-amz-object-ownership", NULL},
-    {"s3:x-amz-server-side-encryption", "x-amz-server-side-encryption", NULL},
-    {"s3:x-amz-server-side-encryption-aws-kms-key-id", "x-amz-server-side-encryption-aws-kms-key-id", NULL},
-    {"s3:x-amz-server-side-encryption-customer-algorithm", "x-amz-server-side-encryption-customer-algorithm", NULL},
-    {"s3:x-amz-storage-class", "x-amz-storage-class", NULL},
-    {"s3:x-amz-website-redirect-location", "x-amz-website-redirect-location", NULL},
+    {"aws:Referer", "referer", NULL, ANYWHERE},
+    {"aws:UserAgent", "user-agent", NULL, ANYWHERE},
+    {"s3:delimiter", NULL, "delimiter", ANYWHERE},
+    {"s3:if-match", "if-match", NULL, ANYWHERE},
+    {"s3:max-keys", NULL, "max-keys", ANYWHERE},
+    {"s3:prefix", NULL, "prefix", ANYWHERE},
+    {"s3:x-amz-acl", "x-amz-acl", NULL, OF_OBJECT},
+    {"s3:x-amz-bucket-namespace", "x-amz-bucket-namespace", NULL, ANYWHERE},
+    {"s3:x-amz-grant-full-control", "x-amz-grant-full-control", NULL, OF_OBJECT},
+    {"s3:x-amz-grant-read", "x-amz-grant-read", NULL, OF_OBJECT},
+    {"s3:x-amz-grant-read-acp", "x-amz-grant-read-acp", NULL, OF_OBJECT},
+    {"s3:x-amz-grant-write", "x-amz-grant-write", NULL, OF_OBJECT},
+    {"s3:x-amz-grant-write-acp", "x-amz-grant-write-acp", NULL, OF_OBJECT},
+    {"s3:x-amz-metadata-directive", "x-amz-metadata-directive", NULL, OF_COPY},
+    {"s3:x-amz-object-ownership", "x-amz-object-ownership", NULL, ANYWHERE},
+    {"s3:x-amz-server-side-encryption", "x-amz-server-side-encryption", NULL, ANYWHERE},
+    {"s3:x-amz-server-side-encryption-aws-kms-key-id", "x-amz-server-side-encryption-aws-kms-key-id", NULL, ANYWHERE},
+    {"s3:x-amz-server-side-encryption-customer-algorithm", "x-amz-server-side-encryption-customer-algorithm", NULL, ANYWHERE},
+    {"s3:x-amz-storage-class", "x-amz-storage-class", NULL, OF_OBJECT},
+    {"s3:x-amz-website-redirect-location", "x-amz-website-redirect-location", NULL, OF_OBJECT},
 };
 
 /* Parameters of the same names elsewhere mean something else, or nothing. */
@@ -51,10 +61,63 @@ static bool is_listing(const struct s3_op *op)
     return op->row->level == S3_LEVEL_BUCKET && !(op->row->flags & S3_OP_WRITE);
 }
 
+static bool is_copy(const struct s3_op *op)
+{
+    return op->row->header && strcmp(op->row->header, "x-amz-copy-source") == 0;
+}
+
+static bool goes_on_with_upload(const struct s3_op *op)
+{
+    return op->row->query && strcmp(op->row->query, "uploadId") == 0;
+}
+
 static struct str param_or_empty(const struct s3_request *req, const char *name)
 {
     struct str value = s3_param_value(req, name);
     return !value.ptr && s3_has_param(req, name) ? STR("") : value;
+}
+
+struct s3_pairs s3_access_object_headers(struct s3_op *op)
+{
+    struct s3_pairs out = {.items = arena_array_of(op->arena, struct s3_pair, S3_ACCESS_OBJECT_HEADERS_MAX)};
+    for (size_t i = 0; i < ARRAY_SIZE(from_client); i++) {
+        struct str value = from_client[i].counts == OF_OBJECT ? s3_header(&op->req, from_client[i].header) : STR_EMPTY;
+        CHECK(out.count < S3_ACCESS_OBJECT_HEADERS_MAX);
+        if (value.ptr)
+            out.items[out.count++] = (struct s3_pair){str_z(from_client[i].header), value};
+    }
+    return out;
+}
+
+/* What the upload's beginning asked for; nothing when there is no such upload, which the operation will tell. */
+static const struct s3_upload *upload_of(struct s3_op *op)
+{
+    struct s3_upload u = {0};
+    struct s3_error_detail detail = op->detail;
+    const char *cause = op->error_cause;
+    if (op->judged_upload)
+        return op->judged_upload;
+    struct s3_upload *kept = arena_new_of(op->arena, struct s3_upload);
+    *kept = (struct s3_upload){0};
+    if (s3_upload_open(op, s3_param_value(&op->req, "uploadId"), op->req.key, &u) == S3_OK)
+        *kept = (struct s3_upload){.meta = u.meta, .asked = u.asked};
+    s3_upload_close(&u);
+    op->detail = detail;
+    op->error_cause = cause;
+    return op->judged_upload = kept;
+}
+
+static struct str header_of(struct s3_op *op, const char *name, enum counts counts)
+{
+    if (counts == OF_COPY && !is_copy(op))
+        return STR_EMPTY;
+    if (counts != OF_OBJECT || !goes_on_with_upload(op))
+        return s3_header(&op->req, name);
+    const struct s3_pairs *asked = &upload_of(op)->asked;
+    for (size_t i = 0; i < asked->count; i++)
+        if (str_is(asked->items[i].name, name))
+            return asked->items[i].value;
+    return STR_EMPTY;
 }
 
 static bool answer_from_client(struct s3_access_question *q, struct str key, struct auth_context_value *out)
@@ -65,7 +128,7 @@ static bool answer_from_client(struct s3_access_question *q, struct str key, str
             continue;
         struct str value = STR_EMPTY;
         if (from_client[i].header)
-            value = s3_header(req, from_client[i].header);
+            value = header_of(q->op, from_client[i].header, from_client[i].counts);
         else if (is_listing(q->op))
             value = param_or_empty(req, from_client[i].param);
         set(q->op, out, value);
@@ -157,10 +220,13 @@ static struct str create_only(const struct s3_op *op)
     return str_is(value, "*") ? value : STR_EMPTY;
 }
 
-/* What the signature covers of the body: that of a presigned URL seldom anything, with or without a word of it. */
+/* What the signature covers of the body: that of a presigned URL seldom anything, with or without a word of it; that of a form never,
+ * whatever a field of that name says. */
 static struct str payload_hash(const struct s3_op *op)
 {
     struct str said = s3_header(&op->req, "x-amz-content-sha256");
+    if (op->row->flags & S3_OP_FORM)
+        return op->auth.scheme == AUTH_SIGV4_FORM ? STR("UNSIGNED-PAYLOAD") : STR_EMPTY;
     if (said.ptr || op->auth.scheme != AUTH_SIGV4_QUERY)
         return said;
     said = s3_param_value(&op->req, "X-Amz-Content-Sha256");
@@ -224,7 +290,7 @@ static struct str copy_source(struct s3_op *op)
 {
     struct s3_copy_name name;
     const char *reason;
-    struct str header = s3_header(&op->req, "x-amz-copy-source");
+    struct str header = header_of(op, "x-amz-copy-source", OF_COPY);
     if (!header.ptr || s3_copy_name_parse(header, op->arena, &name, &reason) != S3_OK)
         return STR_EMPTY;
     return arena_printf(op->arena, "%.*s/%.*s", STR_ARG(name.bucket), STR_ARG(name.key));
@@ -299,6 +365,8 @@ static struct s3_pairs request_tags(struct s3_op *op)
     struct s3_error_detail detail = op->detail;
     if (op->request_tags)
         return *op->request_tags;
+    if (goes_on_with_upload(op))
+        return upload_of(op)->meta.tags;
     if (header.ptr && takes_tags_of_header(op) && s3_tags_parse_query(op, header, LIMIT_TAGS_PER_OBJECT, &tags) != S3_OK)
         tags = (struct s3_pairs){0};
     op->detail = detail;

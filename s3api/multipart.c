@@ -10,6 +10,7 @@
 #include "base/fault.h"
 #include "base/limits.h"
 #include "base/random.h"
+#include "s3api/access.h"
 #include "s3api/bucket.h"
 
 #define RECORD_NAME "upload"
@@ -89,6 +90,11 @@ static void record_encode(const struct s3_upload *u, struct buf *out)
     buf_addf(out, "initiated %" PRId64 "\n", u->initiated_ns);
     if (u->checksum != S3_CHECKSUM_NONE)
         buf_addf(out, "%s %s\n", u->checksum_composite ? "composite" : "checksum", s3_checksum_name(u->checksum));
+    for (size_t i = 0; i < u->asked.count; i++) {
+        buf_addf(out, "asked %.*s ", STR_ARG(u->asked.items[i].name));
+        buf_add_uri(out, u->asked.items[i].value, true);
+        buf_addc(out, '\n');
+    }
     buf_addz(out, "meta\n");
     s3_objmeta_encode(&u->meta, &no_file, out);
 }
@@ -102,6 +108,18 @@ static bool text_decode(struct str value, struct arena *arena, struct str *out)
     return true;
 }
 
+/* "NAME VALUE" */
+static bool asked_decode(struct str text, struct arena *arena, struct s3_pairs *out)
+{
+    struct str name, value;
+    if (!out->items)
+        out->items = arena_array_of(arena, struct s3_pair, S3_ACCESS_OBJECT_HEADERS_MAX);
+    if (out->count == S3_ACCESS_OBJECT_HEADERS_MAX || !str_split(&text, ' ', &name) || !text_decode(text, arena, &value))
+        return false;
+    out->items[out->count++] = (struct s3_pair){arena_dup(arena, name), value};
+    return true;
+}
+
 static bool field_decode(struct s3_upload *u, struct str name, struct str value, struct arena *arena)
 {
     if (str_is(name, "key"))
@@ -110,6 +128,8 @@ static bool field_decode(struct s3_upload *u, struct str name, struct str value,
         return text_decode(value, arena, &u->owner_id);
     if (str_is(name, "initiator"))
         return text_decode(value, arena, &u->initiator_id);
+    if (str_is(name, "asked"))
+        return asked_decode(value, arena, &u->asked);
     if (str_is(name, "initiated")) {
         uint64_t ns;
         bool ok = str_parse_u64_max(value, INT64_MAX, &ns);

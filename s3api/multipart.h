@@ -1,6 +1,6 @@
 /* Multipart uploads, durable in the bucket: .sluice/uploads/<upload id>/
  *
- *   upload        record: key, owner, metadata, checksum algorithm and type, time
+ *   upload        record: key, owner, what was asked for, metadata, checksum algorithm and type, time
  *   data.<unit>   the object in the making: part n lies at (n - 1) * unit; more than one only when a part came that was
  *                 larger than all before
  *   unit          the largest unit so far: a hint, where smaller parts go
@@ -36,6 +36,7 @@ struct s3_upload {
     enum s3_checksum_kind checksum; /* NONE: the client chose none */
     bool checksum_composite;
     struct s3_objmeta meta; /* content headers, user metadata and tags for the object to be */
+    struct s3_pairs asked;  /* what policies ask of its beginning (s3_access_object_headers) */
 };
 
 /* What the object's checksum is of: an upload without an algorithm gets the one that S3 adds by itself. */

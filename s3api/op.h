@@ -98,6 +98,8 @@ struct s3_judged_tags {
     const struct s3_pairs *tags;
 };
 
+struct s3_upload;
+
 struct s3_op {
     const struct s3_op_row *row;
     struct s3_service *service;
@@ -121,6 +123,7 @@ struct s3_op {
     const struct s3_owned *owned; /* of the bucket, loaded when first asked for */
     struct s3_judged judged;
     struct s3_judged_tags judged_tags;
+    const struct s3_upload *judged_upload; /* of which a part or the end is judged (access_context.c); NULL: nobody asked */
     bool is_absence_told;         /* S3_NO_SUCH_KEY is for the caller to know (access.h) */
     struct s3_policy policy;              /* of the bucket */
     const struct s3_pairs *request_tags;  /* of a body that was read (an object's, or those of a bucket to be); NULL: the header's */

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "base/encode.h"
+#include "s3api/access.h"
 #include "s3api/bucket.h"
 #include "s3api/multipart.h"
 #include "s3api/object.h"
@@ -85,7 +86,7 @@ static enum s3_error read_owner(struct s3_op *op, struct s3_upload *u)
 
 enum s3_error s3_create_multipart_upload_begin(struct s3_op *op)
 {
-    struct s3_upload u = {.key = op->req.key};
+    struct s3_upload u = {.key = op->req.key, .asked = s3_access_object_headers(op)};
     enum s3_error e = read_request(op, &u);
     if (e == S3_OK)
         e = read_owner(op, &u);

@@ -268,6 +268,34 @@ static void test_refusals(void **state)
     }
 }
 
+/* Fields that an upload does nothing with satisfy no condition of the bucket's policy: a form is no copy, and its signature covers no
+ * byte of the file (SEC-38). */
+static void test_fields_without_effect(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *condition, *field, *value;
+    } rows[] = {
+        {"\"StringEquals\":{\"s3:x-amz-content-sha256\":\"UNSIGNED-PAYLOAD\"}", "x-amz-content-sha256",
+         "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"},
+        {"\"StringNotLike\":{\"s3:x-amz-copy-source\":\"bkt/*\"}", "x-amz-copy-source", "bkt/up/k"},
+        {"\"StringNotEquals\":{\"s3:x-amz-metadata-directive\":\"COPY\"}", "x-amz-metadata-directive", "COPY"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct arena *a = s3_engine_arena(engine);
+        struct str policy = arena_printf(a, "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Deny\",\"Principal\":\"*\",\"Action\":"
+                                            "\"s3:PutObject\",\"Resource\":\"arn:aws:s3:::bkt/*\",\"Condition\":{%s}}}", rows[i].condition);
+        assert_answer(s3_do(engine, "PUT", "/bkt?policy", policy.ptr), 204, NULL);
+        const struct post p = {
+            .fields = {{"key", "up/k"}, {rows[i].field, rows[i].value}},
+            .policy = arena_printf(a, "{" LATER ", \"conditions\": [{\"bucket\": \"bkt\"}, {\"key\": \"up/k\"}, {\"%s\": \"%s\"}, " V4_CONDITIONS "]}",
+                                   rows[i].field, rows[i].value).ptr,
+            .file = "x",
+        };
+        assert_answer(send_form(&p), 403, "AccessDenied");
+    }
+}
+
 /* Half a signature is an error, never an anonymous form. */
 static void test_half_signatures(void **state)
 {
@@ -361,6 +389,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_fields_become_the_objects, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_answers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fields_without_effect, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_half_signatures, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_malformed_bodies, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cut_off_file, set_up, tear_down),

@@ -627,6 +627,56 @@ static void test_tags_of_a_copy(void **state)
     assert_answer(s3_call(engine, &call), 403, "AccessDenied");
 }
 
+static int upload_in_parts(const char *beginning, const char *later)
+{
+    struct arena *arena = s3_engine_arena(engine);
+    struct s3_call begin = {.method = "POST", .target = "/bkt/parts?uploads", .headers = {beginning}};
+    const struct s3_answer *a = s3_call(engine, &begin);
+    assert_answer(a, 200, NULL);
+    struct str id = arena_dup(arena, s3_answer_element(a, "UploadId"));
+    const char *target = arena_printf(arena, "/bkt/parts?partNumber=1&uploadId=%.*s", STR_ARG(id)).ptr;
+    struct s3_call part = {.method = "PUT", .target = target, .headers = {later}, .body = STR("x"), .access_key = "alice"};
+    a = s3_call(engine, &part);
+    if (a->status != 200)
+        return a->status;
+    struct str tag = arena_dup(arena, s3_answer_header(a, "etag"));
+    struct s3_call end = {
+        .method = "POST",
+        .target = arena_printf(arena, "/bkt/parts?uploadId=%.*s", STR_ARG(id)).ptr,
+        .headers = {later},
+        .body = arena_printf(arena, "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>%.*s</ETag></Part></CompleteMultipartUpload>",
+                             STR_ARG(tag)),
+        .access_key = "alice",
+    };
+    return s3_call(engine, &end)->status;
+}
+
+/* What an object will be is said when its upload begins: parts and the end are judged by that, and not by headers of theirs, which
+ * would do nothing. */
+static void test_parts_are_judged_by_their_upload(void **state)
+{
+    (void)state;
+    s3_engine_add_user(engine, "alice", NULL, false);
+    static const struct {
+        const char *condition, *header, *other;
+    } rows[] = {
+        {"\"StringNotEquals\":{\"s3:x-amz-acl\":\"bucket-owner-full-control\"}", "x-amz-acl: bucket-owner-full-control", NULL},
+        {"\"StringNotEquals\":{\"s3:RequestObjectTag/team\":\"red\"}", "x-amz-tagging: team=red", "x-amz-tagging: team=blue"},
+        {"\"ForAnyValue:StringNotEquals\":{\"s3:RequestObjectTagKeys\":[\"team\"]}", "x-amz-tagging: team=red", "x-amz-tagging: other=red"},
+        {"\"StringNotEquals\":{\"s3:x-amz-storage-class\":\"STANDARD_IA\"}", "x-amz-storage-class: STANDARD_IA", NULL},
+        {"\"Null\":{\"s3:x-amz-website-redirect-location\":\"true\"}", "x-amz-website-redirect-location: /a b%20c", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        char document[1000];
+        snprintf(document, sizeof(document), DOCUMENT(STATEMENT("Deny", "%s", "\"s3:PutObject\"", ALL, IF("%s"))), USER("alice"), rows[i].condition);
+        put_policy(document);
+        if (upload_in_parts(rows[i].header, NULL) != 200)
+            fail_msg("%s: refused", rows[i].condition);
+        if (upload_in_parts(rows[i].other, rows[i].header) != 403)
+            fail_msg("%s: allowed by a header of the part", rows[i].condition);
+    }
+}
+
 /* SEC-31 */
 static void test_copy_sources(void **state)
 {
@@ -676,6 +726,7 @@ int main(void)
         WITH_ENGINE(test_each_key_of_a_batch),
         WITH_ENGINE(test_tags_in_a_body),
         WITH_ENGINE(test_tags_of_a_copy),
+        WITH_ENGINE(test_parts_are_judged_by_their_upload),
         WITH_ENGINE(test_copy_sources),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
