@@ -44,15 +44,32 @@ void dir_handle_unref(struct dir_handle *h)
     free(h);
 }
 
-static struct dir_handle *dir_handle_new(const struct dir_handle *parent, struct str path, int fd)
+/* Of an open directory, whose descriptor is taken. */
+static int dir_handle_set(struct dir_handle *h, int fd)
+{
+    struct stat st;
+    h->fd = fd;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    h->dev = st.st_dev;
+    h->ino = st.st_ino;
+    return 0;
+}
+
+/* The descriptor is taken. */
+static int dir_handle_new(const struct dir_handle *parent, struct str path, int fd, struct dir_handle **out)
 {
     struct dir_handle *h = calloc(1, sizeof(*h));
     CHECK(h != NULL);
     h->base.volume = parent->base.volume;
-    h->fd = fd;
     h->path_hash = (parent->path_hash ^ hash_bytes(path)) * HASH_FACTOR;
     atomic_init(&h->refs, 1);
-    return h;
+    int r = dir_handle_set(h, fd);
+    if (r < 0)
+        dir_handle_unref(h);
+    else
+        *out = h;
+    return r;
 }
 
 static int dir_handle_open(struct vfs_dir *parent, struct str path, const struct vfs_cred *cred, struct vfs_dir **out)
@@ -61,8 +78,11 @@ static int dir_handle_open(struct vfs_dir *parent, struct str path, const struct
     int fd = resolve_as(v, dir_handle_of(parent), path, O_PATH | O_DIRECTORY, cred);
     if (fd < 0)
         return fd;
-    *out = &dir_handle_new(dir_handle_of(parent), path, fd)->base;
-    return 0;
+    struct dir_handle *h = NULL;
+    int r = dir_handle_new(dir_handle_of(parent), path, fd, &h);
+    if (r == 0)
+        *out = &h->base;
+    return r;
 }
 
 /* Elsewhere the kernel may have to ask other machines, or the sidecar's database, whatever it has in memory. */
@@ -81,7 +101,10 @@ static int dir_handle_open_nowait(struct vfs_dir *parent, struct str path, struc
     int fd = resolve(&looker, path, O_PATH | O_DIRECTORY);
     if (fd < 0)
         return fd;
-    struct dir_handle *h = dir_handle_new(dir_handle_of(parent), path, fd);
+    struct dir_handle *h = NULL;
+    int r = dir_handle_new(dir_handle_of(parent), path, fd, &h);
+    if (r < 0)
+        return r;
     h->nowait = true;
     if (is_name)
         kept_put(v->kept, path, h);
@@ -197,17 +220,16 @@ static struct dir_volume *volume_new(const struct vfs_options *options)
 }
 
 /* The filesystem, if it is one that only this kernel writes to. */
-static dev_t private_dev(int root_fd)
+static dev_t private_dev(const struct dir_handle *root)
 {
     static const unsigned long local[] = {EXT4_SUPER_MAGIC, 0x58465342 /* XFS */, BTRFS_SUPER_MAGIC,
                                           F2FS_SUPER_MAGIC, TMPFS_MAGIC, 0x2fc12fc1 /* ZFS */};
     struct statfs fs;
-    struct stat st;
-    if (fstatfs(root_fd, &fs) < 0 || fstat(root_fd, &st) < 0)
+    if (fstatfs(root->fd, &fs) < 0)
         return 0;
     for (size_t i = 0; i < ARRAY_SIZE(local); i++) {
         if ((unsigned long)fs.f_type == local[i])
-            return st.st_dev;
+            return root->dev;
     }
     return 0;
 }
@@ -232,19 +254,20 @@ static int open_state(struct dir_volume *v, const char **out_error)
 
 static int volume_start(struct dir_volume *v, const char *path, const char **out_error)
 {
-    v->root.fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (v->root.fd < 0) {
-        *out_error = errno == ENOENT    ? "the volume's directory does not exist"
-                     : errno == ENOTDIR ? "the volume's path is not a directory"
-                                        : "the volume's directory cannot be opened";
-        return -errno;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = fd < 0 ? -errno : dir_handle_set(&v->root, fd);
+    if (r < 0) {
+        *out_error = r == -ENOENT    ? "the volume's directory does not exist"
+                     : r == -ENOTDIR ? "the volume's path is not a directory"
+                                     : "the volume's directory cannot be opened";
+        return r;
     }
     if (access("/proc/self/fd", X_OK) < 0) {
         *out_error = "/proc is not mounted";
         return -errno;
     }
     v->umask = fd_umask();
-    v->private_dev = private_dev(v->root.fd);
+    v->private_dev = private_dev(&v->root);
     v->kept = kept_new(&v->root, v->private_dev);
     v->open_files = open_files_new(v->private_dev);
     if (v->options.sync == VFS_SYNC_ALWAYS)

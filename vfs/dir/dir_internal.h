@@ -42,6 +42,8 @@ struct ahead_pool;
 struct dir_handle {
     struct vfs_dir base;
     int fd; /* O_PATH or O_RDONLY */
+    dev_t dev;
+    ino_t ino;
     bool nowait; /* of vfs_dir_open_nowait */
     unsigned kept_slot; /* vfs/dir/kept.h */
     uint64_t path_hash;
@@ -56,7 +58,7 @@ struct dir_volume {
     struct identity self;
     uint32_t umask;
     dev_t private_dev; /* the root's filesystem when only this kernel changes it, and its clock gives the times; else 0 */
-    atomic_bool no_tmpfile, no_reflink, no_copy_range, no_getxattrat;
+    atomic_bool no_tmpfile, no_reflink, no_copy_range, no_getxattrat, no_link_by_fd;
     struct fresh *fresh;       /* NULL with VFS_SYNC_NONE: then nothing is ever synced */
     struct intents *intents;   /* NULL when the root cannot be written */
     bool sidecar_only;         /* the filesystem keeps no xattrs: all are in the sidecar */
@@ -156,13 +158,16 @@ mode_t mode_of_new_dir(const struct dir_volume *v, struct str name);
 
 /* A name and the open directory that has it. */
 struct place {
-    int parent; /* O_PATH */
+    int parent; /* O_PATH, or the handle's own */
+    bool is_borrowed; /* the latter, which must not be closed before */
     dev_t dev;
     ino_t ino; /* of the parent */
     char name[NAME_MAX + 1];
 };
 #define PLACE_INIT {.parent = -1}
 void place_done(struct place *p);
+/* The parent's descriptor, now the caller's to close; or negative errno. */
+MUST_USE int place_take_parent(struct place *p);
 MUST_USE int place_find(const struct dir_volume *v, const struct dir_handle *h, struct str path,
                         const struct vfs_cred *cred, struct place *out);
 /* As place_find; missing parents are made, implicitly. *out_made: how many, also on failure. */
@@ -212,8 +217,8 @@ void temp_remove_stale(int dir_fd, const char *name);
 MUST_USE int temp_dir_open(struct dir_volume *v, const struct dir_handle *h);
 /* Looks for stale files in it, at most once an hour. */
 void temp_sweep(struct dir_volume *v, int temp_dir);
-/* Links the file behind fd to a name. */
-MUST_USE int link_fd(int fd, int dir_fd, const char *name);
+/* Links the file behind fd to a name. The thread acts as that identity already. */
+MUST_USE int link_fd(struct dir_volume *v, int fd, int dir_fd, const char *name, const struct vfs_cred *cred);
 
 /* What a new file of that directory would get: group, ACL, mode, owner (adopt.c). chosen: VFS_SET_* to leave alone. */
 MUST_USE int adopt(struct dir_volume *v, int fd, int parent_fd, const struct vfs_cred *cred, unsigned chosen);

@@ -50,11 +50,11 @@ static int create(struct dir_volume *v, const struct dir_handle *h, struct str p
     if (r < 0)
         return r;
     mode_t mode = flags & VFS_OPEN_PRIVATE ? 0600 : (mode_t)v->options.file_mode;
-    int fd = openat(p.parent, p.name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    CLEANUP(fd_closep) int fd = openat(p.parent, p.name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     if (fd < 0)
         return name_errno();
-    *out_parent = fd_take(&p.parent);
-    return fd;
+    *out_parent = place_take_parent(&p);
+    return *out_parent < 0 ? *out_parent : fd_take(&fd);
 }
 
 static int open_or_create(struct dir_volume *v, const struct dir_handle *h, struct str path,

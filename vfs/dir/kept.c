@@ -235,16 +235,15 @@ struct dir_handle *kept_get(struct kept *k, struct str name)
 
 void kept_put(struct kept *k, struct str name, struct dir_handle *h)
 {
-    struct stat st;
-    if (name.len > NAME_MAX || fstat(h->fd, &st) < 0)
+    if (name.len > NAME_MAX)
         return;
     struct slot *slot = slot_of(k, name);
     mutex_lock(&slot->lock);
     unwatch(k, slot);
     struct dir_handle *before = slot->h;
     slot->h = dir_handle_ref(h);
-    slot->dev = st.st_dev;
-    slot->ino = st.st_ino;
+    slot->dev = h->dev;
+    slot->ino = h->ino;
     memcpy(slot->name, name.ptr, name.len);
     slot->name[name.len] = '\0';
     h->kept_slot = (unsigned)(slot - k->slots);

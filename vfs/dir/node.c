@@ -66,20 +66,47 @@ int attr_at(int dir_fd, const char *name, struct vfs_attr *out)
     return attr_read(dir_fd, name, AT_SYMLINK_NOFOLLOW, out);
 }
 
+static int lookup_nowait(struct dir_volume *v, const struct dir_handle *h, struct str path, struct vfs_attr *out)
+{
+    uint64_t token = 0;
+    if (kept_knows_absent(v->kept, h, path, &token))
+        return -ENOENT;
+    CLEANUP(fd_closep) int fd = resolve(h, path, O_PATH);
+    if (fd == -ENOENT)
+        kept_is_absent(v->kept, h, path, token);
+    return fd < 0 ? fd : attr_of_fd(fd, out);
+}
+
+/* An entry of the handle's own directory, unless it is a link, leads nowhere else: no need to open it. */
+static bool lookup_entry(const struct dir_handle *h, struct str path, struct vfs_attr *out, int *out_result)
+{
+    struct vfs_attr attr;
+    char name[NAME_MAX + 1];
+    if (path.len == 0 || path.len > NAME_MAX || str_find_char(path, '/') >= 0)
+        return false;
+    memcpy(name, path.ptr, path.len);
+    name[path.len] = '\0';
+    *out_result = attr_at(h->fd, name, &attr);
+    if (*out_result == 0 && attr.type == VFS_SYMLINK)
+        return false;
+    if (*out_result == 0)
+        *out = attr;
+    return true;
+}
+
 int dir_lookup(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, struct vfs_attr *out)
 {
     struct dir_volume *v = dir_volume_of(d->volume);
+    const struct dir_handle *h = dir_handle_of(d);
     CLEANUP(cred_leave) struct cred_scope scope = CRED_SCOPE_INIT;
     int r = cred_enter(&scope, &v->self, cred);
     if (r < 0)
         return r;
-    const struct dir_handle *h = dir_handle_of(d);
-    uint64_t token = 0;
-    if (h->nowait && kept_knows_absent(v->kept, h, path, &token))
-        return -ENOENT;
+    if (h->nowait)
+        return lookup_nowait(v, h, path, out);
+    if (lookup_entry(h, path, out, &r))
+        return r;
     CLEANUP(fd_closep) int fd = resolve(h, path, O_PATH);
-    if (h->nowait && fd == -ENOENT)
-        kept_is_absent(v->kept, h, path, token);
     return fd < 0 ? fd : attr_of_fd(fd, out);
 }
 
@@ -205,7 +232,7 @@ static int rmdir_at(struct dir_volume *v, const struct place *p, const struct vf
 /* A directory whose last content is our own state, with nothing in progress in it, counts as empty. */
 static bool remove_state(struct dir_volume *v, const struct place *p)
 {
-    struct dir_handle h = {.base = {&v->base}, .fd = p->parent};
+    struct dir_handle h = {.base = {&v->base}, .fd = p->parent, .dev = p->dev, .ino = p->ino};
     CLEANUP(place_done) struct place state = PLACE_INIT;
     char path[NAME_MAX + sizeof("/" VFS_PATH_STATE_NAME)];
     snprintf(path, sizeof(path), "%s/" VFS_PATH_STATE_NAME, p->name);

@@ -33,7 +33,7 @@ static int link_as(const struct publication *p, const struct place *at, const ch
     int r = cred_enter(&scope, &p->v->self, p->cred);
     if (r == 0)
         r = fault_point("vfs.publish.link");
-    return r < 0 ? r : link_fd(p->f->fd, at->parent, name);
+    return r < 0 ? r : link_fd(p->v, p->f->fd, at->parent, name, p->cred);
 }
 
 static int rename_as(const struct publication *p, const struct place *at, const char *name)
@@ -196,7 +196,7 @@ int dir_publish(struct vfs_file *file, struct vfs_dir *d, struct str path, const
     if (p.f->is_staging)
         staging_done(p.f);
     struct vfs_attr attr;
-    r = attr_of_fd(p.f->fd, &attr);
+    r = out_attr ? attr_of_fd(p.f->fd, &attr) : 0;
     if (r == 0)
         r = sync_names(p.v, &at.parent, 1);
     if (r == 0 && out_attr)

@@ -190,46 +190,71 @@ int resolve_regular_nowait(const struct dir_handle *h, struct str path, struct v
 
 void place_done(struct place *p)
 {
-    fd_closep(&p->parent);
+    if (!p->is_borrowed)
+        fd_closep(&p->parent);
+    *p = (struct place)PLACE_INIT;
 }
 
-static int place_fill(struct place *p, int parent_fd, struct str name)
+int place_take_parent(struct place *p)
 {
-    struct stat st;
-    if (fstat(parent_fd, &st) < 0)
-        return -errno;
+    if (!p->is_borrowed)
+        return fd_take(&p->parent);
+    int fd = fcntl(p->parent, F_DUPFD_CLOEXEC, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+static void place_name(struct place *p, struct str name)
+{
+    CHECK(p->parent < 0);
     CHECK(name.len > 0 && name.len <= NAME_MAX);
-    p->dev = st.st_dev;
-    p->ino = st.st_ino;
     memcpy(p->name, name.ptr, name.len);
     p->name[name.len] = '\0';
-    return 0;
 }
 
 static int place_set(struct place *p, int parent_fd, struct str name)
 {
+    struct stat st;
     if (parent_fd < 0)
         return parent_fd;
-    int r = place_fill(p, parent_fd, name);
-    if (r < 0) {
+    if (fstat(parent_fd, &st) < 0) {
+        int error = errno;
         close(parent_fd);
-        return r;
+        return -error;
     }
+    place_name(p, name);
     p->parent = parent_fd;
+    p->dev = st.st_dev;
+    p->ino = st.st_ino;
     return 0;
+}
+
+/* Most names are the handle's own entries: its directory is open already. Not on behalf of somebody, whose right to go through it
+ * is seen in opening it. */
+static bool place_borrow(struct place *p, const struct dir_handle *h, struct str path, const struct vfs_cred *cred)
+{
+    if (cred || str_find_char(path, '/') >= 0)
+        return false;
+    place_name(p, path);
+    p->parent = h->fd;
+    p->is_borrowed = true;
+    p->dev = h->dev;
+    p->ino = h->ino;
+    return true;
 }
 
 int place_find(const struct dir_volume *v, const struct dir_handle *h, struct str path, const struct vfs_cred *cred,
                struct place *out)
 {
-    CHECK(out->parent < 0);
+    if (place_borrow(out, h, path, cred))
+        return 0;
     return place_set(out, resolve_as(v, h, vfs_path_parent(path), O_PATH | O_DIRECTORY, cred), vfs_path_leaf(path));
 }
 
 int place_make(struct dir_volume *v, const struct dir_handle *h, struct str path, const struct vfs_cred *cred,
                struct place *out, unsigned *out_made)
 {
-    CHECK(out->parent < 0);
+    if (place_borrow(out, h, path, cred))
+        return 0;
     return place_set(out, parents_make(v, h, vfs_path_parent(path), cred, out_made), vfs_path_leaf(path));
 }
 
