@@ -44,7 +44,7 @@ struct user_call {
     bool keep_old, json;
     /* What the options name; *_given tells for set. */
     struct auth_user_spec spec;
-    bool admin_given, read_only_given, buckets_given, posix_given, display_name_given, email_given;
+    bool admin_given, read_only_given, buckets_given, uid_given, gid_given, groups_given, display_name_given, email_given;
     struct str buckets[LIST_MAX];
     uint32_t groups[LIST_MAX];
 };
@@ -133,14 +133,14 @@ static int parse_option(struct user_call *c, struct str option, struct gw_args *
     } else if (str_is(option, "buckets")) {
         return parse_buckets(c, value);
     } else if (str_is(option, "uid")) {
-        c->posix_given = true;
+        c->uid_given = true;
         c->spec.posix.set = !str_is(text, "none");
         return c->spec.posix.set ? parse_id(option, value, &c->spec.posix.uid) : 0;
     } else if (str_is(option, "gid")) {
-        c->posix_given = true;
+        c->gid_given = true;
         return parse_id(option, value, &c->spec.posix.gid);
     } else if (str_is(option, "groups")) {
-        c->posix_given = true;
+        c->groups_given = true;
         return parse_groups(c, value);
     } else {
         fprintf(stderr, "sluice: there is no option --%.*s; `sluice user --help` lists them\n", STR_ARG(option));
@@ -203,8 +203,38 @@ static int add_key(struct auth_store *store, struct user_call *c, struct arena *
     return 0;
 }
 
+/* What the options name of *identity. It is a uid and a gid, or none: half of one would run as root's other half, and one that is lost
+ * by the way as the gateway itself. */
+static int change_posix(const struct user_call *c, struct auth_posix *identity)
+{
+    const struct auth_posix *asked = &c->spec.posix;
+    bool has_gid = identity->set || c->gid_given, is_asked = c->uid_given || c->gid_given || c->groups_given;
+    if (c->uid_given && !asked->set && !c->gid_given && !c->groups_given) {
+        *identity = (struct auth_posix){0};
+        return 0;
+    }
+    if (c->uid_given) {
+        identity->set = asked->set;
+        identity->uid = asked->uid;
+    }
+    if (c->gid_given)
+        identity->gid = asked->gid;
+    if (c->groups_given) {
+        identity->groups = asked->groups;
+        identity->group_count = asked->group_count;
+    }
+    if (!is_asked || (identity->set && has_gid))
+        return 0;
+    fputs("sluice: a POSIX identity needs both --uid and --gid\n", stderr);
+    return -EINVAL;
+}
+
 static int do_add(struct auth_store *store, struct user_call *c, struct arena *arena)
 {
+    struct auth_posix identity = {0};
+    if (change_posix(c, &identity) < 0)
+        return 2;
+    c->spec.posix = identity;
     c->spec.name = c->name;
     if (auth_store_user_add(store, &c->spec) < 0)
         return gw_store_fail(store);
@@ -247,8 +277,10 @@ static int do_set(struct auth_store *store, struct user_call *c, struct arena *a
         .read_only = c->read_only_given ? c->spec.read_only : u->read_only,
         .buckets = c->buckets_given ? c->spec.buckets : u->buckets,
         .bucket_count = c->buckets_given ? c->spec.bucket_count : u->bucket_count,
-        .posix = c->posix_given ? c->spec.posix : u->posix,
+        .posix = u->posix,
     };
+    if (change_posix(c, &spec.posix) < 0)
+        return 2;
     return auth_store_user_update(store, &spec) < 0 ? gw_store_fail(store) : 0;
 }
 
@@ -419,6 +451,5 @@ int gw_cmd_user(int argc, char **argv)
         auth_store_close(store);
         return rc;
     }
-    fputs(usage, stderr);
-    return 2;
+    return gw_store_no_verb("user", verb, usage);
 }

@@ -13,6 +13,14 @@ int gw_store_fail(struct auth_store *store)
     return 1;
 }
 
+int gw_store_no_verb(const char *command, struct str verb, const char *usage)
+{
+    if (verb.len > 0)
+        fprintf(stderr, "sluice: there is no `%s %.*s`\n\n", command, STR_ARG(verb));
+    fputs(usage, stderr);
+    return 2;
+}
+
 int gw_store_done(struct gw_store_call *call, int result)
 {
     return result < 0 ? gw_store_fail(call->store) : 0;
@@ -97,6 +105,5 @@ int gw_store_command(const char *command, const char *usage, const struct gw_sto
     for (size_t i = 0; i < verb_count; i++)
         if (str_is(word, verbs[i].name))
             return run(command, &verbs[i], argc - 1, argv + 1);
-    fputs(usage, stderr);
-    return 2;
+    return gw_store_no_verb(command, word, usage);
 }

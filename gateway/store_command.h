@@ -25,6 +25,8 @@ struct gw_store_verb {
 /* Runs argv's verb with --state DIR and --json understood; command: "policy", for messages. The exit code. */
 int gw_store_command(const char *command, const char *usage, const struct gw_store_verb *verbs, size_t verb_count, int argc,
                      char **argv);
+/* No verb, or one that there is not: says so, with the usage; exit code 2. */
+int gw_store_no_verb(const char *command, struct str verb, const char *usage);
 /* The store's own text; exit code 1. */
 int gw_store_fail(struct auth_store *store);
 /* result: what a call of the store returned. */

@@ -161,7 +161,11 @@ def test_part_copy_needs_read_of_the_source(server, s3, bucket, name):
         (["add", "x", "--uid", "abc"], "--uid"),
         (["add", "x", "--nonsense", "1"], "--nonsense"),
         (["add", "x", "--admin", "maybe"], "on, off"),
-        (["explode", "x"], "usage"),
+        (["explode", "x"], "there is no `user explode`"),
+        (["add", "x", "--uid", "5"], "both --uid and --gid"),
+        (["add", "x", "--gid", "5"], "both --uid and --gid"),
+        (["add", "x", "--groups", "5"], "both --uid and --gid"),
+        (["add", "x", "--uid", "none", "--gid", "5"], "both --uid and --gid"),
     ],
 )
 def test_wrong_use(server, words, told):
@@ -184,6 +188,30 @@ def test_secrets_on_disk_are_encrypted(server, name):
 
 
 # POSIX identities.
+
+
+def identity_of(server, name):
+    (row,) = [r for r in json.loads(server.user("list", "--json").stdout) if r["user"] == name]
+    return row.get("uid"), row.get("gid"), row.get("groups")
+
+
+def test_set_keeps_the_rest_of_an_identity(server, name):
+    """A part that is not named is kept: without its uid a user would act as the gateway itself, without its gid as root's group."""
+    server.add_user(name)
+    for half in (["--uid", "5"], ["--gid", "6"], ["--groups", "7"]):
+        assert server.user("set", name, *half, check=False).returncode == 2
+        assert identity_of(server, name) == (None, None, None)
+    server.user("set", name, "--uid", "5", "--gid", "6", "--groups", "7,8")
+    for words, expected in (
+        (["--gid", "60"], (5, 60, [7, 8])),
+        (["--uid", "50"], (50, 60, [7, 8])),
+        (["--groups", "70"], (50, 60, [70])),
+        (["--groups", ""], (50, 60, [])),
+        (["--email", f"{name}@x"], (50, 60, [])),
+        (["--uid", "none"], (None, None, None)),
+    ):
+        server.user("set", name, *words)
+        assert identity_of(server, name) == expected, words
 
 
 @pytest.fixture
