@@ -73,7 +73,8 @@ static bool principal_is(const struct policy_principal *p, bool with_accounts, c
     case POLICY_ACCOUNT:
         return with_accounts && r->account.len > 0 && str_eq(p->text, r->account);
     case POLICY_ARN:
-        return r->principal_arn.len > 0 && str_eq(p->text, r->principal_arn);
+        return (r->principal_arn.len > 0 && str_eq(p->text, r->principal_arn)) ||
+               (r->session_arn.len > 0 && str_eq(p->text, r->session_arn));
     case POLICY_CANONICAL:
         return r->principal_id.len > 0 && str_eq(p->text, r->principal_id);
     }

@@ -53,7 +53,8 @@ struct auth_policy_request {
     struct str action;       /* "s3:GetObject" */
     struct str resource;     /* "arn:aws:s3:::bucket/key", "arn:aws:s3:::bucket", "*" for the service */
     /* The caller: empty id is anonymous. */
-    struct str principal_arn;  /* "arn:aws:iam::<account>:user/<name>" */
+    struct str principal_arn;  /* "arn:aws:iam::<account>:user/<name>", or ":role/<name>" */
+    struct str session_arn;    /* of a session in a role, besides: "arn:aws:sts::<account>:assumed-role/<role>/<session>" */
     struct str principal_id;   /* canonical user id: grants by {"CanonicalUser": …} */
     struct str account;        /* account id of the caller */
     auth_context_fn context;

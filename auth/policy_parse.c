@@ -5,6 +5,7 @@
 
 #define ARN_S3 "arn:aws:s3:::"
 #define ARN_IAM "arn:aws:iam::"
+#define ARN_STS "arn:aws:sts::"
 
 int policy_fail(struct policy_parser *p, const char *format, ...)
 {
@@ -57,27 +58,37 @@ static bool is_account(struct str s)
     return s.len > 0 && s.len <= 32;
 }
 
-/* "arn:aws:iam::ACCOUNT:user/NAME" or ":role/NAME", "arn:aws:iam::ACCOUNT:root", "ACCOUNT", "*". Accounts of other systems (AWS's of 12
- * digits, Ceph's tenants) may be named; they are nobody here. */
+/* "KIND/NAME" of each service's principals; a session's name follows its role's. */
+static bool is_named_principal(struct str s, bool is_session)
+{
+    struct str kind, role, session = s;
+    bool has_kind = str_split(&session, '/', &kind) && session.len > 0;
+    if (!is_session)
+        return has_kind && (str_is(kind, "user") || str_is(kind, "role"));
+    return has_kind && str_is(kind, "assumed-role") && str_split(&session, '/', &role) && role.len > 0 && session.len > 0;
+}
+
+/* "arn:aws:iam::ACCOUNT:user/NAME" or ":role/NAME", "arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION", "arn:aws:iam::ACCOUNT:root",
+ * "ACCOUNT", "*". Accounts of other systems (AWS's of 12 digits, Ceph's tenants) may be named; they are nobody here. */
 static bool parse_aws_principal(struct str text, struct policy_principal *out)
 {
     *out = (struct policy_principal){.kind = POLICY_EVERYBODY, .text = text};
     if (str_is(text, "*"))
         return true;
     out->kind = POLICY_ACCOUNT;
-    if (!str_starts(text, STR(ARN_IAM)))
+    bool is_session = str_starts(text, STR(ARN_STS));
+    if (!is_session && !str_starts(text, STR(ARN_IAM)))
         return text.len == 12 && is_account(text);
-    struct str account, rest = str_from(text, sizeof(ARN_IAM) - 1);
+    struct str account, rest = str_from(text, sizeof(ARN_IAM) - 1); /* both are of one length */
     if (!str_split(&rest, ':', &account) || !rest.ptr || !is_account(account))
         return false;
-    if (str_is(rest, "root")) {
+    if (!is_session && str_is(rest, "root")) {
         out->text = account;
         return true;
     }
     out->kind = POLICY_ARN;
     bool has_wildcard = str_find_char(rest, '*') >= 0 || str_find_char(rest, '?') >= 0;
-    bool is_named = (str_starts(rest, STR("user/")) || str_starts(rest, STR("role/"))) && rest.len > 5;
-    return is_named && !has_wildcard;
+    return is_named_principal(rest, is_session) && !has_wildcard;
 }
 
 static int parse_principal(struct policy_parser *p, struct str type, const struct json *n,

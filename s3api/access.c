@@ -51,6 +51,13 @@ struct str s3_access_principal(struct s3_op *op)
     return user ? arn(op->arena, STR("arn:aws:iam::" S3_ACCOUNT_ID ":user/"), user->name) : STR_EMPTY;
 }
 
+struct str s3_access_session_arn(struct arena *arena, struct str role, struct str session)
+{
+    if (role.len == 0)
+        return STR_EMPTY;
+    return arena_printf(arena, "arn:aws:sts::" S3_ACCOUNT_ID ":assumed-role/%.*s/%.*s", STR_ARG(role), STR_ARG(session));
+}
+
 struct str s3_access_userid(struct arena *arena, const struct auth_user *user, struct str role, struct str session)
 {
     if (role.len == 0)
@@ -79,6 +86,8 @@ static enum auth_verdict policies_say(struct s3_op *op, const struct s3_access *
     };
     if (user) {
         r.principal_arn = s3_access_principal(op);
+        if (op->auth.session)
+            r.session_arn = s3_access_session_arn(op->arena, op->auth.session->role, op->auth.session->name);
         r.principal_id = user->id;
         r.account = STR(S3_ACCOUNT_ID);
     }

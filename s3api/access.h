@@ -28,6 +28,8 @@ struct s3_access s3_access_of(const struct s3_op *op, struct str key, struct str
 enum s3_error s3_access_check(struct s3_op *op, const struct s3_access *a, const char *action);
 /* "arn:aws:iam::…:user/NAME", or of the role that a session is in; empty: anonymous. */
 struct str s3_access_principal(struct s3_op *op);
+/* "arn:aws:sts::…:assumed-role/ROLE/SESSION"; empty: role is. */
+struct str s3_access_session_arn(struct arena *arena, struct str role, struct str session);
 /* AWS's "aws:userid", the same for web identities: "ROLE-ID:SESSION" of a session in a role, else the user's id. role empty: none. */
 struct str s3_access_userid(struct arena *arena, const struct auth_user *user, struct str role, struct str session);
 /* As s3_access_check, by the action of a version when one was asked for (SEC-32). The only version there is is the current one, "null": to

@@ -103,8 +103,7 @@ static struct str session_arn(struct s3_op *op, const struct auth_session_spec *
 {
     if (spec->role.len == 0)
         return arena_printf(op->arena, "arn:aws:iam::" S3_ACCOUNT_ID ":user/%.*s", STR_ARG(spec->user->name));
-    return arena_printf(op->arena, "arn:aws:sts::" S3_ACCOUNT_ID ":assumed-role/%.*s/%.*s", STR_ARG(spec->role),
-                        STR_ARG(spec->name));
+    return s3_access_session_arn(op->arena, spec->role, spec->name);
 }
 
 static void write_credentials(struct s3_op *op, const struct auth_session_spec *spec)

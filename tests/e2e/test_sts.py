@@ -112,8 +112,8 @@ def session(server, answer, **more):
     )
 
 
-def web(server, token, role="notebook", **more):
-    return sts_client(server).assume_role_with_web_identity(RoleArn=ROLE + role, RoleSessionName="pod-1", WebIdentityToken=token, **more)
+def web(server, token, role="notebook", name="pod-1", **more):
+    return sts_client(server).assume_role_with_web_identity(RoleArn=ROLE + role, RoleSessionName=name, WebIdentityToken=token, **more)
 
 
 def test_caller_identity(gateway):
@@ -311,6 +311,13 @@ def test_role_in_a_bucket_policy(gateway, issuer):
     with fails("AccessDenied", 403):
         read(s3, "lab", "a")
     assert read(connect(gateway, ALICE), "lab", "a") == b"content of lab"
+    # One session by its name, as GetCallerIdentity tells it.
+    answer = web(gateway, issuer.token())
+    one = {**statement, "Principal": {"AWS": answer["AssumedRoleUser"]["Arn"]}}
+    root.put_bucket_policy(Bucket="lab", Policy=json.dumps({"Version": "2012-10-17", "Statement": [one]}))
+    with fails("AccessDenied", 403):
+        read(session(gateway, answer), "lab", "a")
+    assert read(session(gateway, web(gateway, issuer.token(), name="pod-2")), "lab", "a") == b"content of lab"
     root.delete_bucket_policy(Bucket="lab")
 
 

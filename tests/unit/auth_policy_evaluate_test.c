@@ -8,6 +8,7 @@
 #define ALICE "arn:aws:iam::000000000000:user/alice"
 #define BOB "arn:aws:iam::000000000000:user/bob"
 #define ROLE "arn:aws:iam::000000000000:role/reader"
+#define SESSION "arn:aws:sts::000000000000:assumed-role/reader/pod-1"
 
 /* "key=value|value;key=…" */
 static void answer(void *data, struct str key, struct auth_context_value *out)
@@ -36,6 +37,7 @@ static enum auth_verdict evaluate_by(reading read, const char *json, const char 
     struct auth_policy_request r = {.action = str_z(action),
                                     .resource = str_z(resource),
                                     .principal_arn = str_z(who),
+                                    .session_arn = who && strcmp(who, ROLE) == 0 ? STR(SESSION) : STR_EMPTY,
                                     .principal_id = who ? STR("c0ffee") : STR_EMPTY,
                                     .account = who ? STR("000000000000") : STR_EMPTY,
                                     .context = answer,
@@ -85,6 +87,11 @@ static void test_elements(void **state)
         {ONE("Allow", "\"Principal\":{\"AWS\":\"" ROLE "\"}", "s3:*", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", ROLE, AUTH_ALLOW},
         {ONE("Deny", "\"NotPrincipal\":{\"AWS\":\"" ROLE "\"}", "s3:*", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", ROLE, AUTH_NO_OPINION},
         {ONE("Deny", "\"NotPrincipal\":{\"AWS\":\"" ROLE "\"}", "s3:*", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", ALICE, AUTH_DENY},
+        {ONE("Allow", "\"Principal\":{\"AWS\":\"" SESSION "\"}", "s3:*", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", ROLE, AUTH_ALLOW},
+        {ONE("Allow", "\"Principal\":{\"AWS\":\"" SESSION "0\"}", "s3:*", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", ROLE, AUTH_NO_OPINION},
+        {ONE("Allow", "\"Principal\":{\"AWS\":\"" SESSION "\"}", "s3:*", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", ALICE, AUTH_NO_OPINION},
+        {ONE("Deny", "\"NotPrincipal\":{\"AWS\":[\"" SESSION "\",\"" ROLE "\",\"000000000000\"]}", "s3:*", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", ROLE, AUTH_NO_OPINION},
+        {ONE("Deny", "\"NotPrincipal\":{\"AWS\":[\"" SESSION "\",\"" ROLE "\",\"000000000000\"]}", "s3:*", "b/*"), "s3:GetObject", "arn:aws:s3:::b/k", ALICE, AUTH_DENY},
         {ONE("Allow", ANYBODY, "s3:*", "b/home/${aws:username}/*"), "s3:GetObject", "arn:aws:s3:::b/home/alice/x", ALICE, AUTH_ALLOW},
         {ONE("Allow", ANYBODY, "s3:*", "b/home/${aws:username}/*"), "s3:GetObject", "arn:aws:s3:::b/home/bob/x", ALICE, AUTH_NO_OPINION},
         {ONE("Allow", ANYBODY, "s3:*", "b/${aws:Referer}"), "s3:GetObject", "arn:aws:s3:::b/x", ALICE, AUTH_NO_OPINION},
