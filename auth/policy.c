@@ -114,6 +114,12 @@ static bool applies_to_resource(const struct policy_statement *s, const struct a
     return is_named != s->not_resource;
 }
 
+static bool applies(const struct policy_statement *s, const struct auth_policy_request *r)
+{
+    return applies_to_caller(s, r) && applies_to_action(s, r) && applies_to_resource(s, r) &&
+           policy_conditions_hold(s->conditions, s->condition_count, s->is_deny, r);
+}
+
 enum auth_verdict auth_policy_evaluate(const struct auth_policy *p, const struct auth_policy_request *r)
 {
     enum auth_verdict verdict = AUTH_NO_OPINION;
@@ -121,13 +127,11 @@ enum auth_verdict auth_policy_evaluate(const struct auth_policy *p, const struct
         const struct policy_statement *s = &p->statements[i];
         if (!s->is_deny && verdict == AUTH_ALLOW)
             continue;
-        if (!applies_to_caller(s, r) || !applies_to_action(s, r) || !applies_to_resource(s, r))
-            continue;
-        if (!policy_conditions_hold(s->conditions, s->condition_count, s->is_deny, r))
-            continue;
-        if (s->is_deny)
+        bool does_apply = applies(s, r), has_cost_too_much = r->steps && *r->steps == 0;
+        if (has_cost_too_much || (does_apply && s->is_deny))
             return AUTH_DENY;
-        verdict = AUTH_ALLOW;
+        if (does_apply)
+            verdict = AUTH_ALLOW;
     }
     return verdict;
 }

@@ -89,10 +89,23 @@ bool policy_pattern_is_open(const struct policy_pattern *pattern)
 
 /* Matching */
 
+/* A variable's value is asked for anew wherever it is compared. */
+#define VARIABLE_STEPS 100
+
+static bool spend(const struct auth_policy_request *r, uint64_t steps)
+{
+    if (!r || !r->steps)
+        return true;
+    *r->steps -= steps < *r->steps ? steps : *r->steps;
+    return *r->steps > 0;
+}
+
 /* Only a variable of one value is text. */
 static bool resolve(const struct policy_token *token, const struct auth_policy_request *r, struct str *out)
 {
     struct auth_context_value value = {0};
+    if (!spend(r, VARIABLE_STEPS))
+        return false;
     if (r)
         policy_context_value(token->key, token->text, r, &value);
     if (value.count == 1)
@@ -136,7 +149,7 @@ enum policy_match policy_pattern_match(const struct policy_pattern *pattern, str
     struct str rest = text, star_rest = text;
     if (!all_resolve(pattern, r))
         return POLICY_UNRESOLVED;
-    for (;;) {
+    while (spend(r, 1)) {
         if (i == pattern->count && rest.len == 0)
             return POLICY_YES;
         if (i < pattern->count && pattern->tokens[i].kind == POLICY_ANY) {
@@ -154,4 +167,5 @@ enum policy_match policy_pattern_match(const struct policy_pattern *pattern, str
         star_rest = rest = str_from(star_rest, 1);
         i = star + 1;
     }
+    return POLICY_NO; /* the verdict does not depend on it any more */
 }

@@ -89,6 +89,8 @@
 /* Policies (AWS: "Bucket policies are limited to 20 KB"). A condition's value is the deepest: six levels. */
 #define LIMIT_POLICY_BYTES (20 * 1024)
 #define LIMIT_POLICY_DEPTH 16
+/* Of comparing for one question: some 10 ms. Documents as they are written need a few thousand. */
+#define LIMIT_POLICY_STEPS 4000000
 
 /* SigV4. */
 #define LIMIT_CLOCK_SKEW_S 900

@@ -3,6 +3,7 @@
 #include "auth/authorize.h"
 #include "auth/roles.h"
 #include "auth/session.h"
+#include "base/limits.h"
 #include "s3api/bucket.h"
 #include "s3api/ownership.h"
 #include "s3api/public_block.h"
@@ -76,6 +77,7 @@ static enum auth_verdict policies_say(struct s3_op *op, const struct s3_access *
                                       struct s3_owned_verdict owned)
 {
     struct s3_access_question question = {.op = op, .access = a};
+    uint64_t steps = LIMIT_POLICY_STEPS;
     const struct auth_user *user = op->auth.user;
     struct auth_parties parties = {.user = owned.is_own ? user : NULL, .session = op->auth.session};
     struct auth_policy_request r = {
@@ -83,6 +85,7 @@ static enum auth_verdict policies_say(struct s3_op *op, const struct s3_access *
         .resource = resource_arn(op->arena, a),
         .context = s3_access_context,
         .context_data = &question,
+        .steps = &steps,
     };
     if (user) {
         r.principal_arn = s3_access_principal(op);
@@ -98,7 +101,10 @@ static enum auth_verdict policies_say(struct s3_op *op, const struct s3_access *
         parties.bucket = a->policy->document;
         parties.bucket_grants_nothing = !parties.user && is_restricted(op, a);
     }
-    return auth_authorize(&parties, &r);
+    enum auth_verdict verdict = auth_authorize(&parties, &r);
+    if (steps == 0)
+        op->error_cause = "the policies are too much to compare the request with";
+    return verdict;
 }
 
 static enum auth_verdict policies_say_all(struct s3_op *op, const struct s3_access *a, const char *action)

@@ -287,9 +287,50 @@ static void test_stored_without_sense(void **state)
     }
 }
 
+/* One of the two texts is a bucket owner's, the other anybody's: together they may not keep a worker busy for seconds, and a comparison
+ * that was given up is no way around a refusal. */
+static void test_cost(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *effect, *repeated, *tail; /* behind a "*" */
+        bool is_too_much;
+        enum auth_verdict verdict;
+    } rows[] = {
+        {"Allow", "?", "b", true, AUTH_DENY},
+        {"Deny", "?", "b", true, AUTH_DENY},
+        {"Allow", "?", "*", false, AUTH_ALLOW},
+        {"Allow", "${aws:username}", "b", true, AUTH_DENY},
+    };
+    static char context[70000] = "aws:username=;aws:UserAgent=";
+    memset(context + strlen(context), 'a', 60000);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct buf json = buf_make(20000), error = buf_make(1000);
+        struct auth_policy *policy = NULL;
+        buf_addf(&json, "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"%s\"," ANYBODY ",\"Action\":\"s3:GetObject\",\"Resource\":"
+                        "\"arn:aws:s3:::b/*\",\"Condition\":{\"StringLike\":{\"aws:UserAgent\":\"*", rows[i].effect);
+        for (size_t k = 0; k < 500; k++)
+            buf_addz(&json, rows[i].repeated);
+        buf_addf(&json, "%s\"}}}}", rows[i].tail);
+        assert_int_equal(auth_policy_parse(AUTH_POLICY_BUCKET, buf_str(&json), STR("b"), &policy, &error), 0);
+        uint64_t steps = 1000000;
+        const struct auth_policy_request r = {.action = STR("s3:GetObject"),
+                                              .resource = STR("arn:aws:s3:::b/k"),
+                                              .context = answer,
+                                              .context_data = context,
+                                              .steps = &steps};
+        if (auth_policy_evaluate(policy, &r) != rows[i].verdict || (steps == 0) != rows[i].is_too_much)
+            fail_msg("row %zu: %d steps left", i, (int)steps);
+        auth_policy_unref(policy);
+        buf_done(&json);
+        buf_done(&error);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_elements), cmocka_unit_test(test_conditions),
-                                       cmocka_unit_test(test_keys_of_other_actions), cmocka_unit_test(test_stored_without_sense)};
+                                       cmocka_unit_test(test_keys_of_other_actions), cmocka_unit_test(test_stored_without_sense),
+                                       cmocka_unit_test(test_cost)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
