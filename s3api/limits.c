@@ -1,5 +1,6 @@
 #include "s3api/limits.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -95,10 +96,24 @@ static struct s3_caller *find_caller(struct stripe *s, struct str name, uint64_t
     return c;
 }
 
+/* A client has all addresses of the IPv6 network that it is in, 64 bits of them: together they are one caller. */
+static struct str network_of(struct s3_op *op, struct str address)
+{
+    struct in6_addr a;
+    char text[INET6_ADDRSTRLEN];
+    bool is_v6 = inet_pton(AF_INET6, arena_dupz(op->arena, address), &a) == 1 && !IN6_IS_ADDR_V4MAPPED(&a);
+    if (!is_v6)
+        return address;
+    memset(a.s6_addr + 8, 0, 8);
+    return arena_dup(op->arena, str_z(inet_ntop(AF_INET6, &a, text, sizeof(text))));
+}
+
 /* No user's name has a slash. */
 static struct str caller_name(struct s3_op *op)
 {
-    return op->auth.user ? op->auth.user->name : arena_printf(op->arena, "/%.*s", STR_ARG(op->in.peer_address));
+    if (op->auth.user)
+        return op->auth.user->name;
+    return arena_printf(op->arena, "/%.*s", STR_ARG(network_of(op, op->in.peer_address)));
 }
 
 /* Admission */

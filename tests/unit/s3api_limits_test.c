@@ -90,6 +90,31 @@ static void test_requests_at_a_time(void **state)
     arena_free(arena);
 }
 
+/* Whoever has one IPv6 address has as many as he likes beside it. */
+static void test_addresses_of_one_network(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *address;
+        int status;
+    } rows[] = {
+        {"2001:db8:0:1::1", 404}, {"2001:db8:0:1::1", 503},   {"2001:DB8::1:ffff:0:0:2", 503}, {"2001:db8:0:2::1", 404},
+        {"::ffff:192.0.2.1", 404}, {"::ffff:192.0.2.2", 404}, {"192.0.2.3", 404},              {"unix", 404},
+    };
+    set_up(1, 0);
+    struct http_head head = head_of("GET /bkt\nHost: s3.test\n");
+    struct arena *arena = arena_new();
+    struct s3_op *ops[ARRAY_SIZE(rows)];
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        ops[i] = begin(arena, &head, rows[i].address);
+        if (status(ops[i]) != rows[i].status)
+            fail_msg("%s: %d", rows[i].address, status(ops[i]));
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        s3_end(ops[i]);
+    arena_free(arena);
+}
+
 /* More callers than are counted one by one: nobody gets around a limit, and nothing grows. */
 static void test_many_callers(void **state)
 {
@@ -119,6 +144,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_rate, tear_down),
         cmocka_unit_test_teardown(test_requests_at_a_time, tear_down),
+        cmocka_unit_test_teardown(test_addresses_of_one_network, tear_down),
         cmocka_unit_test_teardown(test_many_callers, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
