@@ -65,6 +65,35 @@ static void attributes_come_with_the_name(void **state)
     }
 }
 
+/* Read, changed and written on in between, by several calls that go different ways where the file is not a node yet. */
+static void is_whole_however_it_was_made(void **state)
+{
+    struct vfs_dir *root = fixture_of(state)->root;
+    struct vfs_set set = {.which = VFS_SET_MTIME, .mtime_ns = 1000000000123456789};
+    struct vfs_attr attr;
+    char bytes[16];
+    for (int i = 0; i < 8; i++) {
+        CLEANUP(vfs_closep) struct vfs_file *f = stage(root, "f", "abcdef");
+        assert_ok(vfs_setattr(f, NULL, &set));
+        if (i & 1) {
+            assert_ok(vfs_write(f, STR("ij"), 8));
+            assert_ok(vfs_sync(f));
+        }
+        if (i & 2)
+            assert_int_equal(vfs_read(f, bytes, sizeof(bytes), 0), i & 1 ? 10 : 6);
+        assert_ok(vfs_write(f, STR("CD"), 2));
+        if (i & 4)
+            assert_ok(vfs_truncate(f, 5));
+        assert_ok(vfs_publish(f, root, STR("f"), NULL, &REPLACE, &attr));
+        assert_true(attr.mtime_ns != set.mtime_ns); /* written to since */
+        assert_int_equal(attr.size, i & 4 ? 5 : i & 1 ? 10 : 6);
+        CLEANUP(vfs_closep) struct vfs_file *again = NULL;
+        assert_ok(vfs_open(root, STR("f"), NULL, VFS_OPEN_READ, &again, NULL));
+        assert_int_equal(vfs_read(again, bytes, sizeof(bytes), 0), attr.size);
+        assert_memory_equal(bytes, "abCDef\0\0ij", attr.size);
+    }
+}
+
 static void leaves_nothing_unpublished(void **state)
 {
     struct vfs_dir *root = fixture_of(state)->root;
@@ -236,6 +265,7 @@ int volume_publish_contract(const struct volume_kind *k)
     const struct CMUnitTest tests[] = {
         VOLUME_TEST(appears_whole_at_publish, k),
         VOLUME_TEST(attributes_come_with_the_name, k),
+        VOLUME_TEST(is_whole_however_it_was_made, k),
         VOLUME_TEST(leaves_nothing_unpublished, k),
         VOLUME_TEST(readers_keep_the_old_bytes, k),
         VOLUME_TEST(creates_once, k),

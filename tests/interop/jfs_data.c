@@ -60,7 +60,7 @@ static int put(struct data *d, struct meta *m, struct str name)
     int rc = meta_create(m, NULL, META_ROOT, name, 0644, 022, false, &ino, &attr);
     if (rc < 0)
         return fail("create", rc, NULL);
-    CHECK(data_writer_open(d, ino, &w) == 0);
+    CHECK(data_writer_open(d, ino, NULL, &w) == 0);
     char *in = malloc(PIECE);
     CHECK(in != NULL);
     uint64_t at = 0;

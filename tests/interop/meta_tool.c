@@ -185,28 +185,32 @@ static int do_getacl(const struct words *w)
     return 0;
 }
 
-/* put PATH MODE: stage, publish (replacing), close */
+/* put PATH MODE: draft, publish (replacing), close */
 static int do_put(const struct words *w)
 {
-    meta_ino parent, ino;
+    meta_ino parent;
+    struct meta_draft draft;
     struct str name;
     int rc = parent_of(w->word[1], &parent, &name);
     if (rc >= 0)
-        rc = meta_stage(m, NULL, parent, (uint16_t)number(w->word[2]), 022, &ino, NULL);
+        rc = meta_draft(m, NULL, parent, (uint16_t)number(w->word[2]), 022, &draft);
     if (rc < 0)
         return rc;
-    rc = meta_publish(m, NULL, ino, parent, name, &(struct meta_publish){.mode = META_PUBLISH_REPLACE}, NULL);
-    meta_node_close(m, ino);
+    rc = meta_publish(m, NULL, draft.ino, parent, name, &(struct meta_publish){.draft = &draft}, NULL);
+    meta_node_close(m, draft.ino);
     return rc;
 }
 
 /* stage PATH: and leave it so */
 static int do_stage(const struct words *w)
 {
-    meta_ino parent, ino;
+    meta_ino parent;
+    struct meta_draft draft;
     struct str name;
     int rc = parent_of(w->word[1], &parent, &name);
-    return rc < 0 ? rc : meta_stage(m, NULL, parent, 0644, 0, &ino, NULL);
+    if (rc >= 0)
+        rc = meta_draft(m, NULL, parent, 0644, 0, &draft);
+    return rc < 0 ? rc : meta_stage(m, &draft);
 }
 
 /* open PATH: and leave it so */

@@ -56,7 +56,7 @@ static void open_data(struct fixture *x)
 static void write_file(struct fixture *x)
 {
     struct data_writer *w;
-    assert_int_equal(data_writer_open(x->data, FILE_INO, &w), 0);
+    assert_int_equal(data_writer_open(x->data, FILE_INO, NULL, &w), 0);
     assert_int_equal(data_writer_write(w, str_of(x->bytes, FILE_SIZE), 0), 0);
     assert_int_equal(data_writer_flush(w), 0);
     data_writer_close(w);

@@ -79,7 +79,7 @@ static void reopen(struct fixture *x, enum compress_kind compression, uint64_t m
 static struct data_writer *open_writer(struct fixture *x)
 {
     struct data_writer *w;
-    assert_int_equal(data_writer_open(x->data, FILE_INO, &w), 0);
+    assert_int_equal(data_writer_open(x->data, FILE_INO, NULL, &w), 0);
     return w;
 }
 
@@ -918,7 +918,7 @@ static void test_back_pressure(void **state)
     char in[3000];
     fill(in, sizeof(in), 5);
     for (unsigned i = 0; i < WRITERS; i++)
-        assert_int_equal(data_writer_open(x->data, 100 + i, &writers[i]), 0);
+        assert_int_equal(data_writer_open(x->data, 100 + i, NULL, &writers[i]), 0);
     for (unsigned round = 0; round < 3; round++) {
         for (unsigned i = 0; i < WRITERS; i++)
             assert_int_equal(data_writer_write(writers[i], str_of(in, sizeof(in)), round * sizeof(in)), 0);
@@ -966,7 +966,7 @@ static void test_read_only(void **state)
     char out[3];
     assert_int_equal(data_read(d, FILE_INO, 0, out, 3), 3);
     assert_memory_equal(out, "abc", 3);
-    assert_int_equal(data_writer_open(d, FILE_INO, &w), -EROFS);
+    assert_int_equal(data_writer_open(d, FILE_INO, NULL, &w), -EROFS);
     assert_int_equal(data_delete_slice(d, 800, 3), -EROFS);
     data_close(d);
 }

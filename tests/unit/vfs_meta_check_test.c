@@ -347,10 +347,11 @@ static void what_does_not_stand_still_is_not_judged(void **state)
 static void a_kept_node_of_no_session_is_removed(void **state)
 {
     (void)state;
-    struct meta_attr attr;
-    meta_ino staged;
+    struct meta_draft draft;
     char line[128];
-    assert_int_equal(meta_stage(rig.m, NULL, d, 0644, 0, &staged, &attr), 0);
+    assert_int_equal(meta_draft(rig.m, NULL, d, 0644, 0, &draft), 0);
+    const meta_ino staged = draft.ino;
+    assert_int_equal(meta_stage(rig.m, &draft), 0);
     (void)check(true);
     assert_str(buf_str(&told), ""); /* our session has it */
     free(meta_rig_sql(&rig, "update jfs_sustained set sid = 77"));

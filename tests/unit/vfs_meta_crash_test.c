@@ -38,14 +38,18 @@ static meta_ino dir_of(struct worker *w)
 
 static int step_stage(struct worker *w)
 {
-    meta_ino ino;
+    struct meta_draft draft;
     const meta_ino dir = dir_of(w);
-    int rc = meta_stage(w->m, NULL, dir, 0644, 0, &ino, NULL);
+    const bool stays_draft = pick(w, 2) == 0;
+    int rc = meta_draft(w->m, NULL, dir, 0644, 0, &draft);
     if (rc < 0)
         return rc;
-    if (pick(w, 4) > 0)
-        rc = meta_publish(w->m, NULL, ino, dir, name_of(w), &(struct meta_publish){.mode = META_PUBLISH_REPLACE}, NULL);
-    meta_node_close(w->m, ino);
+    if (!stays_draft)
+        rc = meta_stage(w->m, &draft);
+    const struct meta_publish how = {.mode = META_PUBLISH_REPLACE, .draft = stays_draft ? &draft : NULL};
+    if (rc >= 0 && pick(w, 4) > 0)
+        rc = meta_publish(w->m, NULL, draft.ino, dir, name_of(w), &how, NULL);
+    meta_node_close(w->m, draft.ino);
     return rc;
 }
 

@@ -767,16 +767,22 @@ static void test_acl_xattr_form(void **state)
     buf_done(&out);
 }
 
-/* Staging */
+/* Drafts, staging, publishing */
+
+static struct meta_draft draft(meta_ino parent)
+{
+    struct meta_draft d;
+    assert_int_equal(meta_draft(m, NULL, parent, 0666, 022, &d), 0);
+    assert_int_equal(d.attr.nlink, 0);
+    assert_int_equal(d.attr.mode, 0644);
+    return d;
+}
 
 static meta_ino stage(meta_ino parent)
 {
-    meta_ino ino;
-    struct meta_attr attr;
-    assert_int_equal(meta_stage(m, NULL, parent, 0666, 022, &ino, &attr), 0);
-    assert_int_equal(attr.nlink, 0);
-    assert_int_equal(attr.mode, 0644);
-    return ino;
+    const struct meta_draft d = draft(parent);
+    assert_int_equal(meta_stage(m, &d), 0);
+    return d.ino;
 }
 
 static int publish(meta_ino ino, meta_ino parent, const char *name, enum meta_publish_mode mode,
@@ -818,6 +824,82 @@ static void test_publish(void **state)
     meta_node_close(m, three); /* never published */
     assert_int_equal(meta_getattr(m, three, &gone), -ENOENT);
     assert_int_equal(meta_rig_number(&rig, "SELECT COUNT(*) FROM jfs_sustained"), 0);
+}
+
+/* One transaction, and nothing before it. */
+static void test_publish_draft(void **state)
+{
+    (void)state;
+    const struct timespec mtime = {.tv_sec = 1000000000, .tv_nsec = 123456789};
+    const struct meta_slice slice = {.id = 5, .size = 10, .len = 10}, another = {.id = 6, .size = 1, .len = 1};
+    const meta_ino d = dir_at(META_ROOT, "d"), old = file_at(d, "f");
+    const struct meta_stamp before = meta_stamp(m);
+    struct meta_draft f = draft(d);
+    assert_true(meta_draft_take(&f, 1, 3, &slice, &mtime));
+    assert_false(meta_draft_take(&f, 1, 13, &another, &mtime));
+    const struct meta_stamp now = meta_stamp(m);
+    assert_true(meta_stamp_eq(&before, &now));
+    struct meta_attr attr;
+    assert_int_equal(meta_getattr(m, f.ino, &attr), -ENOENT);
+    const struct meta_publish_xattr x = {STR_INIT("user.x"), STR_INIT("1")};
+    const struct meta_publish how = {.draft = &f, .xattrs = &x, .xattr_count = 1};
+    assert_int_equal(meta_publish(m, NULL, f.ino, d, STR("f"), &how, &attr), 0);
+    assert_int_equal(attr.length, META_CHUNK_SIZE + 13);
+    assert_true(meta_time_eq(attr.mtime, mtime));
+    assert_int_equal(attr.nlink, 1);
+    assert_int_equal(attr.parent, d);
+    assert_int_equal(at(d, "f"), f.ino);
+    assert_int_equal(meta_getattr(m, old, &attr), -ENOENT);
+    struct meta_slice *pieces;
+    size_t count;
+    assert_int_equal(meta_read_chunk(m, f.ino, 1, &pieces, &count), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(pieces[0].id, 5);
+    assert_int_equal(pieces[0].pos, 3);
+    free(pieces);
+    meta_node_close(m, f.ino);
+    assert_int_equal(at(d, "f"), f.ino);
+}
+
+/* Whoever unlinks it right after it was published must find that it is open. */
+static void test_published_draft_is_open(void **state)
+{
+    (void)state;
+    const struct meta_draft f = draft(META_ROOT);
+    assert_int_equal(meta_publish(m, NULL, f.ino, META_ROOT, STR("f"), &(struct meta_publish){.draft = &f}, NULL), 0);
+    assert_unlink(META_ROOT, "f");
+    assert_int_equal(attr_of(f.ino).nlink, 0);
+    meta_node_close(m, f.ino);
+    struct meta_attr attr;
+    assert_int_equal(meta_getattr(m, f.ino, &attr), -ENOENT);
+}
+
+static void limit_inodes(uint64_t max)
+{
+    struct meta_features f = meta_features(m);
+    f.inodes = max;
+    meta_set_features(m, &f);
+}
+
+static void test_draft_refused(void **state)
+{
+    (void)state;
+    struct meta_draft d;
+    const meta_ino dir = dir_at(META_ROOT, "d");
+    assert_int_equal(meta_draft(m, NULL, 4711, 0666, 022, &d), -ENOENT);
+    set_mode(dir, 0555, 0, 0);
+    assert_int_equal(meta_draft(m, &alice, dir, 0666, 022, &d), -EACCES);
+    limit_inodes(1);
+    assert_int_equal(meta_draft(m, NULL, dir, 0666, 022, &d), -ENOSPC);
+    limit_inodes(0);
+    const struct meta_draft f = draft(dir);
+    struct meta_publish how = {.mode = META_PUBLISH_CREATE, .draft = &f};
+    (void)file_at(dir, "f");
+    assert_int_equal(meta_publish(m, NULL, f.ino, dir, STR("f"), &how, NULL), -EEXIST);
+    limit_inodes(1);
+    assert_int_equal(meta_publish(m, NULL, f.ino, dir, STR("g"), &how, NULL), -ENOSPC);
+    limit_inodes(0);
+    meta_node_close(m, f.ino);
 }
 
 static void test_publish_into_trash(void **state)
@@ -880,7 +962,8 @@ static void test_read_only(void **state)
     assert_int_equal(meta_mkdir(m, NULL, META_ROOT, STR("d"), 0755, 0, &ino, NULL), -EROFS);
     assert_int_equal(meta_unlink(m, NULL, META_ROOT, STR("f"), 0, NULL), -EROFS);
     assert_int_equal(rename_to(META_ROOT, "f", META_ROOT, "g", 0), -EROFS);
-    assert_int_equal(meta_stage(m, NULL, META_ROOT, 0644, 0, &ino, NULL), -EROFS);
+    struct meta_draft d;
+    assert_int_equal(meta_draft(m, NULL, META_ROOT, 0644, 0, &d), -EROFS);
     assert_int_equal(meta_xattr_set(m, 2, STR("user.a"), STR("1"), 0), -EROFS);
     assert_true(at(META_ROOT, "f") != 0);
     m->options.read_only = false;
@@ -945,6 +1028,9 @@ int main(void)
         TEST(test_acl_inherited),
         TEST(test_acl_xattr_form),
         TEST(test_publish),
+        TEST(test_publish_draft),
+        TEST(test_published_draft_is_open),
+        TEST(test_draft_refused),
         TEST(test_publish_into_trash),
         TEST(test_publish_named),
         TEST(test_crashed_session),

@@ -85,7 +85,7 @@ static void write_at(struct volume *v, meta_ino ino, uint64_t offset, size_t siz
     char *bytes = malloc(size);
     assert_non_null(bytes);
     memset(bytes, fill, size);
-    assert_int_equal(data_writer_open(v->data, ino, &w), 0);
+    assert_int_equal(data_writer_open(v->data, ino, NULL, &w), 0);
     assert_int_equal(data_writer_write(w, str_of(bytes, size), offset), 0);
     assert_int_equal(data_writer_flush(w), 0);
     data_writer_close(w);

@@ -62,8 +62,13 @@ void data_forget(struct data *d, meta_ino ino);
  * when it is: whatever was read of it since then still holds. */
 bool data_see(struct data *d, meta_ino ino, const struct meta_attr *attr);
 
-/* For one open file; several threads may write ranges that do not overlap. */
-MUST_USE int data_writer_open(struct data *d, meta_ino ino, struct data_writer **out);
+/* Where the slices of one writer are committed instead of in the metadata, as by meta_write_slice. */
+struct data_commit {
+    int (*write_slice)(void *arg, uint32_t indx, uint32_t off, const struct meta_slice *slice, const struct timespec *mtime);
+    void *arg;
+};
+/* For one open file; several threads may write ranges that do not overlap. commit (may be NULL) is copied. */
+MUST_USE int data_writer_open(struct data *d, meta_ino ino, const struct data_commit *commit, struct data_writer **out);
 /* -EBUSY: no memory for data_options.write_wait_ms; some of the bytes may be taken. */
 MUST_USE int data_writer_write(struct data_writer *w, struct str bytes, uint64_t offset);
 /* All that was written so far is durable and committed. An error is reported by every flush after it. Nothing to do is cheap. */
@@ -73,6 +78,8 @@ uint64_t data_writer_length(struct data_writer *w, uint64_t length);
 /* Flushes; who wants to know how it went flushes before. */
 void data_writer_close(struct data_writer *w);
 
+/* The blocks of a slice that nothing mentions, after all, go some time soon; those that do not are found by gc. */
+void data_discard_slice(struct data *d, uint64_t id, uint32_t size);
 /* The blocks of a slice of `size` bytes are no longer in the store. After an error some of them may be. */
 MUST_USE int data_delete_slice(struct data *d, uint64_t id, uint32_t size);
 /* Writes what the pieces are together (zeros for id 0) as the blocks of slice new_id, durable when it returns 0. After an error

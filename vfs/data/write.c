@@ -47,6 +47,7 @@ struct data_writer {
     struct list link; /* in the data */
     struct data *data;
     meta_ino ino;
+    struct data_commit commit; /* write_slice NULL: to the metadata */
 
     struct mutex lock; /* guards what follows, and the slices */
     struct cond changed;
@@ -166,30 +167,37 @@ static void run_discard(struct vfs_job *job)
     free(x);
 }
 
-/* The blocks of a slice that was not committed. Behind the back of who waits for the flush: the store that failed to take a block may
- * take its time over this too. */
-static void discard(struct data *d, const struct slice *s)
+/* Behind the back of who waits for the flush: the store that failed to take a block may take its time over this too. */
+void data_discard_slice(struct data *d, uint64_t id, uint32_t size)
 {
     struct discard *x = calloc(1, sizeof(*x));
     CHECK(x != NULL); /* out of memory */
-    *x = (struct discard){.job.run = run_discard, .data = d, .id = s->id, .size = s->len};
+    *x = (struct discard){.job.run = run_discard, .data = d, .id = id, .size = size};
     vfs_pool_submit(d->uploads, &x->job);
+}
+
+static int commit_slice(struct data_writer *w, const struct slice *s)
+{
+    const struct data_source *source = &w->data->source;
+    const struct meta_slice record = {.id = s->id, .size = s->len, .off = 0, .len = s->len};
+    int rc = fault_point("data.commit");
+    if (rc < 0)
+        return rc;
+    return w->commit.write_slice ? w->commit.write_slice(w->commit.arg, s->indx, s->pos, &record, &s->mtime)
+                                 : source->write_slice(source->arg, w->ino, s->indx, s->pos, &record, &s->mtime);
 }
 
 /* Commits the first slice, or after an error drops it; the lock is let go meanwhile. */
 static void retire_first(struct data_writer *w, struct slice *s)
 {
     struct data *d = w->data;
-    const struct meta_slice record = {.id = s->id, .size = s->len, .off = 0, .len = s->len};
     bool drop = w->error < 0;
     mutex_unlock(&w->lock);
-    int rc = drop ? 0 : fault_point("data.commit");
-    if (!drop && rc == 0)
-        rc = d->source.write_slice(d->source.arg, w->ino, s->indx, s->pos, &record, &s->mtime);
+    int rc = drop ? 0 : commit_slice(w, s);
     if (!drop)
         data_chunk_forget(d, w->ino, s->indx);
     if (drop || (rc < 0 && !is_outcome_unknown(rc)))
-        discard(d, s);
+        data_discard_slice(d, s->id, s->len);
     mutex_lock(&w->lock);
     if (rc < 0 && w->error == 0)
         w->error = rc;
@@ -484,7 +492,7 @@ uint64_t data_writer_length(struct data_writer *w, uint64_t length)
 
 /* Opening and closing */
 
-int data_writer_open(struct data *d, meta_ino ino, struct data_writer **out)
+int data_writer_open(struct data *d, meta_ino ino, const struct data_commit *commit, struct data_writer **out)
 {
     if (d->read_only)
         return -EROFS;
@@ -492,6 +500,8 @@ int data_writer_open(struct data *d, meta_ino ino, struct data_writer **out)
     CHECK(w != NULL); /* out of memory */
     w->data = d;
     w->ino = ino;
+    if (commit)
+        w->commit = *commit;
     mutex_init(&w->lock);
     cond_init(&w->changed);
     list_init(&w->slices);

@@ -123,7 +123,7 @@ static int write_locked(struct vfuse_node *n, struct str bytes, uint64_t offset)
 {
     struct data_writer *w = atomic_load(&n->writer);
     if (!w) {
-        int r = data_writer_open(n->v->data, n->ino, &w);
+        int r = data_writer_open(n->v->data, n->ino, NULL, &w);
         if (r < 0)
             return r;
         atomic_store(&n->writer, w);

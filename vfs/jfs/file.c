@@ -116,12 +116,19 @@ int jfs_file_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cre
     return 0;
 }
 
+static void close_writer(struct jfs_file *f)
+{
+    if (f->is_staged)
+        jfs_draft_flushing(f, true); /* what is not published has no need of the database */
+    data_writer_close(f->writer); /* who wants to know how it went has synced */
+}
+
 void jfs_file_close(struct vfs_file *base)
 {
     struct jfs_file *f = jfs_file_of(base);
     struct jfs_volume *v = jfs_volume_of(base->volume);
     if (f->writer)
-        data_writer_close(f->writer); /* who wants to know how it went has synced */
+        close_writer(f);
     if (f->is_locked && meta_flock(v->meta, f->ino, f->owner, 'U') < 0)
         (void)0; /* goes with the session */
     if (!f->nowait)
@@ -137,14 +144,28 @@ void jfs_file_close(struct vfs_file *base)
 
 int jfs_flush(struct jfs_file *f)
 {
-    return f->writer ? data_writer_flush(f->writer) : 0;
+    if (!f->writer)
+        return 0;
+    if (f->is_staged)
+        jfs_draft_flushing(f, true);
+    int r = data_writer_flush(f->writer);
+    if (f->is_staged)
+        jfs_draft_flushing(f, false);
+    return r;
+}
+
+int jfs_settle(struct jfs_file *f)
+{
+    int r = jfs_flush(f);
+    return r == 0 && f->is_staged ? jfs_draft_stage(f) : r;
 }
 
 static int get_writer(struct jfs_file *f, struct data_writer **out)
 {
     struct jfs_volume *v = jfs_volume_of(f->base.volume);
+    const struct data_commit commit = {jfs_take_slice, f};
     mutex_lock(&f->lock);
-    int r = f->writer ? 0 : data_writer_open(v->data, f->ino, &f->writer);
+    int r = f->writer ? 0 : data_writer_open(v->data, f->ino, f->is_staged ? &commit : NULL, &f->writer);
     *out = f->writer;
     mutex_unlock(&f->lock);
     return r;
@@ -155,7 +176,7 @@ int jfs_file_fstat(struct vfs_file *base, struct vfs_attr *out)
     struct jfs_file *f = jfs_file_of(base);
     struct meta_attr attr = f->attr;
     int r = jfs_flush(f);
-    if (r == 0 && !f->nowait)
+    if (r == 0 && !f->nowait && !jfs_draft_attr(f, &attr))
         r = meta_getattr(jfs_volume_of(base->volume)->meta, f->ino, &attr);
     if (r < 0)
         return r;
@@ -188,7 +209,7 @@ static int begin_reading(struct jfs_file *f, uint64_t offset, uint64_t size, uin
         return -EISDIR;
     int r = fault_point("vfs.read");
     if (r == 0)
-        r = jfs_flush(f);
+        r = jfs_settle(f);
     if (r == 0)
         r = see_length(f, offset + size, &length);
     if (r == 0 && offset < length)
@@ -251,7 +272,7 @@ int jfs_file_truncate(struct vfs_file *base, uint64_t size)
     struct meta_attr attr;
     if (!f->can_write)
         return -EBADF;
-    int r = jfs_flush(f);
+    int r = jfs_settle(f);
     if (r == 0)
         r = meta_truncate(v->meta, NULL, f->ino, size, true, &attr);
     if (r < 0)
@@ -279,9 +300,9 @@ int jfs_file_clone_range(struct vfs_file *dst_base, uint64_t dst_offset, struct 
     struct jfs_file *dst = jfs_file_of(dst_base), *src = jfs_file_of(src_base);
     struct jfs_volume *v = jfs_volume_of(dst_base->volume);
     uint64_t part = size < CLONE_BYTES_MAX ? size : CLONE_BYTES_MAX, done = 0;
-    int r = jfs_flush(src);
+    int r = jfs_settle(src);
     if (r == 0)
-        r = jfs_flush(dst);
+        r = jfs_settle(dst);
     if (r == 0 && size > 0)
         r = meta_copy_range(v->meta, src->ino, src_offset, dst->ino, dst_offset, part, &done);
     if (r < 0)
@@ -300,18 +321,14 @@ int jfs_file_lock(struct vfs_file *base, bool exclusive)
     struct jfs_volume *v = jfs_volume_of(base->volume);
     if (f->owner == 0)
         f->owner = jfs_new_owner(v);
-    int r = meta_flock(v->meta, f->ino, f->owner, exclusive ? 'W' : 'R');
+    int r = jfs_settle(f);
+    if (r == 0)
+        r = meta_flock(v->meta, f->ino, f->owner, exclusive ? 'W' : 'R');
     f->is_locked = f->is_locked || r == 0;
     return r;
 }
 
 /* Attributes */
-
-static struct timespec time_of(int64_t ns)
-{
-    struct meta_version v = jfs_version(&(struct vfs_version){.mtime_ns = ns});
-    return v.mtime;
-}
 
 int jfs_file_setattr(struct vfs_file *base, const struct vfs_cred *cred, const struct vfs_set *set)
 {
@@ -330,13 +347,17 @@ int jfs_file_setattr(struct vfs_file *base, const struct vfs_cred *cred, const s
         .mode = (uint16_t)set->mode,
         .uid = set->uid,
         .gid = set->gid,
-        .mtime = time_of(set->mtime_ns),
-        .atime = time_of(set->atime_ns),
+        .mtime = jfs_time(set->mtime_ns),
+        .atime = jfs_time(set->atime_ns),
     };
     unsigned which = 0;
     for (size_t i = 0; i < ARRAY_SIZE(bits); i++)
         which |= set->which & bits[i].vfs ? bits[i].meta : 0;
     int r = jfs_flush(f);
+    if (r == 0 && jfs_draft_set_times(f, cred, set))
+        return 0;
+    if (r == 0)
+        r = jfs_settle(f);
     if (r == 0)
         r = meta_setattr(v->meta, jfs_ctx(v, cred, &scratch), f->ino, which, &in, NULL);
     if (r < 0)

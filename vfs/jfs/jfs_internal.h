@@ -43,6 +43,11 @@ struct jfs_staging {
     struct str parent; /* owned; directories made on the way end here. ptr NULL: none were made */
     struct meta_publish_xattr *xattrs; /* its texts are owned */
     size_t xattr_count;
+    /* Under the file's lock: */
+    bool is_draft;           /* the database knows nothing of it, only `draft` does */
+    bool flushing;           /* it is about to be published, as far as we know: the draft may keep a slice */
+    bool may_be_published;   /* whether publishing has worked could not be told */
+    struct meta_draft draft;
 };
 
 struct jfs_file {
@@ -55,12 +60,11 @@ struct jfs_file {
     uint64_t owner;              /* of locks; 0: none taken yet */
     _Atomic(uint64_t) length;    /* as last seen */
     struct data_writer *writer;  /* NULL: nothing was written */
-    struct mutex lock;           /* guards the making of `writer` */
+    struct mutex lock;           /* guards the making of `writer`, and the draft */
     meta_ino parent;             /* where vfs_open found it, for publishing it anew */
     struct str name;             /* owned */
     struct jfs_staging staging;
     unsigned set;                /* VFS_SET_… done through this handle */
-    struct vfs_set values;
 };
 
 static inline struct jfs_volume *jfs_volume_of(struct vfs *v)
@@ -112,6 +116,7 @@ static inline bool jfs_is_object_time(const struct timespec *atime)
 {
     return atime->tv_sec == 0 && atime->tv_nsec < 1000000;
 }
+struct timespec jfs_time(int64_t ns);
 struct meta_version jfs_version(const struct vfs_version *v);
 /* Whether what has this path is ours alone, and would only litter the trash. */
 bool jfs_skips_trash(const struct jfs_dir *d, struct str path);
@@ -164,7 +169,10 @@ int jfs_rename(struct vfs_dir *d, struct str from, struct str to, const struct v
 struct jfs_file *jfs_file_new(struct jfs_volume *v, meta_ino ino, const struct meta_attr *attr);
 /* Under which name it is to be found. */
 void jfs_file_place(struct jfs_file *f, meta_ino parent, struct str name);
+/* What was written is in the store, and committed, or kept by the draft. */
 int jfs_flush(struct jfs_file *f);
+/* As jfs_flush, and the file is one of the database: for what asks that by number. */
+MUST_USE int jfs_settle(struct jfs_file *f);
 int jfs_file_open(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, unsigned flags, struct vfs_file **out,
                   struct vfs_attr *out_attr);
 void jfs_file_close(struct vfs_file *f);
@@ -189,6 +197,15 @@ int jfs_xattr_each(struct vfs_file *f, vfs_xattr_fn fn, void *arg);
 
 /* stage.c */
 int jfs_stage(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, uint64_t size_hint, struct vfs_file **out);
+/* Commits a slice of the file `arg` (struct data_commit). */
+int jfs_take_slice(void *arg, uint32_t indx, uint32_t off, const struct meta_slice *slice, const struct timespec *mtime);
+void jfs_draft_flushing(struct jfs_file *f, bool is_flushing);
+/* A draft's attributes so far. False: it is none. */
+MUST_USE bool jfs_draft_attr(struct jfs_file *f, struct meta_attr *out);
+/* Sets its times. False: it is none, or more is asked for than times, or by somebody whose right to that has to be looked up. */
+MUST_USE bool jfs_draft_set_times(struct jfs_file *f, const struct vfs_cred *cred, const struct vfs_set *set);
+/* A draft is made a node without a name. */
+MUST_USE int jfs_draft_stage(struct jfs_file *f);
 /* A staged file is closed without having got a name. */
 void jfs_staging_abandon(struct jfs_file *f);
 void jfs_staging_done(struct jfs_file *f);

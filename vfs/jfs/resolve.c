@@ -179,14 +179,19 @@ void jfs_attr(meta_ino ino, const struct meta_attr *a, struct vfs_attr *out)
     };
 }
 
+struct timespec jfs_time(int64_t ns)
+{
+    int64_t s = ns / 1000000000, rest = ns % 1000000000;
+    if (rest < 0) {
+        s--;
+        rest += 1000000000;
+    }
+    return (struct timespec){.tv_sec = s, .tv_nsec = rest};
+}
+
 struct meta_version jfs_version(const struct vfs_version *v)
 {
-    int64_t s = v->mtime_ns / 1000000000, ns = v->mtime_ns % 1000000000;
-    if (ns < 0) {
-        s--;
-        ns += 1000000000;
-    }
-    return (struct meta_version){.ino = v->ino, .length = v->size, .mtime = {.tv_sec = s, .tv_nsec = ns}};
+    return (struct meta_version){.ino = v->ino, .length = v->size, .mtime = jfs_time(v->mtime_ns)};
 }
 
 bool jfs_skips_trash(const struct jfs_dir *d, struct str path)

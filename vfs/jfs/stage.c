@@ -1,4 +1,9 @@
-/* Files without a name, and giving them one. */
+/* Files without a name, and giving them one.
+ *
+ * They begin as drafts, in memory alone. What is small enough stays one until it is published: its slice is committed by nobody but the
+ * flush that precedes publishing. A slice that is committed on the way, since its chunk is full or it has waited for long, makes the
+ * file a node in the database, which keeps it there for our session: who knows when it will be published, if ever, and
+ * blocks that nobody mentions are leaked ones to gc. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -27,7 +32,7 @@ int jfs_stage(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, u
     struct meta_ctx scratch;
     const struct meta_ctx *ctx = jfs_ctx(v, cred, &scratch);
     struct jfs_place at;
-    struct jfs_node node;
+    struct meta_draft draft;
     bool made = false;
     int r = fault_point("vfs.stage");
     if (r == 0 && size_hint > 0)
@@ -39,7 +44,7 @@ int jfs_stage(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, u
         meta_ino parent;
         r = jfs_make_dirs(v, ctx, at.dir, parent_path, &parent, &made);
         if (r == 0)
-            r = meta_stage(v->meta, ctx, parent, (uint16_t)v->options.file_mode, v->umask, &node.ino, &node.attr);
+            r = meta_draft(v->meta, ctx, parent, (uint16_t)v->options.file_mode, v->umask, &draft);
         if (r == 0)
             break;
         r = r == -ENOENT && !jfs_is_gone(v, at.dir) ? 0 : r; /* the parent has gone again */
@@ -51,12 +56,82 @@ int jfs_stage(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, u
             jfs_prune_below(v, ctx, at.dir, parent_path);
         return r;
     }
-    struct jfs_file *f = jfs_file_new(v, node.ino, &node.attr);
-    f->can_write = f->is_staged = true;
+    struct jfs_file *f = jfs_file_new(v, draft.ino, &draft.attr);
+    f->can_write = f->is_staged = f->staging.is_draft = true;
+    f->staging.draft = draft;
     if (made)
         keep_parent(f, at.dir, parent_path);
     *out = &f->base;
     return 0;
+}
+
+/* Drafts */
+
+static int stage_locked(struct jfs_file *f)
+{
+    struct jfs_staging *s = &f->staging;
+    int r = s->is_draft ? meta_stage(jfs_volume_of(f->base.volume)->meta, &s->draft) : 0;
+    if (r == 0)
+        s->is_draft = false;
+    return r;
+}
+
+int jfs_draft_stage(struct jfs_file *f)
+{
+    mutex_lock(&f->lock);
+    int r = stage_locked(f);
+    mutex_unlock(&f->lock);
+    return r;
+}
+
+int jfs_take_slice(void *arg, uint32_t indx, uint32_t off, const struct meta_slice *slice, const struct timespec *mtime)
+{
+    struct jfs_file *f = arg;
+    struct jfs_staging *s = &f->staging;
+    mutex_lock(&f->lock);
+    bool taken = s->is_draft && s->flushing && meta_draft_take(&s->draft, indx, off, slice, mtime);
+    int r = taken ? 0 : stage_locked(f);
+    mutex_unlock(&f->lock);
+    return r < 0 || taken ? r : meta_write_slice(jfs_volume_of(f->base.volume)->meta, f->ino, indx, off, slice, mtime);
+}
+
+void jfs_draft_flushing(struct jfs_file *f, bool is_flushing)
+{
+    mutex_lock(&f->lock);
+    f->staging.flushing = is_flushing;
+    mutex_unlock(&f->lock);
+}
+
+bool jfs_draft_attr(struct jfs_file *f, struct meta_attr *out)
+{
+    mutex_lock(&f->lock);
+    bool is_draft = f->staging.is_draft;
+    if (is_draft)
+        *out = f->staging.draft.attr;
+    mutex_unlock(&f->lock);
+    return is_draft;
+}
+
+bool jfs_draft_set_times(struct jfs_file *f, const struct vfs_cred *cred, const struct vfs_set *set)
+{
+    struct meta_attr *attr = &f->staging.draft.attr;
+    mutex_lock(&f->lock);
+    bool ok = f->staging.is_draft && !(set->which & ~(unsigned)(VFS_SET_MTIME | VFS_SET_ATIME)) &&
+              (!cred || cred->uid == 0 || cred->uid == attr->uid);
+    if (ok && set->which & VFS_SET_MTIME)
+        attr->mtime = jfs_time(set->mtime_ns);
+    if (ok && set->which & VFS_SET_ATIME)
+        attr->atime = jfs_time(set->atime_ns);
+    mutex_unlock(&f->lock);
+    return ok;
+}
+
+/* Nobody else has seen it. */
+static void drop_draft(struct jfs_file *f)
+{
+    const struct jfs_staging *s = &f->staging;
+    if (s->is_draft && s->draft.slice.id != 0 && !s->may_be_published)
+        data_discard_slice(jfs_volume_of(f->base.volume)->data, s->draft.slice.id, s->draft.slice.size);
 }
 
 void jfs_staging_done(struct jfs_file *f)
@@ -71,6 +146,7 @@ void jfs_staging_done(struct jfs_file *f)
 void jfs_staging_abandon(struct jfs_file *f)
 {
     struct jfs_volume *v = jfs_volume_of(f->base.volume);
+    drop_draft(f);
     if (f->staging.parent.ptr)
         jfs_prune_below(v, &v->self, f->staging.dir, f->staging.parent);
     jfs_staging_done(f);
@@ -119,8 +195,10 @@ int jfs_publish(struct vfs_file *base, struct vfs_dir *d, struct str path, const
         r = jfs_flush(f);
     if (r == 0)
         r = fault_point("vfs.publish");
-    if (r == 0)
+    if (r == 0 && !f->is_staged)
         r = meta_getattr(v->meta, f->ino, &before);
+    if (f->staging.is_draft)
+        request.draft = &f->staging.draft;
     bool made = false, published = false;
     meta_ino parent;
     for (int turn = 0; r == 0 && !published && turn < JFS_RACE_TURNS; turn++) {
@@ -138,6 +216,7 @@ int jfs_publish(struct vfs_file *base, struct vfs_dir *d, struct str path, const
     if (r == 0 && !f->is_staged)
         r = set_again(v, f, &before);
     if (r < 0) {
+        f->staging.may_be_published |= r == -EIO || r == -EBUSY;
         if (made)
             jfs_prune_below(v, ctx, at.dir, vfs_path_parent(at.path));
         return r;

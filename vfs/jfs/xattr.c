@@ -62,10 +62,14 @@ int jfs_xattr_get(struct vfs_file *base, const char *name, struct buf *out)
     return r == 0 && out->failed ? -EFBIG : r;
 }
 
-static int may_write(struct jfs_volume *v, const struct jfs_file *f, const struct vfs_cred *cred)
+static int may_write(struct jfs_volume *v, struct jfs_file *f, const struct vfs_cred *cred)
 {
     struct meta_ctx scratch;
-    return cred ? meta_access(v->meta, jfs_ctx(v, cred, &scratch), f->ino, META_ACCESS_W, NULL) : 0;
+    struct meta_attr draft;
+    if (!cred)
+        return 0;
+    bool is_draft = jfs_draft_attr(f, &draft);
+    return meta_access(v->meta, jfs_ctx(v, cred, &scratch), f->ino, META_ACCESS_W, is_draft ? &draft : NULL);
 }
 
 int jfs_xattr_set(struct vfs_file *base, const struct vfs_cred *cred, const char *name, struct str value)

@@ -36,6 +36,12 @@ static int append(struct meta_txn *t, meta_ino ino, uint32_t indx, const struct 
     return META_DO(t, chunk_append, ino, indx, buf_str(&record));
 }
 
+int meta_chunk_add(struct meta_txn *t, meta_ino ino, uint32_t indx, const struct meta_slice *s)
+{
+    int rc = append(t, ino, indx, s);
+    return rc < 0 ? rc : META_DO(t, ref_insert, s->id, s->size, 1);
+}
+
 int meta_chunk_zero(struct meta_txn *t, meta_ino ino, uint32_t indx, uint32_t pos, uint32_t len)
 {
     CHECK(len > 0 && (uint64_t)pos + len <= META_CHUNK_SIZE);
@@ -140,9 +146,7 @@ static int write_txn(struct meta *m, struct meta_txn *t, void *arg)
         return rc;
     attr.ctime = meta_now();
     attr.mtime = w->mtime;
-    rc = append(t, w->ino, w->indx, &w->slice);
-    if (rc == 0)
-        rc = META_DO(t, ref_insert, w->slice.id, w->slice.size, 1);
+    rc = meta_chunk_add(t, w->ino, w->indx, &w->slice);
     if (rc == 0)
         rc = META_DO(t, node_put, w->ino, &attr);
     return rc;

@@ -145,6 +145,11 @@ enum meta_fate meta_opened_remove(struct meta *m, meta_ino ino, uint64_t *out_le
 /* The sustained inode of a session goes for good (§7.19 "delete-sustained"). Also for sessions found dead. */
 MUST_USE int meta_delete_sustained(struct meta *m, uint64_t sid, meta_ino ino);
 
+/* Drafts (draft.c) ---------------------------------------------------------------------------------------------------------- */
+
+/* The file comes into the database, with these attributes. */
+MUST_USE int meta_draft_insert(struct meta_txn *t, const struct meta_draft *d, const struct meta_attr *attr);
+
 /* Directories whose entries change (parent.c) ------------------------------------------------------------------------------ */
 
 struct meta_parent {

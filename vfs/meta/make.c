@@ -1,11 +1,11 @@
-/* New names: of new nodes, of files that there are, and files without one (staging). */
+/* New names: of new nodes, and of files that there are. */
 #include "base/check.h"
 #include "vfs/meta/internal.h"
 
 struct make {
     const struct meta_ctx *ctx;
     meta_ino parent;
-    struct str name; /* empty: staged */
+    struct str name;
     const struct meta_new *what;
     meta_ino ino, found;
     struct meta_attr attr;
@@ -22,10 +22,10 @@ static void describe(const struct make *k, const struct timespec *now, struct me
         .atime = *now,
         .mtime = *now,
         .ctime = *now,
-        .nlink = k->name.len == 0 ? 0 : type == META_DIRECTORY ? 2 : 1,
+        .nlink = type == META_DIRECTORY ? 2 : 1,
         .length = type == META_DIRECTORY ? 4096 : type == META_SYMLINK ? k->what->target.len : 0,
         .rdev = type == META_BLOCK_DEVICE || type == META_CHAR_DEVICE ? k->what->rdev : 0,
-        .parent = k->name.len == 0 ? 0 : k->parent,
+        .parent = k->parent,
     };
 }
 
@@ -63,22 +63,19 @@ static int make_txn(struct meta *m, struct meta_txn *t, void *arg)
     int rc = meta_parent_get_for_adding(t, k->ctx, k->parent, &p);
     if (rc < 0)
         return rc;
-    const bool named = k->name.len > 0;
-    rc = named ? META_DO(t, edge_get, k->parent, k->name, true, &edge) : -ENOENT;
+    rc = META_DO(t, edge_get, k->parent, k->name, true, &edge);
     if (rc != -ENOENT)
         return rc < 0 ? rc : found(t, k, edge);
     const struct timespec now = meta_now();
     describe(k, &now, &k->attr);
-    meta_lazy_when_nameless(t, &k->attr);
     rc = meta_inherit(t, k->ctx, &p.attr, k->what->mode, k->what->umask, &k->attr);
     if (rc >= 0)
         rc = insert_node(t, k, ino, &k->attr);
-    meta_usage_node(&k->usage, &k->attr, 1);
-    if (rc < 0 || !named)
-        return rc < 0 ? rc : META_DO(t, sustained_insert, m->sid, ino);
-    rc = META_DO(t, edge_insert, k->parent, k->name, ((struct meta_edge){ino, k->what->type}));
+    if (rc >= 0)
+        rc = META_DO(t, edge_insert, k->parent, k->name, ((struct meta_edge){ino, k->what->type}));
     if (rc < 0)
         return rc;
+    meta_usage_node(&k->usage, &k->attr, 1);
     meta_usage_entry(&k->usage, k->parent, &k->attr, 1, true);
     p.nlink = k->what->type == META_DIRECTORY ? 1 : 0;
     return meta_parent_changed(m, t, &p, &now);
@@ -156,23 +153,6 @@ int meta_create(struct meta *m, const struct meta_ctx *ctx, meta_ino parent, str
     *out_ino = ino;
     if (out)
         *out = attr;
-    return 0;
-}
-
-int meta_stage(struct meta *m, const struct meta_ctx *ctx, meta_ino parent, uint16_t mode, uint16_t umask,
-               meta_ino *out_ino, struct meta_attr *out)
-{
-    const struct meta_new what = {.type = META_FILE, .mode = mode, .umask = umask};
-    struct make k = {.ctx = ctx, .parent = parent, .what = &what};
-    if (m->sid == 0)
-        return m->options.read_only ? -EROFS : -ENOTSUP; /* nobody would clean up after us */
-    meta_ino ino;
-    int rc = make(m, &k, &ino, out);
-    if (rc < 0)
-        return rc;
-    meta_opened_add(m, ino);
-    (void)meta_opened_set_fate(m, ino, META_SUSTAINED, 0); /* just opened */
-    *out_ino = ino;
     return 0;
 }
 

@@ -137,11 +137,25 @@ MUST_USE int meta_rename(struct meta *m, const struct meta_ctx *ctx, meta_ino sr
                          meta_ino dst_parent, struct str dst_name, unsigned flags, meta_ino *out_ino,
                          struct meta_attr *out);
 
-/* Staging: a file without a name, for which a crash leaves nothing behind: it is kept by our session alone, whose end, ours or
- * that of the reaper, removes it. Its owner, group, mode and ACL are those of a new file in `parent`. It counts as open
- * until meta_node_close, which deletes it when it was not published. */
-MUST_USE int meta_stage(struct meta *m, const struct meta_ctx *ctx, meta_ino parent, uint16_t mode, uint16_t umask,
-                        meta_ino *out_ino, struct meta_attr *out);
+/* A file that is being written, in our memory alone: nobody else knows of it, and a crash leaves nothing but blocks, for gc. meta_publish
+ * brings it into the database, name and all, in one transaction. What takes long or needs the database on the way is staged: then
+ * it is a node without a name, kept by our session alone, whose end, ours or that of the reaper, removes it with its blocks. */
+struct meta_draft {
+    meta_ino ino;
+    struct meta_attr attr; /* as it will be, but for its parent and its ctime */
+    uint32_t indx;
+    struct meta_slice slice; /* in that chunk, from slice.pos on. id 0: none */
+};
+/* Owner, group, mode and ACL are those of a new file in `parent`. It counts as open until meta_node_close, which deletes it when it
+ * was staged and not published. -EDQUOT, -ENOSPC: there is no room for another file. */
+MUST_USE int meta_draft(struct meta *m, const struct meta_ctx *ctx, meta_ino parent, uint16_t mode, uint16_t umask,
+                        struct meta_draft *out);
+/* In place of meta_write_slice, for blocks that will not wait long for their publishing: clients' gc takes what nobody mentions for an
+ * hour. False: a draft holds one slice, and has it already. */
+MUST_USE bool meta_draft_take(struct meta_draft *d, uint32_t indx, uint32_t off, const struct meta_slice *slice,
+                              const struct timespec *mtime);
+/* It is no draft afterwards, but a node. */
+MUST_USE int meta_stage(struct meta *m, const struct meta_draft *draft);
 enum meta_publish_mode {
     META_PUBLISH_REPLACE,   /* whatever is there, but no directory: -EISDIR */
     META_PUBLISH_CREATE,    /* -EEXIST when the name is taken */
@@ -154,8 +168,9 @@ struct meta_publish_xattr {
 struct meta_publish {
     enum meta_publish_mode mode;
     struct meta_version version;
+    const struct meta_draft *draft; /* NULL: it is in the database */
     /* The file has a name already: it moves from there, and takes on the group, mode and ACL of a new file in its new place
-     * with this mode and umask. from_name empty: a staged one. */
+     * with this mode and umask. from_name empty: a draft, or a staged one. */
     meta_ino from_parent;
     struct str from_name;
     uint16_t file_mode, umask;
@@ -163,7 +178,8 @@ struct meta_publish {
     size_t xattr_count;
 };
 /* Gives the file its name in one transaction, in which what had the name is unlinked (to the trash, if there is one). Never
- * -EPERM for what is immutable only by its parent's sticky bit when ctx is root. out (may be NULL): the file afterwards. */
+ * -EPERM for what is immutable only by its parent's sticky bit when ctx is root. out (may be NULL): the file afterwards. On
+ * -EIO and -EBUSY it may have its name all the same. */
 MUST_USE int meta_publish(struct meta *m, const struct meta_ctx *ctx, meta_ino ino, meta_ino parent, struct str name,
                           const struct meta_publish *how, struct meta_attr *out);
 

@@ -13,9 +13,10 @@ struct publish {
     struct meta_usage usage;
 };
 
+/* Staged: in the database, without a name. */
 static bool is_staged(const struct publish *p)
 {
-    return p->how->from_name.len == 0;
+    return p->how->from_name.len == 0 && !p->how->draft;
 }
 
 /* What has the name now makes room, or does not. */
@@ -41,6 +42,19 @@ static int take_name(struct meta *m, struct meta_txn *t, struct publish *p, cons
     p->replaced = true;
     meta_drop_usage(&p->drop, p->parent, &p->usage);
     return META_DO(t, edge_replace, p->parent, p->name, mine);
+}
+
+/* Where the file is now. */
+static int find_file(struct meta_txn *t, struct publish *p)
+{
+    const struct meta_draft *draft = p->how->draft;
+    if (!draft)
+        return META_DO(t, node_get, p->ino, true, &p->attr);
+    p->attr = draft->attr;
+    p->attr.nlink = 1;
+    p->attr.parent = p->parent;
+    meta_usage_node(&p->usage, &p->attr, 1);
+    return 0;
 }
 
 static int leave_session(struct meta *m, struct meta_txn *t, struct publish *p)
@@ -104,14 +118,14 @@ static int publish_txn(struct meta *m, struct meta_txn *t, void *arg)
     p->replaced = false;
     int rc = meta_parent_get_for_adding(t, p->ctx, p->parent, &parent);
     if (rc >= 0)
-        rc = META_DO(t, node_get, p->ino, true, &p->attr);
+        rc = find_file(t, p);
     if (rc < 0)
         return rc;
     if (p->attr.type != META_FILE)
         return -EINVAL;
     const struct meta_attr before = p->attr;
     rc = take_name(m, t, p, &parent);
-    if (rc >= 0)
+    if (rc >= 0 && !p->how->draft)
         rc = is_staged(p) ? leave_session(m, t, p) : leave_name(m, t, p, &parent, &now);
     if (rc < 0)
         return rc;
@@ -119,16 +133,20 @@ static int publish_txn(struct meta *m, struct meta_txn *t, void *arg)
         meta_usage_owner_moved(&p->usage, &before, &p->attr);
     meta_usage_entry(&p->usage, p->parent, &p->attr, 1, true);
     p->attr.ctime = now;
-    rc = META_DO(t, node_put, p->ino, &p->attr);
+    rc = p->how->draft ? meta_draft_insert(t, p->how->draft, &p->attr) : META_DO(t, node_put, p->ino, &p->attr);
     if (rc >= 0)
         rc = set_xattrs(t, p);
     return rc < 0 ? rc : meta_parent_changed(m, t, &parent, &now);
 }
 
-/* The node itself is counted since it was staged; the directories are new to it. */
+/* A node is counted since it was staged, a draft is not; the directories are new to both. */
 static int check_quota(struct meta *m, const struct publish *p)
 {
     struct meta_attr attr;
+    if (p->how->draft) {
+        const struct meta_attr *a = &p->how->draft->attr;
+        return meta_quota_check(m, a->uid, a->gid, p->parent, (int64_t)meta_node_space(a), 1);
+    }
     int rc = meta_getattr(m, p->ino, &attr);
     if (rc < 0 || p->how->from_parent == p->parent)
         return rc;

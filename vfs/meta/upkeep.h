@@ -29,6 +29,8 @@ MUST_USE int meta_file_get(struct meta_txn *t, meta_ino ino, unsigned forbidden_
 /* A chunk's list; an absent one is empty. */
 MUST_USE int meta_chunk_list(struct meta_txn *t, meta_ino ino, uint32_t indx, bool lock, struct meta_slice **out,
                              size_t *out_count);
+/* Appends a new slice, which is mentioned for the first time. */
+MUST_USE int meta_chunk_add(struct meta_txn *t, meta_ino ino, uint32_t indx, const struct meta_slice *s);
 /* Appends one record of zeros. */
 MUST_USE int meta_chunk_zero(struct meta_txn *t, meta_ino ino, uint32_t indx, uint32_t pos, uint32_t len);
 
