@@ -12,6 +12,8 @@
 /* Whoever holds the lock of an object rewrites its record, which takes well under a millisecond. */
 #define LOCK_ATTEMPTS 2000
 #define LOCK_PAUSE_NS 1000000
+/* Each means that somebody has replaced the object between two calls; then the client may ask again. */
+#define REOPENINGS_MAX 100
 
 enum s3_error s3_object_key(struct s3_op *op, struct str key, struct s3_key *out)
 {
@@ -89,21 +91,24 @@ static enum s3_error open_node(struct s3_op *op, struct vfs_dir *bucket, struct 
     return rc ? S3_OK : no_such_key(op, o->key.key);
 }
 
-static enum s3_error load(struct s3_op *op, struct s3_object *o)
+static enum s3_error load(struct s3_op *op, struct s3_object *o, bool *out_again)
 {
     int rc = s3_objmeta_load(o->file, &o->attr, o->key.key, op->arena, &o->meta);
+    *out_again = rc == -ESTALE;
     if (rc < 0)
-        return fail_key(op, rc, o->key.key);
+        return fail_key(op, rc == -ESTALE ? -EBUSY : rc, o->key.key);
     s3_dialect_overlay(&o->meta, &o->attr, op->arena);
     if (o->attr.type == VFS_DIRECTORY)
         o->attr.size = 0;
     return S3_OK;
 }
 
-static enum s3_error open_object(struct s3_op *op, struct vfs_dir *bucket, struct str key, bool locked,
-                                 struct s3_object *out)
+/* *out_again: another took its name and its record meanwhile. */
+static enum s3_error open_once(struct s3_op *op, struct vfs_dir *bucket, struct str key, bool locked, struct s3_object *out,
+                               bool *out_again)
 {
     struct s3_object o = {0};
+    *out_again = false;
     enum s3_error e = s3_object_key(op, key, &o.key);
     if (e == S3_OK)
         e = open_node(op, bucket, &o);
@@ -114,12 +119,22 @@ static enum s3_error open_object(struct s3_op *op, struct vfs_dir *bucket, struc
         e = rc < 0 ? fail_key(op, rc, key) : S3_OK;
     }
     if (e == S3_OK)
-        e = load(op, &o);
+        e = load(op, &o, out_again);
     if (e == S3_OK && !s3_owned_is_as_judged(op, &o, bucket))
         e = S3_ACCESS_DENIED; /* another one came in between: whoever asks again is judged by that */
     if (e != S3_OK)
         s3_object_close(&o);
     *out = o;
+    return e;
+}
+
+static enum s3_error open_object(struct s3_op *op, struct vfs_dir *bucket, struct str key, bool locked,
+                                 struct s3_object *out)
+{
+    bool again = true;
+    enum s3_error e = S3_OK;
+    for (int i = 0; again && i < REOPENINGS_MAX; i++)
+        e = open_once(op, bucket, key, locked, out, &again);
     return e;
 }
 

@@ -206,12 +206,13 @@ struct vfs_set {
 MUST_USE int vfs_setattr(struct vfs_file *f, const struct vfs_cred *cred, const struct vfs_set *set);
 
 /* Extended attributes: name such as "user.sluice", value up to LIMIT_OBJECT_RECORD_BYTES (else -E2BIG). Appends the value;
- * -ENODATA when absent. */
+ * -ENODATA when absent. -ESTALE: the file has lost its last name since it was opened, and its attributes with it, as on some
+ * volumes they do: what has the name now is to be opened. */
 MUST_USE int vfs_xattr_get(struct vfs_file *f, const char *name, struct buf *out);
 MUST_USE int vfs_xattr_set(struct vfs_file *f, const struct vfs_cred *cred, const char *name, struct str value);
 /* Absent is fine. */
 MUST_USE int vfs_xattr_remove(struct vfs_file *f, const struct vfs_cred *cred, const char *name);
-/* Calls fn for every attribute, all of one moment. Only where vfs_has_juicefs_records. fn calls nothing of the volume. */
+/* Calls fn for every attribute, all of one moment; -ESTALE as above. Only where vfs_has_juicefs_records. fn calls nothing of the volume. */
 typedef void (*vfs_xattr_fn)(void *arg, struct str name, struct str value);
 MUST_USE int vfs_xattr_each(struct vfs_file *f, vfs_xattr_fn fn, void *arg);
 

@@ -2,8 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -213,61 +211,6 @@ static void many_files_are_read(void **state)
     assert_int_equal(content[0], '7');
 }
 
-/* A writer whose versions carry their number twice; readers never see two that differ, nor an older one than was complete when they
- * asked. Some versions stay long enough to be kept. */
-struct versions {
-    struct vfs_dir *root;
-    atomic_int complete, asked, wrong;
-    atomic_bool over;
-};
-
-static void *read_versions(void *arg)
-{
-    struct versions *v = arg;
-    while (!atomic_load(&v->over)) {
-        int complete = atomic_load(&v->complete), content = -1, record = -1;
-        struct answer a = ask(v->root, "b", "f", false);
-        if (a.error == -EAGAIN)
-            a = ask(v->root, "b", "f", true);
-        if (sscanf(a.text, "%d|%d", &content, &record) != 2 || content != record || content < complete)
-            atomic_fetch_add(&v->wrong, 1);
-        atomic_fetch_add(&v->asked, 1);
-    }
-    return NULL;
-}
-
-static void publish_version(struct vfs_dir *root, int number)
-{
-    CLEANUP(vfs_closep) struct vfs_file *f = NULL;
-    char text[16];
-    snprintf(text, sizeof(text), "%d", number);
-    assert_ok(vfs_stage(root, STR("b/f"), NULL, 0, &f));
-    assert_ok(vfs_write(f, str_z(text), 0));
-    assert_ok(vfs_xattr_set(f, NULL, RECORD, str_z(text)));
-    assert_ok(vfs_publish(f, root, STR("b/f"), NULL, &REPLACE, NULL));
-}
-
-static void versions_are_never_mixed(void **state)
-{
-    struct versions v = {.root = fixture_of(state)->root};
-    pthread_t threads[3];
-    if (!keeps_files(fixture_of(state)))
-        return; /* records elsewhere than on the file go with its name, before its readers */
-    publish_version(v.root, 0);
-    for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, read_versions, &v), 0);
-    for (int i = 1; i <= 60; i++) {
-        publish_version(v.root, i);
-        atomic_store(&v.complete, i);
-        pause_ms(i % 3 == 0 ? SETTLED_MS : i % 3);
-    }
-    atomic_store(&v.over, true);
-    for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
-        pthread_join(threads[i], NULL);
-    assert_int_equal(atomic_load(&v.wrong), 0);
-    assert_true(atomic_load(&v.asked) > 60);
-}
-
 int dir_reading_contract(const struct volume_kind *k)
 {
     const struct CMUnitTest tests[] = {
@@ -275,7 +218,6 @@ int dir_reading_contract(const struct volume_kind *k)
         VOLUME_TEST(other_files_of_the_name_are_seen, k),
         VOLUME_TEST(removed_files_give_their_space_back, k),
         VOLUME_TEST(many_files_are_read, k),
-        VOLUME_TEST(versions_are_never_mixed, k),
     };
     return cmocka_run_group_tests_name("reading", tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "base/check.h"
 #include "base/random.h"
@@ -203,6 +204,69 @@ static void readers_see_whole_files(void **state)
     race_free(a);
 }
 
+/* Versions carry their number twice, as content and as attribute. Nobody sees two that differ, nor an older one than was complete when he
+ * asked, with and without waiting. Some stay for long enough to be remembered. */
+
+#define NUMBER "user.number"
+enum { SETTLED_MS = 60 };
+
+static void publish_number(struct vfs_dir *d, size_t number)
+{
+    CLEANUP(vfs_closep) struct vfs_file *f = NULL;
+    char text[24];
+    snprintf(text, sizeof(text), "%zu", number);
+    CHECK(vfs_stage(d, STR("b/f"), NULL, 0, &f) == 0);
+    CHECK(vfs_write(f, str_z(text), 0) == 0);
+    CHECK(vfs_xattr_set(f, NULL, NUMBER, str_z(text)) == 0);
+    CHECK(vfs_publish(f, d, STR("b/f"), NULL, &REPLACE, NULL) == 0);
+}
+
+/* The number, or a negative errno. */
+static int read_number(struct vfs_dir *root, bool may_wait)
+{
+    CLEANUP(vfs_dir_closep) struct vfs_dir *d = NULL;
+    CLEANUP(vfs_closep) struct vfs_file *f = NULL;
+    CLEANUP(buf_done) struct buf number = buf_make(24);
+    char content[24];
+    int r = may_wait ? vfs_dir_open(root, STR("b"), NULL, &d) : vfs_dir_open_nowait(root, STR("b"), &d);
+    if (r == 0)
+        r = vfs_open(d, STR("f"), NULL, VFS_OPEN_READ, &f, NULL);
+    if (r == 0)
+        r = vfs_xattr_get(f, NUMBER, &number);
+    if (r < 0)
+        return r;
+    ssize_t got = may_wait ? vfs_read(f, content, sizeof(content), 0) : vfs_read_nowait(f, content, sizeof(content), 0);
+    if (got < 0)
+        return (int)got;
+    CHECK(str_eq(buf_str(&number), str_of(content, (size_t)got)));
+    return atoi(buf_z(&number));
+}
+
+static void number_or_read(void *arg, size_t index)
+{
+    struct arena_of_race *a = arg;
+    for (size_t i = 1; index == 0 && i <= a->rounds; i++) {
+        publish_number(side_of(a, i), i);
+        atomic_store(&a->wins, i);
+        nanosleep(&(struct timespec){.tv_nsec = (i % 8 == 0 ? SETTLED_MS : (long)i % 3) * 1000000}, NULL);
+    }
+    while (index > 0 && atomic_load(&a->wins) < a->rounds) {
+        size_t complete = atomic_load(&a->wins);
+        int number = read_number(a->x->root, false);
+        while (number == -EAGAIN || number == -ESTALE)
+            number = read_number(a->x->root, true);
+        CHECK(number >= (int)complete);
+    }
+}
+
+static void versions_are_never_mixed(void **state)
+{
+    struct arena_of_race *a = race_new(state, ROUNDS(200, 60));
+    publish_number(a->x->root, 0);
+    crew_join(crew_start(4, number_or_read, a));
+    race_free(a);
+}
+
 /* Scans while names come and go: what is there all the time is seen, once, in order. */
 
 enum { STABLE = 600 };
@@ -289,6 +353,7 @@ int volume_race_contract(const struct volume_kind *k)
         VOLUME_TEST(each_version_is_unlinked_once, k),
         VOLUME_TEST(publishing_survives_pruning, k),
         VOLUME_TEST(readers_see_whole_files, k),
+        VOLUME_TEST(versions_are_never_mixed, k),
         VOLUME_TEST(scans_keep_their_order_under_changes, k),
         VOLUME_TEST(publishes_durably_in_a_crowd, k),
     };

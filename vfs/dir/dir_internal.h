@@ -187,7 +187,7 @@ MUST_USE int attr_at(int dir_fd, const char *name, struct vfs_attr *out);
 MUST_USE int entry_read(struct dir_volume *v, int dir_fd, struct str name, const char *xattr_name, struct vfs_attr *out,
                         struct buf *out_value);
 
-/* Extended attributes, wherever the volume keeps them (xattr.c). fd may not be O_PATH. */
+/* Extended attributes, wherever the volume keeps them (xattr.c); -ESTALE as in vfs/vfs.h. fd may not be O_PATH. */
 MUST_USE int xattr_read(struct dir_volume *v, int fd, const char *name, struct buf *out);
 /* Of a file that need not be opened for it; -EAGAIN when that cannot be: no such system call, the value is elsewhere, an error
  * that is better met in opening it. */

@@ -260,6 +260,29 @@ static bool can_open(const struct dir_scan *s)
     return s->current.type == VFS_FILE || s->current.type == VFS_DIRECTORY;
 }
 
+static int stat_opened(const struct dir_scan *s, struct vfs_attr *out, const char *xattr_name, struct buf *out_value)
+{
+    CLEANUP(fd_closep) int fd = open_entry(s);
+    /* Not readable for this identity, or something else by now: what there is to say of it is still said. */
+    if (fd == -EACCES || fd == -EPERM || fd == -ENXIO || fd == -ELOOP || fd == -ENOTDIR || fd == -EWOULDBLOCK)
+        return stat_entry(s, out);
+    if (fd < 0)
+        return fd;
+    struct vfs_attr attr;
+    int r = attr_of_fd(fd, &attr);
+    if (r == 0 && attr.type != VFS_FILE && attr.type != VFS_DIRECTORY) {
+        *out = attr;
+        return 0;
+    }
+    if (r < 0)
+        return r;
+    r = xattr_read(dir_volume_of(s->base.volume), fd, xattr_name, out_value);
+    if (r < 0 && r != -ENODATA)
+        return r;
+    *out = attr;
+    return 0;
+}
+
 int dir_scan_stat(struct vfs_scan *scan, struct vfs_attr *out, const char *xattr_name, struct buf *out_value)
 {
     struct dir_scan *s = container_of(scan, struct dir_scan, base);
@@ -269,23 +292,10 @@ int dir_scan_stat(struct vfs_scan *scan, struct vfs_attr *out, const char *xattr
     int r = stat_by_name(s, out, xattr_name, out_value);
     if (r != -EAGAIN)
         return r;
-    CLEANUP(fd_closep) int fd = open_entry(s);
-    /* Not readable for this identity, or something else by now: what there is to say of it is still said. */
-    if (fd == -EACCES || fd == -EPERM || fd == -ENXIO || fd == -ELOOP || fd == -ENOTDIR || fd == -EWOULDBLOCK)
-        return stat_entry(s, out);
-    if (fd < 0)
-        return fd;
-    struct vfs_attr attr;
-    r = attr_of_fd(fd, &attr);
-    if (r == 0 && attr.type != VFS_FILE && attr.type != VFS_DIRECTORY) {
-        *out = attr;
-        return 0;
+    for (unsigned turn = 0; race_turn(&turn);) {
+        r = stat_opened(s, out, xattr_name, out_value);
+        if (r != -ESTALE) /* else another file has taken the name meanwhile, or none has it */
+            return r;
     }
-    if (r < 0)
-        return r;
-    r = xattr_read(dir_volume_of(scan->volume), fd, xattr_name, out_value);
-    if (r < 0 && r != -ENODATA)
-        return r;
-    *out = attr;
-    return 0;
+    return -EBUSY;
 }

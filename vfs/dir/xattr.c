@@ -115,6 +115,13 @@ static int may_write(struct dir_volume *v, int fd, const struct vfs_cred *cred)
     return faccessat(fd, "", W_OK, AT_EACCESS | AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
+/* Whoever takes a file's last name takes its rows along, under those who have it open. */
+static bool has_lost_rows(int fd)
+{
+    struct vfs_attr attr;
+    return attr_of_fd(fd, &attr) == 0 && attr.type == VFS_FILE && attr.nlink == 0;
+}
+
 static int side_read(struct dir_volume *v, int fd, const char *name, struct buf *out)
 {
     struct sidecar *sidecar = NULL;
@@ -122,7 +129,9 @@ static int side_read(struct dir_volume *v, int fd, const char *name, struct buf 
     int r = need_sidecar(v, &sidecar); /* another gateway may have made it */
     if (r == 0)
         r = key_of_fd(fd, &key);
-    return r < 0 ? r : sidecar_get(sidecar, key, name, out);
+    if (r == 0)
+        r = sidecar_get(sidecar, key, name, out);
+    return r == -ENODATA && has_lost_rows(fd) ? -ESTALE : r;
 }
 
 static int side_write(struct dir_volume *v, int fd, const struct vfs_cred *cred, const char *name, struct str value, bool add)
@@ -284,6 +293,8 @@ int dir_xattr_get(struct vfs_file *file, const char *name, struct buf *out)
     struct dir_volume *v = dir_volume_of(file->volume);
     struct dir_file *f = dir_file_of(file);
     int r = f->nowait ? read_nowait(f, name, out) : xattr_read(v, f->fd, name, out);
+    if (r == -ESTALE && f->is_staging)
+        r = -ENODATA; /* it has no name yet */
     if (f->path_hash && (r == 0 || r == -ENODATA))
         warm_note(v->warm, f->path_hash);
     return r;

@@ -52,6 +52,16 @@ static int get_staged(const struct jfs_file *f, struct str name, struct buf *out
     return 0;
 }
 
+/* A file's attributes go with its last name, under those who have it open. */
+static bool has_lost_all(const struct jfs_file *f, struct meta *m)
+{
+    struct meta_attr attr;
+    if (f->is_directory || f->nowait)
+        return false;
+    int r = meta_getattr(m, f->ino, &attr);
+    return r == -ENOENT || (r == 0 && attr.nlink == 0);
+}
+
 int jfs_xattr_get(struct vfs_file *base, const char *name, struct buf *out)
 {
     const struct jfs_file *f = jfs_file_of(base);
@@ -59,6 +69,8 @@ int jfs_xattr_get(struct vfs_file *base, const char *name, struct buf *out)
     int r = f->is_staged ? get_staged(f, str_z(name), out)
             : f->nowait  ? meta_recall_xattr(m, f->ino, str_z(name), out)
                          : meta_xattr_get(m, f->ino, str_z(name), out);
+    if (r == -ENODATA && !f->is_staged && has_lost_all(f, m))
+        return -ESTALE;
     return r == 0 && out->failed ? -EFBIG : r;
 }
 
@@ -99,11 +111,13 @@ int jfs_xattr_remove(struct vfs_file *base, const struct vfs_cred *cred, const c
 struct each {
     vfs_xattr_fn fn;
     void *arg;
+    bool any;
 };
 
 static int pass_on(void *arg, struct str name, struct str value)
 {
-    const struct each *each = arg;
+    struct each *each = arg;
+    each->any = true;
     each->fn(each->arg, name, value);
     return 0;
 }
@@ -120,8 +134,9 @@ int jfs_xattr_each(struct vfs_file *base, vfs_xattr_fn fn, void *arg)
 {
     const struct jfs_file *f = jfs_file_of(base);
     struct meta *m = jfs_volume_of(base->volume)->meta;
-    struct each each = {fn, arg};
+    struct each each = {fn, arg, false};
     if (f->is_staged)
         return each_staged(f, fn, arg);
-    return f->nowait ? meta_recall_xattrs(m, f->ino, pass_on, &each) : meta_xattr_list(m, f->ino, pass_on, &each);
+    int r = f->nowait ? meta_recall_xattrs(m, f->ino, pass_on, &each) : meta_xattr_list(m, f->ino, pass_on, &each);
+    return r == 0 && !each.any && has_lost_all(f, m) ? -ESTALE : r;
 }
