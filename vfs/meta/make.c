@@ -7,6 +7,7 @@ struct make {
     meta_ino parent;
     struct str name;
     const struct meta_new *what;
+    bool opens; /* the new node, for its maker */
     meta_ino ino, found;
     struct meta_attr attr;
     struct meta_usage usage;
@@ -102,7 +103,11 @@ static int make(struct meta *m, struct make *k, meta_ino *out_ino, struct meta_a
         rc = meta_new_ino(m, &k->ino);
     if (rc < 0)
         return rc;
+    if (k->opens)
+        meta_opened_add(m, k->ino); /* before anybody can unlink it */
     rc = meta_transact(m, META_TXN_WRITE, make_txn, k);
+    if (rc < 0 && k->opens)
+        meta_node_close(m, k->ino);
     if (rc < 0 && rc != -EEXIST)
         return rc;
     if (rc >= 0)
@@ -139,15 +144,14 @@ int meta_create(struct meta *m, const struct meta_ctx *ctx, meta_ino parent, str
                 bool exclusive, meta_ino *out_ino, struct meta_attr *out)
 {
     const struct meta_new what = {.type = META_FILE, .mode = mode, .umask = umask};
+    struct make k = {.ctx = ctx, .parent = parent, .name = name, .what = &what, .opens = true};
     meta_ino ino;
     struct meta_attr attr;
-    int rc = meta_mknod(m, ctx, parent, name, &what, &ino, &attr);
-    if (rc == -EEXIST && !exclusive && attr.type == META_FILE) {
+    int rc = meta_check_name(name);
+    if (rc >= 0)
+        rc = make(m, &k, &ino, &attr); /* its maker may write to it whatever its mode says */
+    if (rc == -EEXIST && !exclusive && attr.type == META_FILE)
         rc = meta_node_open(m, ctx, ino, META_OPEN_WRITE, &attr);
-    } else if (rc >= 0) {
-        /* Its maker may write to it whatever its mode says. */
-        rc = meta_node_open(m, NULL, ino, META_OPEN_WRITE, &attr);
-    }
     if (rc < 0)
         return rc;
     *out_ino = ino;
