@@ -11,6 +11,7 @@ struct vfs_pool {
     struct cond wake;
     struct list jobs;
     uint64_t depth;
+    uint32_t running;
     bool stopping;
 
     uint32_t count;
@@ -20,19 +21,31 @@ struct vfs_pool {
 static struct vfs_job *next_job(struct vfs_pool *p)
 {
     mutex_lock(&p->lock);
-    while (list_empty(&p->jobs) && !p->stopping)
+    while (list_empty(&p->jobs) ? !p->stopping : p->running == p->count)
         cond_wait(&p->wake, &p->lock);
     struct list *link = list_pop_front(&p->jobs);
-    if (link)
+    if (link) {
         p->depth--;
+        p->running++;
+    }
     mutex_unlock(&p->lock);
     return link ? list_entry(link, struct vfs_job, link) : NULL;
+}
+
+static void run(struct vfs_pool *p, struct vfs_job *job)
+{
+    job->run(job);
+    mutex_lock(&p->lock);
+    p->running--;
+    if (!list_empty(&p->jobs))
+        cond_signal(&p->wake);
+    mutex_unlock(&p->lock);
 }
 
 static void *pool_main(void *arg)
 {
     for (struct vfs_job *job; (job = next_job(arg)) != NULL;)
-        job->run(job);
+        run(arg, job);
     return NULL;
 }
 
@@ -76,6 +89,19 @@ void vfs_pool_submit(struct vfs_pool *p, struct vfs_job *job)
     p->depth++;
     cond_signal(&p->wake);
     mutex_unlock(&p->lock);
+}
+
+void vfs_pool_run(struct vfs_pool *p, struct vfs_job *job)
+{
+    mutex_lock(&p->lock);
+    bool is_idle = list_empty(&p->jobs) && p->running < p->count;
+    if (is_idle)
+        p->running++;
+    mutex_unlock(&p->lock);
+    if (is_idle)
+        run(p, job);
+    else
+        vfs_pool_submit(p, job);
 }
 
 uint64_t vfs_pool_depth(struct vfs_pool *p)

@@ -81,7 +81,7 @@ static struct slice *slice_of(struct list *link)
     return list_entry(link, struct slice, link);
 }
 
-static void submit(struct data_writer *w, struct slice *s, struct block_id id, struct buffer buffer)
+static struct upload *make_upload(struct data_writer *w, struct slice *s, struct block_id id, struct buffer buffer)
 {
     struct upload *u = calloc(1, sizeof(*u));
     CHECK(u != NULL); /* out of memory */
@@ -91,37 +91,49 @@ static void submit(struct data_writer *w, struct slice *s, struct block_id id, s
     u->id = id;
     u->buffer = buffer;
     s->uploading++;
+    return u;
+}
+
+static void submit(struct data_writer *w, struct upload *u)
+{
     vfs_pool_submit(w->data->uploads, &u->job);
 }
 
-static void hand_over(struct data_writer *w, struct slice *s, uint32_t index, uint32_t size)
+static struct upload *hand_over(struct data_writer *w, struct slice *s, uint32_t index, uint32_t size)
 {
     struct buffer buffer = s->blocks[index];
     CHECK(buffer.bytes != NULL && buffer.capacity >= size);
     s->blocks[index] = (struct buffer){0};
     s->handed += size;
-    submit(w, s, (struct block_id){s->id, index, size}, buffer);
+    return make_upload(w, s, (struct block_id){s->id, index, size}, buffer);
 }
 
 static void hand_over_full(struct data_writer *w, struct slice *s)
 {
     uint32_t block_size = w->data->layout.block_size;
     while (s->len - s->handed >= block_size)
-        hand_over(w, s, s->handed / block_size, block_size);
+        submit(w, hand_over(w, s, s->handed / block_size, block_size));
 }
 
-static void freeze(struct data_writer *w, struct slice *s)
+/* What is left to upload, if anything, for the caller to submit. */
+static struct upload *freeze_but_last(struct data_writer *w, struct slice *s)
 {
     if (s->frozen)
-        return;
+        return NULL;
     CHECK(s->len > 0);
     s->frozen = true;
     hand_over_full(w, s);
     if (s->len > s->handed)
-        hand_over(w, s, s->handed / w->data->layout.block_size, s->len - s->handed);
+        return hand_over(w, s, s->handed / w->data->layout.block_size, s->len - s->handed);
     /* When all uploads have ended before, an empty one sees to the commit. */
-    if (s->uploading == 0)
-        submit(w, s, (struct block_id){0}, (struct buffer){0});
+    return s->uploading == 0 ? make_upload(w, s, (struct block_id){0}, (struct buffer){0}) : NULL;
+}
+
+static void freeze(struct data_writer *w, struct slice *s)
+{
+    struct upload *last = freeze_but_last(w, s);
+    if (last)
+        submit(w, last);
 }
 
 static void freeze_all(struct data_writer *w)
@@ -462,11 +474,24 @@ int data_writer_write(struct data_writer *w, struct str bytes, uint64_t offset)
     return rc;
 }
 
+/* Who waits anyway does the last upload itself: a small file has no other, and needs no second thread then. */
 static int flush(struct data_writer *w)
 {
     uint64_t target = w->begun;
-    freeze_all(w);
+    struct upload *own = NULL;
+    list_for_each(it, &w->slices)
+    {
+        struct upload *last = freeze_but_last(w, slice_of(it));
+        if (last && own)
+            submit(w, own);
+        own = last ? last : own;
+    }
     retire(w);
+    if (own) {
+        mutex_unlock(&w->lock);
+        vfs_pool_run(w->data->uploads, &own->job);
+        mutex_lock(&w->lock);
+    }
     while (w->finished < target)
         cond_wait(&w->changed, &w->lock);
     if (w->slice_count == 0)
