@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "s3api/bucket.h"
 #include "s3api/ownership.h"
+#include "s3api/precondition.h"
 #include "s3api/public_block.h"
 
 struct s3_access s3_access_of(const struct s3_op *op, struct str key, struct str version_id)
@@ -193,6 +194,17 @@ static enum s3_error check_new_bucket(struct s3_op *op, const struct s3_access *
     return error;
 }
 
+/* "To perform conditional writes with the HTTP If-Match header you must have the s3:PutObject and s3:GetObject permissions", and deletions
+ * likewise: an ETag is mostly the MD5 of what is there. */
+static bool asks_for_content(const struct s3_op *op)
+{
+    bool is_conditional = strcmp(op->row->action, "s3:PutObject") == 0 || strcmp(op->row->action, "s3:DeleteObject") == 0;
+    return is_conditional && (s3_condition_tells_content(s3_header(&op->req, "if-match")) ||
+                              s3_condition_tells_content(s3_header(&op->req, "if-none-match")) ||
+                              s3_header(&op->req, "x-amz-if-match-size").ptr ||
+                              s3_header(&op->req, "x-amz-if-match-last-modified-time").ptr);
+}
+
 /* What a header does beside the operation is what another operation would do (SEC-33). */
 static enum s3_error check_headers(struct s3_op *op, const struct s3_access *a)
 {
@@ -200,6 +212,10 @@ static enum s3_error check_headers(struct s3_op *op, const struct s3_access *a)
     if (!(op->row->flags & S3_OP_WRITE))
         return S3_OK;
     bool is_object = a->key.len > 0;
+    if (is_object && asks_for_content(op))
+        error = s3_access_check(op, a, "s3:GetObject");
+    if (error != S3_OK)
+        return error;
     if (is_object && s3_header(&op->req, "x-amz-tagging").ptr)
         error = check_implied(op, a, "s3:PutObjectTagging");
     if (error == S3_OK && s3_acl_has_headers(&op->req))

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "s3api/access.h"
 #include "s3api/object.h"
+#include "s3api/precondition.h"
 #include "s3api/xml.h"
 
 /* A step on a worker ends after this long: a deletion may wait for the disk. */
@@ -104,6 +105,8 @@ static void delete_node(struct s3_op *op, const struct batch *b, const struct xm
     a.is_in_body = true;
     a.if_match = g.etag;
     enum s3_error e = s3_access_check_version(op, &a, op->row->action, op->row->version_action);
+    if (e == S3_OK && (s3_condition_tells_content(g.etag) || g.size.ptr || g.modified.ptr))
+        e = s3_access_check(op, &a, "s3:GetObject");
     if (e == S3_OK)
         e = s3_access_hide_absence_of(op, &a, delete_one(op, key, version_id, &g));
     write_result(op, b, object, e);

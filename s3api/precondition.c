@@ -3,6 +3,11 @@
 #include "base/clock.h"
 #include "base/http_value.h"
 
+bool s3_condition_tells_content(struct str value)
+{
+    return value.ptr && !str_is(value, "*");
+}
+
 bool s3_has_conditions(const struct s3_conditions *c)
 {
     return c->if_match.ptr || c->if_none_match.ptr || c->if_modified_since.ptr || c->if_unmodified_since.ptr ||

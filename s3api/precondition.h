@@ -16,6 +16,9 @@ struct s3_conditions {
     uint64_t size;      /* x-amz-if-match-size */
     int64_t modified_s; /* x-amz-if-match-last-modified-time */
 };
+/* Does the outcome of an If-Match or If-None-Match (value; ptr NULL: absent) tell what is in the object, not only whether there is one
+ * ("*")? Then it is for those who may read it. */
+bool s3_condition_tells_content(struct str value);
 /* Is there a condition at all? */
 bool s3_has_conditions(const struct s3_conditions *c);
 

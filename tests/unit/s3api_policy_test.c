@@ -562,6 +562,35 @@ static void test_conditions_of_a_batch(void **state)
     assert_answer(s3_do(engine, "HEAD", "/bkt/public/k", NULL), 200, NULL);
 }
 
+/* Whoever may write only learns nothing of what is there: neither a guess at its ETag nor one at its size is answered, whatever the
+ * request does then. */
+static void test_conditions_tell_nothing_of_the_content(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *header;
+        int status;
+    } rows[] = {
+        {"PUT", "If-Match: \"9a0364b9e99bb480dd25e1f0284c8555\"", 403}, {"PUT", "If-Match: \"x\"", 403},
+        {"PUT", "If-None-Match: \"x\"", 403},                         {"PUT", "If-None-Match: *", 412},
+        {"PUT", "If-Match: *", 200},                                  {"DELETE", "If-Match: \"x\"", 403},
+        {"DELETE", "x-amz-if-match-size: 1", 403},                    {"DELETE", "x-amz-if-match-last-modified-time: 2001-01-01T00:00:00Z", 403},
+        {"DELETE", "If-Match: *", 204},
+    };
+    put_policy(DOCUMENT(STATEMENT("Allow", ANYBODY, "[\"s3:PutObject\",\"s3:DeleteObject\"]", ALL, "")));
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        int status = status_of(NULL, rows[i].method, "/bkt/private/k", rows[i].header);
+        if (status != rows[i].status)
+            fail_msg("%s with %s: %d", rows[i].method, rows[i].header, status);
+    }
+    static const char body[] = "<Delete><Object><Key>public/k</Key><ETag>x</ETag></Object><Object><Key>public/k</Key><Size>7</Size></Object></Delete>";
+    const struct s3_answer *a = delete_as(NULL, body, NULL);
+    assert_int_equal(s3_answer_count(a, "Error"), 2);
+    assert_str(s3_answer_element(a, "Code"), "AccessDenied");
+    put_policy(DOCUMENT(STATEMENT("Allow", ANYBODY, "[\"s3:PutObject\",\"s3:GetObject\"]", ALL, "")));
+    assert_int_equal(status_of(NULL, "PUT", "/bkt/public/k", "If-Match: \"x\""), 412);
+}
+
 static void test_each_key_of_a_batch(void **state)
 {
     (void)state;
@@ -723,6 +752,7 @@ int main(void)
         WITH_ENGINE(test_absent_keys),
         WITH_ENGINE(test_renames_create),
         WITH_ENGINE(test_conditions_of_a_batch),
+        WITH_ENGINE(test_conditions_tell_nothing_of_the_content),
         WITH_ENGINE(test_each_key_of_a_batch),
         WITH_ENGINE(test_tags_in_a_body),
         WITH_ENGINE(test_tags_of_a_copy),
