@@ -82,9 +82,10 @@ struct s3_pairs s3_access_object_headers(struct s3_op *op)
     struct s3_pairs out = {.items = arena_array_of(op->arena, struct s3_pair, S3_ACCESS_OBJECT_HEADERS_MAX)};
     for (size_t i = 0; i < ARRAY_SIZE(from_client); i++) {
         struct str value = from_client[i].counts == OF_OBJECT ? s3_header(&op->req, from_client[i].header) : STR_EMPTY;
+        if (!value.ptr)
+            continue;
         CHECK(out.count < S3_ACCESS_OBJECT_HEADERS_MAX);
-        if (value.ptr)
-            out.items[out.count++] = (struct s3_pair){str_z(from_client[i].header), value};
+        out.items[out.count++] = (struct s3_pair){str_z(from_client[i].header), value};
     }
     return out;
 }
