@@ -132,6 +132,16 @@ static struct str take_last(struct str *list)
     return str_trim(last);
 }
 
+/* Of "192.0.2.1:4711", "[2001:db8::1]:4711" and "[2001:db8::1]", as some proxies write it, what is before the port. */
+static struct str without_port(struct str s)
+{
+    ptrdiff_t bracket = str_find_char(s, ']'), colon = str_find_char(s, ':');
+    if (str_starts(s, STR("[")) && bracket > 0)
+        return str_of(s.ptr + 1, (size_t)bracket - 1);
+    bool is_v4_with_port = colon >= 0 && colon == str_rfind_char(s, ':');
+    return is_v4_with_port ? str_first(s, (size_t)colon) : s;
+}
+
 struct str gw_proxies_client(const struct gw_proxies *p, struct str peer, const struct http_head *head)
 {
     if (p->count == 0 || !gw_proxies_has(p, peer))
@@ -143,7 +153,7 @@ struct str gw_proxies_client(const struct gw_proxies *p, struct str peer, const 
             continue;
         struct str list = head->headers[i].value;
         while (list.len > 0) {
-            struct str address = take_last(&list);
+            struct str address = without_port(take_last(&list));
             struct in6_addr ignored;
             unsigned width;
             /* What is no address was made up on the way here. */
