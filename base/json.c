@@ -1,6 +1,7 @@
 #include "base/json.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 
 #include "base/encode.h"
 
@@ -52,6 +53,13 @@ static bool convert_object(json_t *value, const struct conversion *c, size_t dep
     return true;
 }
 
+/* As short as it means the same number, so that 1.1 is "1.1" again and not "1.1000000000000001". */
+static struct str text_of_real(double value, struct arena *arena)
+{
+    struct str text = arena_printf(arena, "%.15g", value);
+    return strtod(text.ptr, NULL) == value ? text : arena_printf(arena, "%.17g", value);
+}
+
 static void convert_scalar(json_t *value, struct arena *arena, struct json *out)
 {
     if (json_is_string(value)) {
@@ -62,7 +70,7 @@ static void convert_scalar(json_t *value, struct arena *arena, struct json *out)
         out->text = arena_printf(arena, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
     } else if (json_is_real(value)) {
         out->kind = JSON_IS_NUMBER;
-        out->text = arena_printf(arena, "%.17g", json_real_value(value));
+        out->text = text_of_real(json_real_value(value), arena);
     } else if (json_is_boolean(value)) {
         out->kind = JSON_IS_BOOL;
         out->text = json_is_true(value) ? STR("true") : STR("false");

@@ -148,6 +148,8 @@ static void test_conditions(void **state)
         /* A comparison that cannot be made never allows. */
         {"\"StringNotEquals\":{\"s3:prefix\":\"${aws:username}/\"}", "s3:prefix=alice/", false},
         /* Numbers, dates */
+        {"\"NumericLessThan\":{\"s3:TlsVersion\":1.2}", "s3:TlsVersion=1.1", true},
+        {"\"NumericEquals\":{\"s3:TlsVersion\":1.1}", "s3:TlsVersion=1.1", true},
         {"\"NumericEquals\":{\"s3:max-keys\":10}", "s3:max-keys=10", true},
         {"\"NumericLessThanEquals\":{\"s3:max-keys\":\"10\"}", "s3:max-keys=11", false},
         {"\"NumericLessThan\":{\"s3:max-keys\":1.2}", "s3:max-keys=1.1", true},

@@ -11,7 +11,7 @@ static void test_round_trips(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "null", "true", "false", "0", "-7", "9223372036854775807", "1.5", "\"\"", "\"a\\\"\\\\b\"", "[]", "{}",
+        "null", "true", "false", "0", "-7", "9223372036854775807", "1.5", "1.1", "0.30000000000000004", "\"\"", "\"a\\\"\\\\b\"", "[]", "{}",
         "{\"a\":[1,{\"b\":null}],\"c\":\"d\"}",
     };
     struct arena *arena = arena_new();
