@@ -1,4 +1,5 @@
-/* Advisory locks (§7.18): rows of the session's, which its end removes. Nobody waits here. */
+/* Advisory locks (§7.18): rows of the session's, which its end removes. Nobody waits here, for the disk neither: no holder of a lock
+ * outlives a loss of power. */
 #include <fcntl.h>
 #include <stdlib.h>
 
@@ -34,6 +35,7 @@ static int flock_txn(struct meta *m, struct meta_txn *t, void *arg)
     struct flock_call *c = arg;
     struct meta_attr attr;
     c->taken = false;
+    t->lazy = true;
     if (c->type == 'U')
         return META_DO(t, flock_delete, c->ino, c->own);
     int rc = META_DO(t, node_get, c->ino, true, &attr);
@@ -120,6 +122,7 @@ static int setlk_txn(struct meta *m, struct meta_txn *t, void *arg)
     (void)m;
     struct range_call *c = arg;
     struct meta_attr attr;
+    t->lazy = true;
     int rc = c->lock.type == F_UNLCK ? 0 : META_DO(t, node_get, c->ino, true, &attr);
     if (rc == 0)
         rc = read_ranges(t, c);
