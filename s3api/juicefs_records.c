@@ -54,14 +54,12 @@ static void write_meta(const struct s3_objmeta *m, struct buf *b)
         buf_addc(b, '}');
 }
 
-static int set_or_remove(struct vfs_file *f, const struct vfs_cred *cred, const char *name, const struct buf *value)
+static struct str present(const struct buf *value)
 {
-    if (value->failed)
-        return -E2BIG;
-    return value->len > 0 ? vfs_xattr_set(f, cred, name, buf_str(value)) : vfs_xattr_remove(f, cred, name);
+    return value->len > 0 ? buf_str(value) : (struct str){NULL, 0};
 }
 
-int s3_juicefs_store(struct vfs_file *f, const struct vfs_cred *cred, const struct s3_objmeta *m)
+int s3_juicefs_store(struct vfs_file *f, const struct vfs_cred *cred, const struct s3_objmeta *m, struct str record)
 {
     CLEANUP(buf_done) struct buf etag = buf_make(S3_JUICEFS_ETAG_BYTES);
     CLEANUP(buf_done) struct buf meta = buf_make(VALUE_BYTES_MAX);
@@ -69,10 +67,15 @@ int s3_juicefs_store(struct vfs_file *f, const struct vfs_cred *cred, const stru
     buf_add(&etag, m->etag);
     write_meta(m, &meta);
     s3_tags_write_query(&m->tags, &tags);
-    int rc = set_or_remove(f, cred, S3_JUICEFS_ETAG, &etag);
-    if (rc == 0)
-        rc = set_or_remove(f, cred, META, &meta);
-    return rc < 0 ? rc : set_or_remove(f, cred, TAGS, &tags);
+    if (etag.failed || meta.failed || tags.failed)
+        return -E2BIG;
+    const struct vfs_xattr all[] = {
+        {S3_OBJMETA_XATTR, record},
+        {S3_JUICEFS_ETAG, present(&etag)},
+        {META, present(&meta)},
+        {TAGS, present(&tags)},
+    };
+    return vfs_xattrs_set(f, cred, all, ARRAY_SIZE(all));
 }
 
 /* Reading */

@@ -9,8 +9,8 @@
 #define S3_JUICEFS_ETAG "s3-etag"
 #define S3_JUICEFS_ETAG_BYTES 64
 
-/* What they cannot hold (encodings, checksums, parts) is in our own record alone. */
-MUST_USE int s3_juicefs_store(struct vfs_file *f, const struct vfs_cred *cred, const struct s3_objmeta *m);
+/* Beside `record`, ours, which alone has what they cannot hold (encodings, checksums, parts). */
+MUST_USE int s3_juicefs_store(struct vfs_file *f, const struct vfs_cred *cred, const struct s3_objmeta *m, struct str record);
 /* As s3_objmeta_load. With a record of ours: tags, user metadata and the three headers that s3-meta has are taken from there. That
  * gateway never changes the bytes or the ETag of a file that is there. Without: an object of that gateway's. Its ETag counts
  * unless the file's bytes were the last to change: it renames every object after it wrote it, and does not say which state of the

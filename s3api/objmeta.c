@@ -569,8 +569,10 @@ int s3_objmeta_write(struct vfs_file *f, const struct vfs_cred *cred, const stru
 {
     CLEANUP(buf_done) struct buf record = buf_make(LIMIT_OBJECT_RECORD_BYTES);
     s3_objmeta_encode(m, attr, &record);
-    int rc = record.failed ? -E2BIG : vfs_xattr_set(f, cred, S3_OBJMETA_XATTR, buf_str(&record));
-    return rc == 0 && vfs_has_juicefs_records(f) ? s3_juicefs_store(f, cred, m) : rc;
+    if (record.failed)
+        return -E2BIG;
+    return vfs_has_juicefs_records(f) ? s3_juicefs_store(f, cred, m, buf_str(&record))
+                                      : vfs_xattr_set(f, cred, S3_OBJMETA_XATTR, buf_str(&record));
 }
 
 int s3_objmeta_store(struct vfs_file *f, const struct vfs_cred *cred, const struct s3_objmeta *m)

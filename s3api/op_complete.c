@@ -170,9 +170,7 @@ static enum s3_error move(struct s3_op *op, struct complete *c)
 static enum s3_error publish(struct s3_op *op, struct complete *c)
 {
     struct vfs_attr attr;
-    int r = s3_objmeta_store(c->assembly.file, NULL, &c->meta);
-    if (r == 0)
-        r = fault_point("multipart.publish");
+    int r = fault_point("multipart.publish");
     if (r < 0)
         return s3_fail_errno(op, r, S3_FOR_WRITE);
     enum s3_error e = s3_object_publish(op, &c->key, c->assembly.file, &c->meta, &c->conditions, &attr);

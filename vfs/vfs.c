@@ -284,6 +284,12 @@ int vfs_xattr_remove(struct vfs_file *f, const struct vfs_cred *cred, const char
     return f->volume->ops->xattr_remove(f, cred, name);
 }
 
+int vfs_xattrs_set(struct vfs_file *f, const struct vfs_cred *cred, const struct vfs_xattr *xattrs, size_t count)
+{
+    CHECK(f->volume->ops->xattrs_set != NULL);
+    return f->volume->ops->xattrs_set(f, cred, xattrs, count);
+}
+
 int vfs_xattr_each(struct vfs_file *f, vfs_xattr_fn fn, void *arg)
 {
     CHECK(f->volume->ops->xattr_each != NULL);

@@ -216,6 +216,13 @@ MUST_USE int vfs_xattr_remove(struct vfs_file *f, const struct vfs_cred *cred, c
 typedef void (*vfs_xattr_fn)(void *arg, struct str name, struct str value);
 MUST_USE int vfs_xattr_each(struct vfs_file *f, vfs_xattr_fn fn, void *arg);
 
+/* Sets several at once; value.ptr NULL: there shall be none of that name. Only where vfs_has_juicefs_records. */
+struct vfs_xattr {
+    const char *name;
+    struct str value;
+};
+MUST_USE int vfs_xattrs_set(struct vfs_file *f, const struct vfs_cred *cred, const struct vfs_xattr *xattrs, size_t count);
+
 /* Does JuiceFS's own S3 gateway serve the volume too, so that its records (the attributes s3-etag, s3-meta, s3-tags) are to be
  * kept beside ours? */
 bool vfs_has_juicefs_records(const struct vfs_file *f);

@@ -62,6 +62,7 @@ struct vfs_ops {
     int (*xattr_set)(struct vfs_file *f, const struct vfs_cred *cred, const char *name, struct str value);
     int (*xattr_remove)(struct vfs_file *f, const struct vfs_cred *cred, const char *name);
     int (*xattr_each)(struct vfs_file *f, vfs_xattr_fn fn, void *arg); /* where juicefs_records */
+    int (*xattrs_set)(struct vfs_file *f, const struct vfs_cred *cred, const struct vfs_xattr *xattrs, size_t count); /* there, too */
 
     int (*stage)(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, uint64_t size_hint,
                  struct vfs_file **out);

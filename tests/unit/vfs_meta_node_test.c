@@ -841,7 +841,7 @@ static void test_publish_draft(void **state)
     assert_true(meta_stamp_eq(&before, &now));
     struct meta_attr attr;
     assert_int_equal(meta_getattr(m, f.ino, &attr), -ENOENT);
-    const struct meta_publish_xattr x = {STR_INIT("user.x"), STR_INIT("1")};
+    const struct meta_xattr x = {STR_INIT("user.x"), STR_INIT("1")};
     const struct meta_publish how = {.draft = &f, .xattrs = &x, .xattr_count = 1};
     assert_int_equal(meta_publish(m, NULL, f.ino, d, STR("f"), &how, &attr), 0);
     assert_int_equal(attr.length, META_CHUNK_SIZE + 13);

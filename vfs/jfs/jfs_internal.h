@@ -41,7 +41,7 @@ struct jfs_volume {
 struct jfs_staging {
     meta_ino dir;      /* the handle that the path is relative to */
     struct str parent; /* owned; directories made on the way end here. ptr NULL: none were made */
-    struct meta_publish_xattr *xattrs; /* its texts are owned */
+    struct meta_xattr *xattrs; /* its texts are owned */
     size_t xattr_count;
     /* Under the file's lock: */
     bool is_draft;           /* the database knows nothing of it, only `draft` does */
@@ -194,6 +194,7 @@ int jfs_xattr_get(struct vfs_file *f, const char *name, struct buf *out);
 int jfs_xattr_set(struct vfs_file *f, const struct vfs_cred *cred, const char *name, struct str value);
 int jfs_xattr_remove(struct vfs_file *f, const struct vfs_cred *cred, const char *name);
 int jfs_xattr_each(struct vfs_file *f, vfs_xattr_fn fn, void *arg);
+int jfs_xattrs_set(struct vfs_file *f, const struct vfs_cred *cred, const struct vfs_xattr *xattrs, size_t count);
 
 /* stage.c */
 int jfs_stage(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, uint64_t size_hint, struct vfs_file **out);

@@ -109,6 +109,7 @@ static const struct vfs_ops jfs_ops = {
     .xattr_set = jfs_xattr_set,
     .xattr_remove = jfs_xattr_remove,
     .xattr_each = jfs_xattr_each,
+    .xattrs_set = jfs_xattrs_set,
     .stage = jfs_stage,
     .publish = jfs_publish,
     .scan_open = jfs_scan_open,

@@ -8,7 +8,7 @@
 #include "base/limits.h"
 #include "vfs/jfs/jfs_internal.h"
 
-static struct meta_publish_xattr *find_staged(const struct jfs_file *f, struct str name)
+static struct meta_xattr *find_staged(const struct jfs_file *f, struct str name)
 {
     for (size_t i = 0; i < f->staging.xattr_count; i++)
         if (str_eq(f->staging.xattrs[i].name, name))
@@ -20,12 +20,12 @@ static struct meta_publish_xattr *find_staged(const struct jfs_file *f, struct s
 static void set_staged(struct jfs_file *f, struct str name, struct str value)
 {
     struct jfs_staging *s = &f->staging;
-    struct meta_publish_xattr *x = find_staged(f, name);
+    struct meta_xattr *x = find_staged(f, name);
     if (!x) {
         s->xattrs = realloc(s->xattrs, (s->xattr_count + 1) * sizeof(*s->xattrs));
         CHECK(s->xattrs != NULL); /* out of memory */
         x = &s->xattrs[s->xattr_count++];
-        *x = (struct meta_publish_xattr){.name = jfs_own(name)};
+        *x = (struct meta_xattr){.name = jfs_own(name)};
     }
     jfs_disown(&x->value);
     if (value.ptr)
@@ -45,7 +45,7 @@ void jfs_xattrs_forget_staged(struct jfs_file *f)
 
 static int get_staged(const struct jfs_file *f, struct str name, struct buf *out)
 {
-    const struct meta_publish_xattr *x = find_staged(f, name);
+    const struct meta_xattr *x = find_staged(f, name);
     if (!x || !x->value.ptr)
         return -ENODATA;
     buf_add(out, x->value);
@@ -106,6 +106,33 @@ int jfs_xattr_remove(struct vfs_file *base, const struct vfs_cred *cred, const c
     else if (r == 0)
         r = meta_xattr_remove(v->meta, f->ino, str_z(name));
     return r == -ENODATA ? 0 : r;
+}
+
+static int set_several(struct jfs_volume *v, const struct jfs_file *f, const struct vfs_xattr *xattrs, size_t count)
+{
+    struct meta_xattr *all = calloc(count, sizeof(*all));
+    CHECK(all != NULL); /* out of memory */
+    for (size_t i = 0; i < count; i++)
+        all[i] = (struct meta_xattr){str_z(xattrs[i].name), xattrs[i].value};
+    int r = meta_xattrs_set(v->meta, f->ino, all, count);
+    free(all);
+    return r;
+}
+
+int jfs_xattrs_set(struct vfs_file *base, const struct vfs_cred *cred, const struct vfs_xattr *xattrs, size_t count)
+{
+    struct jfs_volume *v = jfs_volume_of(base->volume);
+    struct jfs_file *f = jfs_file_of(base);
+    int r = fault_point("vfs.xattr");
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = xattrs[i].value.len > LIMIT_OBJECT_RECORD_BYTES ? -E2BIG : 0;
+    if (r == 0)
+        r = may_write(v, f, cred);
+    if (r < 0 || !f->is_staged)
+        return r < 0 ? r : set_several(v, f, xattrs, count);
+    for (size_t i = 0; i < count; i++)
+        set_staged(f, str_z(xattrs[i].name), xattrs[i].value);
+    return 0;
 }
 
 struct each {

@@ -150,6 +150,10 @@ MUST_USE int meta_delete_sustained(struct meta *m, uint64_t sid, meta_ino ino);
 /* The file comes into the database, with these attributes. */
 MUST_USE int meta_draft_insert(struct meta_txn *t, const struct meta_draft *d, const struct meta_attr *attr);
 
+/* Extended attributes (xattr.c) ---------------------------------------------------------------------------------------------- */
+
+MUST_USE int meta_xattrs_put(struct meta_txn *t, meta_ino ino, const struct meta_xattr *xattrs, size_t count);
+
 /* Directories whose entries change (parent.c) ------------------------------------------------------------------------------ */
 
 struct meta_parent {

@@ -137,6 +137,11 @@ MUST_USE int meta_rename(struct meta *m, const struct meta_ctx *ctx, meta_ino sr
                          meta_ino dst_parent, struct str dst_name, unsigned flags, meta_ino *out_ino,
                          struct meta_attr *out);
 
+/* value.ptr NULL: there shall be none of that name. */
+struct meta_xattr {
+    struct str name, value;
+};
+
 /* A file that is being written, in our memory alone: nobody else knows of it, and a crash leaves nothing but blocks, for gc. meta_publish
  * brings it into the database, name and all, in one transaction. What takes long or needs the database on the way is staged: then
  * it is a node without a name, kept by our session alone, whose end, ours or that of the reaper, removes it with its blocks. */
@@ -161,10 +166,6 @@ enum meta_publish_mode {
     META_PUBLISH_CREATE,    /* -EEXIST when the name is taken */
     META_PUBLISH_IF_VERSION /* -ESTALE unless the name's file is of that version, -ENOENT without one */
 };
-/* value.ptr NULL: there shall be none of that name. */
-struct meta_publish_xattr {
-    struct str name, value;
-};
 struct meta_publish {
     enum meta_publish_mode mode;
     struct meta_version version;
@@ -174,7 +175,7 @@ struct meta_publish {
     meta_ino from_parent;
     struct str from_name;
     uint16_t file_mode, umask;
-    const struct meta_publish_xattr *xattrs; /* that it has from then on, beside others */
+    const struct meta_xattr *xattrs; /* that it has from then on, beside others */
     size_t xattr_count;
 };
 /* Gives the file its name in one transaction, in which what had the name is unlinked (to the trash, if there is one). Never
@@ -246,6 +247,8 @@ enum { META_XATTR_CREATE = 1, META_XATTR_REPLACE = 2 };
 /* -EEXIST, -ENODATA by the flags; -ENOENT when the node has gone. */
 MUST_USE int meta_xattr_set(struct meta *m, meta_ino ino, struct str name, struct str value, unsigned flags);
 MUST_USE int meta_xattr_remove(struct meta *m, meta_ino ino, struct str name);
+/* Several in one transaction. */
+MUST_USE int meta_xattrs_set(struct meta *m, meta_ino ino, const struct meta_xattr *xattrs, size_t count);
 
 enum meta_acl_type { META_ACL_ACCESS = 1, META_ACL_DEFAULT = 2 };
 /* -ENODATA: none. -ENOTSUP: the volume has no ACLs. */

@@ -96,18 +96,6 @@ static int leave_name(struct meta *m, struct meta_txn *t, struct publish *p, con
     return rc < 0 || how->from_parent == p->parent ? rc : meta_parent_changed(m, t, &from, now);
 }
 
-static int set_xattrs(struct meta_txn *t, const struct publish *p)
-{
-    int rc = 0;
-    for (size_t i = 0; rc >= 0 && i < p->how->xattr_count; i++) {
-        const struct meta_publish_xattr *x = &p->how->xattrs[i];
-        rc = x->value.ptr ? META_DO(t, xattr_put, p->ino, x->name, x->value) : META_DO(t, xattr_delete, p->ino, x->name);
-        if (rc == -ENODATA && !x->value.ptr)
-            rc = 0;
-    }
-    return rc;
-}
-
 static int publish_txn(struct meta *m, struct meta_txn *t, void *arg)
 {
     struct publish *p = arg;
@@ -135,7 +123,7 @@ static int publish_txn(struct meta *m, struct meta_txn *t, void *arg)
     p->attr.ctime = now;
     rc = p->how->draft ? meta_draft_insert(t, p->how->draft, &p->attr) : META_DO(t, node_put, p->ino, &p->attr);
     if (rc >= 0)
-        rc = set_xattrs(t, p);
+        rc = meta_xattrs_put(t, p->ino, p->how->xattrs, p->how->xattr_count);
     return rc < 0 ? rc : meta_parent_changed(m, t, &parent, &now);
 }
 

@@ -169,3 +169,45 @@ int meta_xattr_remove(struct meta *m, meta_ino ino, struct str name)
     int rc = check_name(name);
     return rc < 0 ? rc : meta_transact(m, META_TXN_WRITE, remove_txn, &x);
 }
+
+int meta_xattrs_put(struct meta_txn *t, meta_ino ino, const struct meta_xattr *xattrs, size_t count)
+{
+    int rc = 0;
+    for (size_t i = 0; rc >= 0 && i < count; i++) {
+        const struct meta_xattr *x = &xattrs[i];
+        rc = x->value.ptr ? META_DO(t, xattr_put, ino, x->name, x->value) : META_DO(t, xattr_delete, ino, x->name);
+        if (rc == -ENODATA && !x->value.ptr)
+            rc = 0;
+    }
+    return rc;
+}
+
+struct several {
+    meta_ino ino;
+    const struct meta_xattr *xattrs;
+    size_t count;
+};
+
+static int set_several_txn(struct meta *m, struct meta_txn *t, void *arg)
+{
+    (void)m;
+    const struct several *s = arg;
+    struct meta_attr attr;
+    int rc = META_DO(t, node_get, s->ino, false, &attr);
+    if (rc < 0)
+        return rc;
+    meta_lazy_when_nameless(t, &attr);
+    return meta_xattrs_put(t, s->ino, s->xattrs, s->count);
+}
+
+int meta_xattrs_set(struct meta *m, meta_ino ino, const struct meta_xattr *xattrs, size_t count)
+{
+    struct several s = {.ino = ino, .xattrs = xattrs, .count = count};
+    int rc = 0;
+    for (size_t i = 0; rc >= 0 && i < count; i++) {
+        rc = check_name(xattrs[i].name);
+        if (rc >= 0 && xattrs[i].value.len > LIMIT_META_XATTR_BYTES)
+            rc = -E2BIG;
+    }
+    return rc < 0 ? rc : meta_transact(m, META_TXN_WRITE, set_several_txn, &s);
+}
