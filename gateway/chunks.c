@@ -24,6 +24,7 @@ struct gw_chunks {
     struct mutex lock; /* guards waiters, and makes "none free, so wait" one step */
     struct list waiters;
     atomic_size_t waiting; /* how many; written under the lock */
+    atomic_size_t kept;    /* by requests, until they are over */
     struct metric *waits;
 };
 
@@ -75,6 +76,7 @@ void gw_chunks_free(struct gw_chunks *p)
     if (!p)
         return;
     CHECK(list_empty(&p->waiters));
+    CHECK(atomic_load(&p->kept) == 0);
     show(p, NULL, NULL);
     for (struct chunk *c; (c = steal(p)) != NULL;)
         chunk_put(p->pool, c);
@@ -168,6 +170,21 @@ void gw_chunks_put(struct gw_chunks *p, struct chunk *c)
     struct gw_chunk_waiter *w = list_entry(link, struct gw_chunk_waiter, link);
     w->chunk = c;
     gw_post(w->loop, &w->message);
+}
+
+struct chunk *gw_chunks_try_keep(struct gw_chunks *p)
+{
+    bool may_keep = atomic_fetch_add(&p->kept, 1) < chunk_pool_max(p->pool) / 2;
+    struct chunk *c = may_keep ? gw_chunks_try(p) : NULL;
+    if (!c)
+        atomic_fetch_sub(&p->kept, 1);
+    return c;
+}
+
+void gw_chunks_put_kept(struct gw_chunks *p, struct chunk *c)
+{
+    atomic_fetch_sub(&p->kept, 1);
+    gw_chunks_put(p, c);
 }
 
 uint32_t gw_chunks_share(const struct gw_chunks *p, uint32_t most)

@@ -31,6 +31,10 @@ MUST_USE struct chunk *gw_chunks_get(struct gw_chunks *p, struct gw_chunk_waiter
 /* A chunk, or NULL, and no waiting: for who has another way. */
 MUST_USE struct chunk *gw_chunks_try(struct gw_chunks *p);
 void gw_chunks_put(struct gw_chunks *p, struct chunk *c);
+/* The same for what a request keeps until it is over, and which it then needs others beside: at most half of all chunks, so that
+ * requests never hold everything that they wait for. Given back by gw_chunks_put_kept. */
+MUST_USE struct chunk *gw_chunks_try_keep(struct gw_chunks *p);
+void gw_chunks_put_kept(struct gw_chunks *p, struct chunk *c);
 /* How many chunks one direction of a request may hold now, at least 1, at most `most`: fewer when the pool runs low, so that slow
  * peers share what is left instead of locking it. */
 uint32_t gw_chunks_share(const struct gw_chunks *p, uint32_t most);

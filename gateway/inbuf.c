@@ -26,7 +26,7 @@ static bool start_heap(struct gw_inbuf *b)
 
 static bool heap_to_chunk(struct gw_inbuf *b, struct gw_chunks *chunks)
 {
-    struct chunk *c = gw_chunks_try(chunks);
+    struct chunk *c = gw_chunks_try_keep(chunks);
     if (!c)
         return false;
     if (b->end > 0)
@@ -95,6 +95,6 @@ void gw_inbuf_free(struct gw_inbuf *b, struct gw_chunks *chunks)
 {
     free(b->heap);
     if (b->chunk)
-        gw_chunks_put(chunks, b->chunk);
+        gw_chunks_put_kept(chunks, b->chunk);
     *b = (struct gw_inbuf){0};
 }

@@ -1,5 +1,6 @@
 /* Bytes that a connection has read and not consumed: a request head in the making, pipelined requests, the start of a body.
- * Small on the heap; a large head takes a chunk of the pool, so that many connections with large heads cannot grow memory.
+ * Small on the heap; a large head takes a chunk of the pool, so that many connections with large heads cannot grow memory, and
+ * no more than half of the pool, so that their bodies can still come.
  * Thread: one at a time. */
 #ifndef GATEWAY_INBUF_H
 #define GATEWAY_INBUF_H

@@ -1,5 +1,6 @@
 """HTTP/1.1 on the wire: connections, pipelining, limits, timeouts, early answers, and shapes that smuggle."""
 
+import contextlib
 import http.client
 import socket
 import time
@@ -7,7 +8,7 @@ import time
 import pytest
 
 from server import Credentials
-from wire import EMPTY_SHA256, Reset, Wire, http_chunked
+from wire import EMPTY_SHA256, UNSIGNED, Reset, Wire, http_chunked
 
 TEN_MIB = 10 * 1024 * 1024
 
@@ -425,6 +426,30 @@ def test_connections_beyond_the_limit_wait(private_server):
     assert ninth.response("HEAD").status == 200
     for c in [*idle, *busy, ninth]:
         c.close()
+
+
+def test_large_heads_leave_memory_for_bodies(private_server):
+    """Each waits for its body with a head that takes a chunk of memory: so many of them are refused that the others can go on."""
+    server = private_server("heads", options=["--memory", "4M"])
+    server.expect_failures = True
+    wire, body = Wire(server), b"b" * 200_000
+    assert wire.call("PUT", "/heads").status == 200
+    with contextlib.ExitStack() as connections:
+        uploads = []
+        for i in range(70):
+            c = connections.enter_context(wire.connect())
+            request = wire.request(
+                "PUT", f"/heads/{i}", headers=[("x-filler", "f" * 5000), ("Content-Length", str(len(body)))], payload_hash=UNSIGNED
+            )
+            request.headers.append(("Expect", "100-continue"))
+            c.send(request.head())
+            uploads.append((c, c.response(interim=True).status))
+        admitted = [c for c, status in uploads if status == 100]
+        assert {status for _, status in uploads} == {100, 503}
+        assert len(admitted) == 32
+        for c in admitted:
+            c.send(body)
+        assert [c.response().status for c in admitted] == [200] * 32
 
 
 # Addresses.
