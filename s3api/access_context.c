@@ -90,7 +90,7 @@ struct s3_pairs s3_access_object_headers(struct s3_op *op)
     return out;
 }
 
-/* What the upload's beginning asked for; nothing when there is no such upload, which the operation will tell. */
+/* What the upload's beginning asked for; nothing when there is no such upload, or the bucket does not open: the operation will tell. */
 static const struct s3_upload *upload_of(struct s3_op *op)
 {
     struct s3_upload u = {0};
@@ -100,7 +100,7 @@ static const struct s3_upload *upload_of(struct s3_op *op)
         return op->judged_upload;
     struct s3_upload *kept = arena_new_of(op->arena, struct s3_upload);
     *kept = (struct s3_upload){0};
-    if (s3_upload_open(op, s3_param_value(&op->req, "uploadId"), op->req.key, &u) == S3_OK)
+    if (op->bucket && s3_upload_open(op, s3_param_value(&op->req, "uploadId"), op->req.key, &u) == S3_OK)
         *kept = (struct s3_upload){.meta = u.meta, .asked = u.asked};
     s3_upload_close(&u);
     op->detail = detail;

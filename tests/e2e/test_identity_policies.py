@@ -157,3 +157,23 @@ def test_refused_by_the_command_line(server, put_policy):
     assert command(server, "policy", "put", "bad", check=False).returncode == 2
     names = [row["policy"] for row in json.loads(command(server, "policy", "list", "--json").stdout) if row["canned"]]
     assert names == ["admin", "owner", "readonly", "readwrite", "writeonly"]
+
+
+def test_conditions_about_a_bucket_that_is_not_the_expected_one(server, s3, bucket, put_policy):
+    """What an upload began with, and which tags an object has, of a bucket that is not looked into."""
+    name = f"expects-{bucket}"
+    client = connect_new_user(server, name)
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="k", ACL="bucket-owner-full-control")["UploadId"]
+    put_policy(
+        name,
+        document(
+            allow("s3:PutObject", "*", Condition={"StringEquals": {"s3:x-amz-acl": "bucket-owner-full-control"}}),
+            allow("s3:GetObject", "*", Condition={"StringEquals": {"s3:ExistingObjectTag/a": "b"}}),
+        ),
+    )
+    server.user("attach", name, name)
+    assert eventually(lambda: not may(client.list_objects_v2, Bucket=bucket), timeout=10)
+    for owner in ({}, {"ExpectedBucketOwner": "123456789012"}):
+        assert may(client.upload_part, Bucket=bucket, Key="k", UploadId=upload, PartNumber=1, Body=b"x", **owner) == (not owner)
+        assert not may(client.get_object, Bucket=bucket, Key="k", **owner)
