@@ -1,5 +1,6 @@
 #include "vfs/dir/sync.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -106,11 +107,47 @@ static void fresh_directories_bring_their_parents(void **state)
     assert_true(tmpdir_remove(path));
 }
 
+static size_t count_descriptors(void)
+{
+    size_t count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    assert_non_null(dir);
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
+static void fresh_directories_that_others_remove_are_forgotten(void **state)
+{
+    (void)state;
+    struct stat stay, gone;
+    assert_true(tmpdir_make(path));
+    CLEANUP(fd_closep) int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP(fd_closep) int stay_fd = make(root, "stay", &stay);
+    struct fresh *f = fresh_new();
+    assert_int_equal(fresh_add(f, stay_fd, root), 0);
+    size_t before = count_descriptors();
+    int fds[100]; /* held, so that each is another inode */
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+        fds[i] = make(root, "gone", &gone);
+        assert_int_equal(fresh_add(f, fds[i], root), 0);
+        assert_int_equal(unlinkat(root, "gone", AT_REMOVEDIR), 0);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        fd_closep(&fds[i]);
+    assert_true(count_descriptors() <= before + 4);
+    assert_int_equal(collect(f, &stay), 1);
+    fresh_free(f);
+    assert_true(tmpdir_remove(path));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_reach_their_callers_only),
         cmocka_unit_test(fresh_directories_bring_their_parents),
+        cmocka_unit_test(fresh_directories_that_others_remove_are_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
