@@ -96,3 +96,22 @@ def test_proxies_only_needs_proxies(binary, tmp_path, ports):
     server = Server(binary, tmp_path, ports)
     done = server.run("serve", str(server.volume), "--proxies-only", "on", check=False)
     assert done.returncode != 0 and "--trusted-proxies" in done.stderr
+
+
+@pytest.mark.posix
+def test_few_descriptors(binary, tmp_path, ports, slowness):
+    """Files that are read often are kept open for a second, but not so many that requests have none left."""
+    narrow = tmp_path / "narrow"
+    narrow.write_text(f'#!/bin/sh\nulimit -n 512\nexec {binary} "$@"\n')
+    narrow.chmod(0o755)
+    server = Server(narrow, tmp_path / "gateway", ports, slowness=slowness, options=["--connections", "64"]).start()
+    connect(server).create_bucket(Bucket="files")
+    for i in range(600):
+        (server.volume / "files" / f"{i}").write_bytes(b"often read")
+    wire = Wire(server)
+    with wire.connect() as c:
+        for _ in range(3):
+            for i in range(600):
+                c.send(wire.request("GET", f"/files/{i}").encode())
+                assert c.response().status == 200
+    server.stop()

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -18,6 +19,7 @@ struct set {
 
 struct open_files {
     dev_t private_dev;
+    size_t count_max;
     struct set sets[SETS];
     atomic_size_t count;
     struct mutex lock; /* guards what follows; taken before no other */
@@ -26,11 +28,21 @@ struct open_files {
     pthread_t closer;
 };
 
+/* A quarter of the descriptors that the process may have: connections and requests need the others. */
+static size_t choose_count_max(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur / 4 >= OPEN_FILES_MAX)
+        return OPEN_FILES_MAX;
+    return limit.rlim_cur / 4;
+}
+
 struct open_files *open_files_new(dev_t private_dev)
 {
     struct open_files *c = calloc(1, sizeof(*c));
     CHECK(c != NULL); /* out of memory */
     c->private_dev = private_dev;
+    c->count_max = choose_count_max();
     for (size_t i = 0; i < SETS; i++)
         mutex_init(&c->sets[i].lock);
     mutex_init(&c->lock);
@@ -175,7 +187,7 @@ struct open_file *open_files_add(struct open_files *c, uint64_t hash, struct dir
                                  const struct stat *looked, int fd, const struct vfs_attr *attr)
 {
     if (c->private_dev == 0 || looked->st_dev != c->private_dev || !is_same(attr, looked) ||
-        clock_wall_ns() - attr->ctime_ns <= dir_tick_ns(attr->ctime_ns))
+        atomic_load(&c->count) >= c->count_max || clock_wall_ns() - attr->ctime_ns <= dir_tick_ns(attr->ctime_ns))
         return NULL;
     struct open_file *f = file_new(h, path, fd, attr);
     struct set *set = &c->sets[hash % SETS];

@@ -8,7 +8,7 @@
  * a link to it in its place has its files served for that second longer.)
  *
  * A file that is removed keeps its space until it is closed here: OPEN_FILES_MS after it was opened, or half as much later. There are at
- * most OPEN_FILES_MAX. Thread: any. */
+ * most OPEN_FILES_MAX, and a quarter of the descriptors that the process may have. Thread: any. */
 #ifndef VFS_DIR_OPEN_FILES_H
 #define VFS_DIR_OPEN_FILES_H
 
