@@ -14,7 +14,7 @@
 
 struct set {
     struct mutex lock; /* leaf */
-    struct open_file *files[WAYS]; /* references; the one that came last is the first */
+    struct open_file *files[WAYS]; /* references, or NULL */
 };
 
 struct open_files {
@@ -189,15 +189,17 @@ struct open_file *open_files_add(struct open_files *c, uint64_t hash, struct dir
     if (c->private_dev == 0 || looked->st_dev != c->private_dev || !is_same(attr, looked) ||
         atomic_load(&c->count) >= c->count_max || clock_wall_ns() - attr->ctime_ns <= dir_tick_ns(attr->ctime_ns))
         return NULL;
-    struct open_file *f = file_new(h, path, fd, attr);
     struct set *set = &c->sets[hash % SETS];
+    struct open_file *f = NULL;
+    bool is_first = false;
     mutex_lock(&set->lock);
-    struct open_file *gone = set->files[WAYS - 1];
-    memmove(set->files + 1, set->files, (WAYS - 1) * sizeof(*set->files));
-    set->files[0] = f;
-    bool is_first = !gone && atomic_fetch_add(&c->count, 1) == 0;
+    for (size_t i = 0; i < WAYS && !f; i++) {
+        if (set->files[i])
+            continue;
+        f = set->files[i] = file_new(h, path, fd, attr);
+        is_first = atomic_fetch_add(&c->count, 1) == 0;
+    }
     mutex_unlock(&set->lock);
-    open_file_unref(gone);
     if (is_first)
         wake_closer(c);
     return f;

@@ -7,8 +7,9 @@
  * read each time. Only for files of a filesystem that no other machine changes. (Whoever moves a directory out of the bucket and leaves
  * a link to it in its place has its files served for that second longer.)
  *
- * A file that is removed keeps its space until it is closed here: OPEN_FILES_MS after it was opened, or half as much later. There are at
- * most OPEN_FILES_MAX, and a quarter of the descriptors that the process may have. Thread: any. */
+ * A file that is removed keeps its space until it is closed here: OPEN_FILES_MS after it was opened, or half as much later. A thread of its
+ * own closes, since that may mean to free a large file; so a new one finds room only where none is kept. There are at most
+ * OPEN_FILES_MAX, and a quarter of the descriptors that the process may have. Thread: any. */
 #ifndef VFS_DIR_OPEN_FILES_H
 #define VFS_DIR_OPEN_FILES_H
 
@@ -46,7 +47,7 @@ void open_files_free(struct open_files *c);
 struct open_file *open_files_get(struct open_files *c, uint64_t hash, const struct dir_handle *h, struct str path,
                                  const struct stat *looked);
 /* Keeps what was opened after that look and has these attributes: takes the descriptor and gives a reference. NULL: it is not one to
- * be kept, and the descriptor is still the caller's. */
+ * be kept, or there is no room, and the descriptor is still the caller's. */
 struct open_file *open_files_add(struct open_files *c, uint64_t hash, struct dir_handle *h, struct str path,
                                  const struct stat *looked, int fd, const struct vfs_attr *attr);
 void open_file_unref(struct open_file *f);
