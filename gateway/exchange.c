@@ -73,14 +73,14 @@ static void log_request(const struct gw_exchange *x)
     gw_access_log_add(x->bridge->access_log, &line);
 }
 
-static void free_if_over(struct gw_exchange *x)
+/* The lock is held. */
+static bool is_over(const struct gw_exchange *x)
 {
-    CHECK(gw_loop_is_current(x->loop));
-    mutex_lock(&x->lock);
-    bool over = x->closed && x->ended && !x->scheduled && !x->posted && !x->out_starved;
-    mutex_unlock(&x->lock);
-    if (!over || x->in_waiting)
-        return;
+    return x->closed && x->ended && !x->scheduled && !x->posted && !x->out_starved && !x->in_waiting;
+}
+
+static void exchange_free(struct gw_exchange *x)
+{
     log_request(x);
     put_all(x, &x->in);
     for (struct gw_piece *p; (p = gw_exchange_out_pop(x)) != NULL;)
@@ -96,6 +96,16 @@ static void free_if_over(struct gw_exchange *x)
     free(x);
 }
 
+static void free_if_over(struct gw_exchange *x)
+{
+    CHECK(gw_loop_is_current(x->loop));
+    mutex_lock(&x->lock);
+    bool over = is_over(x);
+    mutex_unlock(&x->lock);
+    if (over)
+        exchange_free(x);
+}
+
 void gw_exchange_end(struct gw_exchange *x, const struct gw_outcome *o)
 {
     CHECK(gw_loop_is_current(x->loop));
@@ -105,8 +115,14 @@ void gw_exchange_end(struct gw_exchange *x, const struct gw_outcome *o)
     mutex_lock(&x->lock);
     CHECK(!x->closed);
     x->closed = true;
+    bool over = is_over(x), idle = !x->scheduled && !x->ended;
     mutex_unlock(&x->lock);
-    gw_exchange_end_quick(x);
+    if (over) {
+        exchange_free(x);
+        return;
+    }
+    if (idle)
+        gw_exchange_end_quick(x);
     mutex_lock(&x->lock);
     gw_exchange_schedule(x);
     mutex_unlock(&x->lock);
@@ -207,10 +223,7 @@ void gw_exchange_go(struct gw_exchange *x)
 
 enum gw_stage gw_exchange_stage(struct gw_exchange *x)
 {
-    mutex_lock(&x->lock);
-    enum gw_stage stage = x->stage;
-    mutex_unlock(&x->lock);
-    return stage;
+    return atomic_load(&x->stage);
 }
 
 /* The request's body */
@@ -266,7 +279,7 @@ const struct gw_reply *gw_exchange_reply(struct gw_exchange *x)
 const struct gw_reply *gw_exchange_early(struct gw_exchange *x)
 {
     mutex_lock(&x->lock);
-    bool take = x->early_ready && x->stage != GW_STAGE_REPLY;
+    bool take = x->early_ready && gw_exchange_stage(x) != GW_STAGE_REPLY;
     x->early_taken = x->early_taken || take;
     mutex_unlock(&x->lock);
     return take ? &x->early : NULL;

@@ -59,8 +59,9 @@ struct gw_exchange {
     bool posted;       /* message is under way */
     bool closed;       /* the loop is done with it */
     bool ended;        /* the engine is */
+    bool untold;       /* the loop is to hear of the reply and of the end when the step leaves */
     bool op_needed;    /* the reply still refers to it */
-    enum gw_stage stage;
+    _Atomic(enum gw_stage) stage; /* written under the lock; whoever sees GW_STAGE_REPLY sees the reply */
     struct list in;
     uint32_t in_count; /* in the list and in the step that feeds them */
     struct gw_piece out[LIMIT_CHUNKS_OUT]; /* a ring: out_count from out_first on */
@@ -85,7 +86,7 @@ void gw_exchange_step(struct gw_job *job, uint64_t waited_ns);
 /* Does all of the request that can be done without waiting: true when the reply is there, false when a step has to begin.
  * Thread: loop, before the first step. */
 bool gw_exchange_try_quick(struct gw_exchange *x);
-/* Ends the op here if that needs no waiting and no step is under way; else a step will. Thread: loop, when it is closed. */
+/* Ends the op here if that needs no waiting; else a step will. Thread: loop, when it is closed and no step is under way. */
 void gw_exchange_end_quick(struct gw_exchange *x);
 
 /* exchange_out.c: the pieces of the reply's body. The lock is held. */

@@ -110,28 +110,22 @@ static ssize_t lend(const struct s3_reply *r, struct gw_piece *out)
     return rc < 0 ? rc : (ssize_t)out->loan.bytes.len;
 }
 
-/* Negative errno: the file cannot be read. What cannot be had now for other reasons is read later. */
-static int read_first(struct gw_exchange *x, const struct s3_reply *r)
+/* Negative errno: the file cannot be read. 0: what cannot be had now for other reasons is read later. Else `out` has bytes. */
+static int read_first(struct gw_exchange *x, const struct s3_reply *r, struct gw_piece *out)
 {
-    struct gw_piece piece = {0};
     if (!is_read_first(x, r))
         return 0;
-    ssize_t got = lend(r, &piece);
+    ssize_t got = lend(r, out);
     if (got == -EAGAIN)
-        got = read_chunk(x, r, &piece);
+        got = read_chunk(x, r, out);
     if (got < 0)
         return got == -EAGAIN ? 0 : (int)got;
     x->file_next = r->file_offset + (uint64_t)got;
     x->file_left = (uint64_t)r->length - (uint64_t)got;
-    mutex_lock(&x->lock);
-    gw_exchange_out_push(x, &piece);
-    x->out_end = x->file_left == 0;
-    mutex_unlock(&x->lock);
-    return 0;
+    return 1;
 }
 
-/* x->out has what read_first got. */
-static void take_file(struct gw_exchange *x, const struct s3_reply *r, struct gw_reply *out, bool *out_needs_op)
+static void take_file(struct gw_exchange *x, const struct s3_reply *r, bool has_first, struct gw_reply *out, bool *out_needs_op)
 {
     CHECK(r->length >= 0);
     *out_needs_op = false;
@@ -140,8 +134,8 @@ static void take_file(struct gw_exchange *x, const struct s3_reply *r, struct gw
         return;
     }
     out->body = GW_REPLY_CHUNKS;
-    if (x->out_count > 0) {
-        *out_needs_op = !x->out_end;
+    if (has_first) {
+        *out_needs_op = x->file_left > 0;
         return;
     }
     *out_needs_op = true;
@@ -153,7 +147,7 @@ static void take_file(struct gw_exchange *x, const struct s3_reply *r, struct gw
     x->file_left = (uint64_t)r->length;
 }
 
-static void take_body(struct gw_exchange *x, const struct s3_reply *r, struct gw_reply *out, bool *out_needs_op)
+static void take_body(struct gw_exchange *x, const struct s3_reply *r, bool has_first, struct gw_reply *out, bool *out_needs_op)
 {
     *out_needs_op = false;
     out->length = r->length;
@@ -172,7 +166,7 @@ static void take_body(struct gw_exchange *x, const struct s3_reply *r, struct gw
         take_bytes(x, r->bytes, out, out_needs_op);
         return;
     case S3_REPLY_FILE:
-        take_file(x, r, out, out_needs_op);
+        take_file(x, r, has_first, out, out_needs_op);
         return;
     case S3_REPLY_STREAM:
         out->body = GW_REPLY_CHUNKS;
@@ -181,14 +175,21 @@ static void take_body(struct gw_exchange *x, const struct s3_reply *r, struct gw
     }
 }
 
-void gw_exchange_publish(struct gw_exchange *x)
+/* From here on the loop waits for the reply itself. True: it has sent the early one. */
+static bool end_early(struct gw_exchange *x)
 {
     mutex_lock(&x->lock);
-    bool late = x->early_taken;
-    x->early_ready = false; /* from here on the loop waits for the reply itself */
+    bool taken = x->early_taken;
+    x->early_ready = false;
     mutex_unlock(&x->lock);
+    return taken;
+}
 
-    int read = late ? 0 : read_first(x, s3_reply(x->op));
+void gw_exchange_publish(struct gw_exchange *x)
+{
+    struct gw_piece first = {0};
+    bool late = x->early_asked && end_early(x);
+    int read = late ? 0 : read_first(x, s3_reply(x->op), &first);
     if (read < 0)
         s3_reply_unreadable(x->op, read);
     gw_exchange_describe(x);
@@ -202,10 +203,14 @@ void gw_exchange_publish(struct gw_exchange *x)
         reply.status = r->status;
         reply.close = r->close;
         reply.headers = header_lines(x, r);
-        take_body(x, r, &reply, &needs_op);
+        take_body(x, r, read > 0, &reply, &needs_op);
     }
 
     mutex_lock(&x->lock);
+    if (read > 0) {
+        gw_exchange_out_push(x, &first);
+        x->out_end = x->file_left == 0;
+    }
     x->reply = reply;
     x->op_needed = needs_op;
     x->stage = GW_STAGE_REPLY;

@@ -228,15 +228,36 @@ static size_t do_fetch(struct gw_exchange *x)
     return size;
 }
 
+static void end_op(struct gw_exchange *x)
+{
+    if (!x->op)
+        return;
+    gw_exchange_describe(x);
+    s3_end(x->op);
+    x->op = NULL;
+}
+
 static void do_end(struct gw_exchange *x)
 {
-    if (x->op) {
-        gw_exchange_describe(x);
-        s3_end(x->op);
-        x->op = NULL;
-    }
+    end_op(x);
     mutex_lock(&x->lock);
     x->ended = true;
+    mutex_unlock(&x->lock);
+}
+
+/* What has been said in full is ended first: the loop then hears of both at once, and a client that asks for more finds what it held
+ * given back. An upload that failed may leave a large file to remove, which is not to keep the answer waiting. */
+static void do_publish(struct gw_exchange *x)
+{
+    gw_exchange_publish(x);
+    bool has_failed_body = x->incoming.has_body && x->reply.status >= 400;
+    if (x->op_needed || has_failed_body) {
+        tell_loop(x);
+        return;
+    }
+    end_op(x);
+    mutex_lock(&x->lock);
+    x->ended = x->untold = true;
     mutex_unlock(&x->lock);
 }
 
@@ -253,8 +274,7 @@ static size_t do_one(struct gw_exchange *x, enum todo todo)
         do_finish(x);
         return 0;
     case TODO_PUBLISH:
-        gw_exchange_publish(x);
-        tell_loop(x);
+        do_publish(x);
         return 0;
     case TODO_PRODUCE:
         return do_produce(x);
@@ -281,8 +301,9 @@ static bool leave(struct gw_exchange *x, enum todo *out_todo)
         return false;
     }
     x->scheduled = false;
-    bool post = x->closed && !x->posted;
+    bool post = (x->closed || x->untold) && !x->posted;
     x->posted = x->posted || post;
+    x->untold = false;
     struct gw_loop *loop = x->loop;
     mutex_unlock(&x->lock);
     if (post)
@@ -302,9 +323,11 @@ bool gw_exchange_try_quick(struct gw_exchange *x)
         return false;
     x->state = s3_state(x->op);
     gw_exchange_publish(x);
-    if (!x->op_needed)
-        do_end(x);
+    bool ends = !x->op_needed;
+    if (ends)
+        end_op(x);
     mutex_lock(&x->lock);
+    x->ended = ends;
     x->scheduled = false;
     gw_exchange_schedule(x);
     mutex_unlock(&x->lock);
@@ -313,10 +336,7 @@ bool gw_exchange_try_quick(struct gw_exchange *x)
 
 void gw_exchange_end_quick(struct gw_exchange *x)
 {
-    mutex_lock(&x->lock);
-    bool is_idle = !x->scheduled && !x->ended;
-    mutex_unlock(&x->lock);
-    if (is_idle && x->op && s3_may_end_quick(x->op))
+    if (x->op && s3_may_end_quick(x->op))
         do_end(x);
 }
 

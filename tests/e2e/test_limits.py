@@ -62,6 +62,22 @@ def test_requests_at_a_time(limited):
     assert ann.get_object(Bucket="slow", Key="k")["Body"].read() == body
 
 
+def test_one_after_the_other(limited):
+    """Who waits for each answer never has more than one request under way, whichever connection it is on."""
+    server = limited("--user-requests", "1")
+    connect(server, ANN, attempts=5).create_bucket(Bucket="one")
+    sides = [connect(server, ANN), connect(server, ANN)]
+    for i in range(100):
+        s3, key = sides[i % 2], f"k{i // 10}"
+        if i % 10 == 0:
+            with fails("404", 404):
+                s3.head_object(Bucket="one", Key=key)
+        s3.put_object(Bucket="one", Key=key, Body=b"small")
+        assert sides[i // 2 % 2].get_object(Bucket="one", Key=key)["Body"].read() == b"small"
+        s3.list_objects_v2(Bucket="one")
+    assert metric(server, IN_FLIGHT) == 0
+
+
 def test_rate(limited):
     server = limited("--user-rate", "20")
     ann = connect(server, ANN)
