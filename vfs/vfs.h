@@ -251,6 +251,7 @@ struct vfs_publish {
  * the target's directory and the identity's ownership, except for what vfs_setattr set through this handle before, and may
  * keep its old name too, for the caller to unlink. Data and xattrs set before are durable
  * before the name is, and both when the call returns (sync mode). Missing parents are made again if they vanished.
+ * A directory on the way that is renamed within 10 ms after vfs_stage found it may count as renamed after the publication.
  * -EISDIR: a directory has the name. out_attr (may be NULL): the published state. */
 MUST_USE int vfs_publish(struct vfs_file *f, struct vfs_dir *d, struct str path, const struct vfs_cred *cred,
                          const struct vfs_publish *how, struct vfs_attr *out_attr);

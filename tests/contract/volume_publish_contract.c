@@ -2,6 +2,7 @@
 #include "tests/contract/volume_contract.h"
 
 #include <errno.h>
+#include <time.h>
 
 static struct vfs_file *stage(struct vfs_dir *d, const char *path, const char *content)
 {
@@ -199,6 +200,22 @@ static void publishes_under_another_name(void **state)
     assert_ok(vfs_publish(f, d, STR("there/g"), NULL, &REPLACE, NULL));
     assert_content(root, "bucket/there/g", "moved");
     assert_missing(root, "here/f");
+    CLEANUP(vfs_closep) struct vfs_file *second = stage(root, "here/f", "moved too");
+    assert_ok(vfs_publish(second, root, STR("there/f"), NULL, &REPLACE, NULL));
+    assert_content(root, "there/f", "moved too");
+    assert_missing(root, "here/f");
+}
+
+/* The directory that had the name goes its own way, once longer has passed than anybody takes a name to stay what it was. */
+static void publishes_where_the_path_leads_by_then(void **state)
+{
+    struct vfs_dir *root = fixture_of(state)->root;
+    CLEANUP(vfs_closep) struct vfs_file *f = stage(root, "d/f", "late");
+    assert_ok(vfs_rename(root, STR("d"), STR("e"), NULL, 0));
+    nanosleep(&(struct timespec){.tv_nsec = 50 * 1000 * 1000}, NULL);
+    assert_ok(vfs_publish(f, root, STR("d/f"), NULL, &REPLACE, NULL));
+    assert_content(root, "d/f", "late");
+    assert_missing(root, "e/f");
 }
 
 static void publishes_named_files(void **state)
@@ -274,6 +291,7 @@ int volume_publish_contract(const struct volume_kind *k)
         VOLUME_TEST(directories_are_in_the_way, k),
         VOLUME_TEST(makes_vanished_parents_again, k),
         VOLUME_TEST(publishes_under_another_name, k),
+        VOLUME_TEST(publishes_where_the_path_leads_by_then, k),
         VOLUME_TEST(publishes_named_files, k),
         VOLUME_TEST(refuses_what_cannot_fit, k),
         VOLUME_TEST(works_the_same_when_durable, k),

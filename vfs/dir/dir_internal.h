@@ -36,6 +36,7 @@ struct graves;
 struct kept;
 struct open_file;
 struct open_files;
+struct place;
 struct warm;
 struct ahead_pool;
 
@@ -76,8 +77,12 @@ struct dir_volume {
 
 /* Present while a file has no name but a temporary one, or none at all. */
 struct staging {
-    struct dir_handle *dir; /* a reference, with `parent`: set when directories were made on the way */
-    struct str parent;
+    /* What it was made for, unless that is an entry of the handle's own directory: a reference, and a copy. */
+    struct dir_handle *dir;
+    struct str path;
+    bool made_parents;   /* on the way to it */
+    struct place *place; /* of it, as the process found it at place_ms; NULL for large files, and for who acts for somebody */
+    uint64_t place_ms;
     int temp_dir; /* O_PATH; -1: the file is unnamed (O_TMPFILE) */
     char temp_name[DIR_TEMP_NAME_SIZE];
     size_t intent;
@@ -262,6 +267,8 @@ int dir_stage(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, u
               struct vfs_file **out);
 /* The file got a name of its own, or goes away without one. */
 void staging_done(struct dir_file *f);
+/* Moves the place of that path out of it, if that was found a moment ago; else false. */
+bool staging_take_place(struct dir_file *f, const struct dir_handle *h, struct str path, const struct vfs_cred *cred, struct place *out);
 void staging_abandon(struct dir_file *f);
 int dir_publish(struct vfs_file *f, struct vfs_dir *d, struct str path, const struct vfs_cred *cred,
                 const struct vfs_publish *how, struct vfs_attr *out_attr);

@@ -142,6 +142,8 @@ static int find_place(const struct publication *p, struct place *out, unsigned *
 {
     if (p->how->mode == VFS_PUBLISH_IF_VERSION)
         return place_find(p->v, p->h, p->path, p->cred, out);
+    if (staging_take_place(p->f, p->h, p->path, p->cred, out))
+        return 0;
     return place_make(p->v, p->h, p->path, p->cred, out, made);
 }
 

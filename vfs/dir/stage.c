@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "vfs/dir/dir_internal.h"
@@ -13,6 +14,8 @@
 
 /* Smaller files are not worth asking for the space first. */
 #define SPACE_CHECK_BYTES (1024 * 1024)
+/* Whoever renames a directory on the way within such a moment comes after the upload: both were under way. */
+#define PLACE_TRUST_MS 10
 
 /* Unnamed */
 
@@ -124,8 +127,18 @@ static int open_staged(struct dir_volume *v, const struct dir_handle *h, const s
     return cred ? open_in_place(v, p, cred, s) : open_aside(v, h, p, s);
 }
 
-static int open_staged_retrying(struct dir_volume *v, const struct dir_handle *h, struct str path,
-                                const struct vfs_cred *cred, struct staging *s, unsigned *made)
+/* For publishing it: the body of a small file is mostly there already. */
+static void keep_place(struct staging *s, struct place *p)
+{
+    s->place = malloc(sizeof(*p));
+    CHECK(s->place != NULL);
+    *s->place = *p;
+    s->place_ms = clock_mono_ms();
+    *p = (struct place)PLACE_INIT;
+}
+
+static int open_staged_retrying(struct dir_volume *v, const struct dir_handle *h, struct str path, const struct vfs_cred *cred,
+                                bool is_small, struct staging *s, unsigned *made)
 {
     for (unsigned turn = 0; race_turn(&turn);) {
         CLEANUP(place_done) struct place p = PLACE_INIT;
@@ -133,6 +146,8 @@ static int open_staged_retrying(struct dir_volume *v, const struct dir_handle *h
         if (r < 0)
             return r;
         int fd = open_staged(v, h, &p, cred, s);
+        if (fd >= 0 && is_small && !cred && !p.is_borrowed)
+            keep_place(s, &p);
         if (fd != -ENOENT || is_removed(h->fd))
             return fd;
     }
@@ -147,14 +162,12 @@ static int check_space(const struct dir_handle *h, uint64_t size_hint)
     return fs.f_blocks > 0 && size_hint / fs.f_frsize > fs.f_bavail ? -ENOSPC : 0;
 }
 
-/* The directories made for the file are to go with it, should it go. */
-static void remember_parents(struct staging *s, struct dir_handle *h, struct str path)
+static void remember_path(struct staging *s, struct dir_handle *h, struct str path)
 {
-    struct str parent = vfs_path_parent(path);
-    char *copy = malloc(parent.len + 1);
+    char *copy = malloc(path.len + 1);
     CHECK(copy != NULL);
-    memcpy(copy, parent.ptr, parent.len);
-    s->parent = str_of(copy, parent.len);
+    memcpy(copy, path.ptr, path.len);
+    s->path = str_of(copy, path.len);
     s->dir = dir_handle_ref(h);
 }
 
@@ -164,20 +177,22 @@ int dir_stage(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, u
     struct dir_volume *v = dir_volume_of(d->volume);
     struct dir_handle *h = dir_handle_of(d);
     struct staging s = {.temp_dir = -1};
+    bool is_small = size_hint > 0 && size_hint < SPACE_CHECK_BYTES;
     unsigned made = 0;
     int r = fault_point("vfs.stage");
     if (r == 0)
         r = check_space(h, size_hint);
     if (r < 0)
         return r;
-    int fd = open_staged_retrying(v, h, path, cred, &s, &made);
+    int fd = open_staged_retrying(v, h, path, cred, is_small, &s, &made);
     if (fd < 0) {
         if (made > 0)
             prune(v, h, vfs_path_parent(path), cred);
         return fd;
     }
-    if (made > 0)
-        remember_parents(&s, h, path);
+    s.made_parents = made > 0;
+    if (str_find_char(path, '/') >= 0)
+        remember_path(&s, h, path);
     struct dir_file *f = dir_file_new(v, fd);
     f->is_staging = true;
     f->staging = s;
@@ -185,10 +200,26 @@ int dir_stage(struct vfs_dir *d, struct str path, const struct vfs_cred *cred, u
     return 0;
 }
 
-static void forget_parents(struct staging *s)
+bool staging_take_place(struct dir_file *f, const struct dir_handle *h, struct str path, const struct vfs_cred *cred, struct place *out)
 {
-    free((void *)(uintptr_t)s->parent.ptr);
-    s->parent = STR_EMPTY;
+    struct staging *s = &f->staging;
+    bool is_it = f->is_staging && !cred && s->place && s->dir == h && str_eq(s->path, path);
+    if (!is_it || clock_mono_ms() - s->place_ms > PLACE_TRUST_MS)
+        return false;
+    *out = *s->place;
+    free(s->place);
+    s->place = NULL;
+    return true;
+}
+
+static void forget_path(struct staging *s)
+{
+    if (s->place)
+        place_done(s->place);
+    free(s->place);
+    s->place = NULL;
+    free((void *)(uintptr_t)s->path.ptr);
+    s->path = STR_EMPTY;
     if (s->dir)
         dir_handle_unref(s->dir);
     s->dir = NULL;
@@ -198,16 +229,16 @@ void staging_done(struct dir_file *f)
 {
     CHECK(f->is_staging);
     drop_temp_name(dir_volume_of(f->base.volume), &f->staging);
-    forget_parents(&f->staging);
+    forget_path(&f->staging);
     f->is_staging = false;
 }
 
 /* Directories that could not be pruned have got other entries: they are synced, so as not to be remembered for ever. */
 static void settle_parents(struct dir_volume *v, const struct staging *s)
 {
-    CLEANUP(fd_closep) int fd = v->fresh ? resolve(s->dir, s->parent, O_PATH | O_DIRECTORY) : -1;
+    CLEANUP(fd_closep) int fd = v->fresh ? resolve(s->dir, vfs_path_parent(s->path), O_PATH | O_DIRECTORY) : -1;
     if (fd >= 0 && sync_names(v, &fd, 1) < 0)
-        log_debug("parents_not_synced", "path=%.*s", STR_ARG(s->parent));
+        log_debug("parents_not_synced", "path=%.*s", STR_ARG(vfs_path_parent(s->path)));
 }
 
 void staging_abandon(struct dir_file *f)
@@ -217,8 +248,8 @@ void staging_abandon(struct dir_file *f)
     if (atomic_load(&v->sidecar) && attr_of_fd(f->fd, &attr) == 0)
         xattr_forget(v, &attr);
     /* The parents are empty implicit directories of ours, so that removing them is nobody's act but our own. */
-    if (f->staging.dir) {
-        prune(v, f->staging.dir, f->staging.parent, NULL);
+    if (f->staging.made_parents) {
+        prune(v, f->staging.dir, vfs_path_parent(f->staging.path), NULL);
         settle_parents(v, &f->staging);
     }
     staging_done(f);
