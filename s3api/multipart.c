@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "s3api/access.h"
 #include "s3api/bucket.h"
+#include "s3api/object.h"
 
 #define RECORD_NAME "upload"
 #define RECORD_MAGIC "sluice upload 1"
@@ -226,6 +227,17 @@ static enum s3_error no_such_upload(struct s3_op *op, struct str id)
     return S3_NO_SUCH_UPLOAD;
 }
 
+/* An upload is kept by the process itself: what its initiator was let by the kernel (CreateMultipartUpload), others have to be, too. */
+static enum s3_error check_other_door(struct s3_op *op, const struct s3_upload *u)
+{
+    struct s3_key key;
+    bool is_initiator = op->auth.user && str_eq(u->initiator_id, op->auth.user->id);
+    if (!op->cred || is_initiator)
+        return S3_OK;
+    enum s3_error e = s3_object_key(op, u->key, &key);
+    return e == S3_OK ? s3_object_may_write(op, &key) : e;
+}
+
 enum s3_error s3_upload_open(struct s3_op *op, struct str upload_id, struct str key, struct s3_upload *out)
 {
     char path[UPLOAD_PATH_SIZE];
@@ -244,6 +256,9 @@ enum s3_error s3_upload_open(struct s3_op *op, struct str upload_id, struct str 
         return no_such_upload(op, upload_id);
     if (r < 0)
         return s3_fail_errno(op, r, S3_FOR_UPLOAD);
+    enum s3_error e = check_other_door(op, &u);
+    if (e != S3_OK)
+        return e;
     u.id = arena_dup(op->arena, upload_id);
     u.dir = TAKE(dir);
     *out = u;

@@ -47,7 +47,8 @@ static inline enum s3_checksum_kind s3_upload_sum_kind(const struct s3_upload *u
 
 /* Makes the folder and the record of all that *u says; sets id, initiated_ns and dir. */
 enum s3_error s3_upload_create(struct s3_op *op, struct s3_upload *u);
-/* S3_NO_SUCH_UPLOAD for unknown, malformed or foreign ids (the key must be the upload's own). */
+/* S3_NO_SUCH_UPLOAD for unknown, malformed or foreign ids (the key must be the upload's own). Of somebody else's upload also what
+ * s3_object_may_write says of its key. */
 enum s3_error s3_upload_open(struct s3_op *op, struct str upload_id, struct str key, struct s3_upload *out);
 /* Closes the folder. Also of an upload that was not opened (zeroed). */
 void s3_upload_close(struct s3_upload *u);

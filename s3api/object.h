@@ -42,6 +42,8 @@ void s3_conditions_from_request(const struct s3_request *r, const char *prefix, 
 /* Decides the write conditions now (before the body): what publish will decide again. Also refuses a key whose name is taken by
  * a directory. */
 enum s3_error s3_object_check_write(struct s3_op *op, const struct s3_key *key, const struct s3_conditions *c);
+/* The other door, where nothing is published yet: does the kernel let the caller's identity make that name? S3_OK for the process itself. */
+enum s3_error s3_object_may_write(struct s3_op *op, const struct s3_key *key);
 /* Publishes a finished staging file under the key with its metadata, deciding the conditions at that moment, atomically
  * with the change of name; loops while others change the object in between. Its Last-Modified is meta->modified_ns, 0: now.
  * On success *out_attr is the new object's. */

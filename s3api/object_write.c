@@ -72,6 +72,14 @@ enum s3_error s3_object_check_write(struct s3_op *op, const struct s3_key *key, 
     return e;
 }
 
+/* By making what would be published, without a name: closing it leaves nothing. */
+enum s3_error s3_object_may_write(struct s3_op *op, const struct s3_key *key)
+{
+    CLEANUP(vfs_closep) struct vfs_file *file = NULL;
+    int rc = op->cred ? vfs_stage(op->bucket, key->path, op->cred, 0, &file) : 0;
+    return rc < 0 ? s3_fail_errno(op, rc, S3_FOR_WRITE) : S3_OK;
+}
+
 /* Publishing ----------------------------------------------------------------------------------------------------- */
 
 /* A multipart upload's data file is the process's own until it is published, so the identity may not be able to change it. */

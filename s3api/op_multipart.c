@@ -70,7 +70,7 @@ static enum s3_error read_request(struct s3_op *op, struct s3_upload *u)
         e = s3_object_meta_from_request(op, &u->meta);
     if (e == S3_OK)
         e = s3_object_check_write(op, &key, &none);
-    return e;
+    return e == S3_OK ? s3_object_may_write(op, &key) : e;
 }
 
 static enum s3_error read_owner(struct s3_op *op, struct s3_upload *u)

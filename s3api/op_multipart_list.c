@@ -6,6 +6,7 @@
 #include "s3api/bucket.h"
 #include "s3api/listing.h"
 #include "s3api/multipart.h"
+#include "s3api/object.h"
 #include "s3api/op_handlers.h"
 #include "s3api/part.h"
 #include "s3api/upload_page.h"
@@ -143,6 +144,22 @@ struct upload_listing {
     struct s3_upload_page page;
 };
 
+/* The other door: uploads are kept by the process itself, but whom the kernel lets see no names in the bucket sees none of theirs. */
+static int look_as_caller(struct s3_op *op)
+{
+    CLEANUP(vfs_scan_closep) struct vfs_scan *scan = NULL;
+    return op->cred ? vfs_scan_open_unordered(op->bucket, STR_EMPTY, op->cred, &scan) : 0;
+}
+
+static bool is_within_reach(struct s3_op *op, const struct s3_upload *u)
+{
+    struct s3_key key;
+    struct vfs_attr attr;
+    if (!op->cred)
+        return true;
+    return s3_object_key(op, u->key, &key) == S3_OK && vfs_lookup(op->bucket, key.path, op->cred, &attr) != -EACCES;
+}
+
 enum s3_error s3_list_multipart_uploads_begin(struct s3_op *op)
 {
     struct upload_listing *l = op->data = arena_new_of(op->arena, struct upload_listing);
@@ -154,7 +171,10 @@ enum s3_error s3_list_multipart_uploads_begin(struct s3_op *op)
     l->id_marker = s3_param_value(&op->req, "upload-id-marker");
     l->scratch = arena_new();
     s3_upload_page_init(&l->page, l->params.max);
-    int r = vfs_dir_open(op->bucket, STR(S3_UPLOADS_DIR), NULL, &l->dir);
+    int r = look_as_caller(op);
+    if (r < 0)
+        return s3_fail_errno(op, r, S3_FOR_BUCKET);
+    r = vfs_dir_open(op->bucket, STR(S3_UPLOADS_DIR), NULL, &l->dir);
     if (r == 0)
         r = vfs_scan_open(l->dir, STR_EMPTY, NULL, STR_EMPTY, &l->scan);
     return r < 0 && r != -ENOENT ? s3_fail_errno(op, r, S3_FOR_BUCKET) : S3_OK;
@@ -194,7 +214,8 @@ static enum s3_error look_through(struct s3_op *op, struct upload_listing *l)
             return s3_fail_errno(op, r, S3_FOR_BUCKET);
         if (r == 0)
             return S3_OK;
-        if (s3_upload_id_is_valid(entry.name) && s3_upload_read(l->dir, entry.name, l->scratch, &u) == 0)
+        bool is_upload = s3_upload_id_is_valid(entry.name) && s3_upload_read(l->dir, entry.name, l->scratch, &u) == 0;
+        if (is_upload && is_within_reach(op, &u))
             offer(l, &u);
         arena_reset(l->scratch);
     }

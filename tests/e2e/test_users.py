@@ -308,6 +308,35 @@ def test_bucket_of_another_is_no_open_door(person, server, s3, bucket):
 
 
 @needs_root
+@pytest.mark.parametrize("mode, listing", [(0o700, None), (0o711, None), (0o755, ["k"])])
+def test_uploads_are_behind_both_doors(person, server, s3, bucket, mode, listing):
+    """Parts are kept by the gateway itself: who may not make the object may not see to its upload either."""
+    closed = f"{bucket}-closed"
+    s3.create_bucket(Bucket=closed)
+    upload = s3.create_multipart_upload(Bucket=closed, Key="k")["UploadId"]
+    s3.put_object(Bucket=closed, Key="inner/k", Body=b"")
+    s3.create_multipart_upload(Bucket=closed, Key="inner/secret")
+    os.chmod(server.volume / closed / "inner", 0o700)
+    os.chmod(server.volume / closed, mode)
+    for refused in (
+        lambda: person.create_multipart_upload(Bucket=closed, Key="n"),
+        lambda: person.upload_part(Bucket=closed, Key="k", UploadId=upload, PartNumber=1, Body=b"x"),
+        lambda: person.upload_part_copy(Bucket=closed, Key="k", UploadId=upload, PartNumber=1, CopySource={"Bucket": bucket, "Key": "own"}),
+        lambda: person.list_parts(Bucket=closed, Key="k", UploadId=upload),
+        lambda: person.abort_multipart_upload(Bucket=closed, Key="k", UploadId=upload),
+    ):
+        with fails("AccessDenied", 403):
+            refused()
+    if listing is None:
+        with fails("AccessDenied", 403):
+            person.list_multipart_uploads(Bucket=closed)
+    else:
+        assert [u["Key"] for u in person.list_multipart_uploads(Bucket=closed)["Uploads"]] == listing
+    assert "Parts" not in s3.list_parts(Bucket=closed, Key="k", UploadId=upload)
+    assert [u["Key"] for u in s3.list_multipart_uploads(Bucket=closed)["Uploads"]] == ["inner/secret", "k"]
+
+
+@needs_root
 @pytest.mark.posix
 def test_gateway_without_root(private_server, binary, tmp_path):
     """Not root: serves under its own identity."""
