@@ -18,6 +18,9 @@
 #define PART_PREFIX "part."
 #define DATA_PREFIX "data."
 #define UNIT_NAME "unit"
+/* No part has its place behind this: ext4 has no longer files, and short parts far behind a long one would lie there though the object
+ * will not be that long. Parts of one that is, on XFS, are cloned into it. */
+#define DATA_FILE_BYTES_MAX ((16ull << 40) - (64ull << 10))
 
 /* Names */
 
@@ -213,7 +216,7 @@ static int claim(struct s3_part_slot *s)
     return 1;
 }
 
-/* 1: the slot's file is the data file. 0: it is published, or about to be. */
+/* 1: the slot's file is the data file. 0: it is published, or about to be, or would become too long. */
 static int open_place(struct s3_part_slot *s)
 {
     uint64_t unit = choose_unit(s->upload, s->size);
@@ -221,6 +224,8 @@ static int open_place(struct s3_part_slot *s)
     struct vfs_attr attr;
     data_name(unit, s->name);
     s->offset = (s->number - 1) * unit;
+    if (s->offset + s->size > DATA_FILE_BYTES_MAX)
+        return 0;
     int r = vfs_open(s->upload, str_z(s->name), NULL, VFS_OPEN_WRITE | VFS_OPEN_CREATE, &f, &attr);
     if (r < 0)
         return r;

@@ -154,6 +154,22 @@ static void test_only_the_last_of_repeated_parts_is_kept(void **state)
     assert_str(s3_answer_element(a, "Size"), "1004");
 }
 
+/* No filesystem has files as long as the place of a short part would need that comes far behind a long one. */
+static void test_places_beyond_the_longest_file_are_not_taken(void **state)
+{
+    struct fixture *f = *state;
+    struct str unit = arena_printf(s3_engine_arena(f->e), "%s/bucket/.sluice/uploads/%.*s/unit", s3_engine_root(f->e), STR_ARG(f->u.id));
+    FILE *file = fopen(unit.ptr, "w");
+    assert_non_null(file);
+    fputs("5368709120", file); /* as after a part of 5 GiB */
+    assert_int_equal(fclose(file), 0);
+    struct str first = mpu_bytes(f->e, 5 << 20, 1), second = mpu_bytes(f->e, 1000, 2);
+    mpu_part(&f->u, 300, first);
+    assert_int_equal(files_of_upload(f, "aside."), 0);
+    mpu_part(&f->u, 10000, second);
+    assert_int_equal(files_of_upload(f, "aside."), 1);
+}
+
 static struct mpu create(struct fixture *f, const char *algorithm, const char *type)
 {
     struct arena *arena = s3_engine_arena(f->e);
@@ -312,6 +328,7 @@ int main(void)
         T(test_too_large_a_part_is_refused_before_it_comes),
         T(test_refused_parts_leave_nothing),
         T(test_only_the_last_of_repeated_parts_is_kept),
+        T(test_places_beyond_the_longest_file_are_not_taken),
         T(test_checksum_kinds),
         T(test_reading_users_may_not),
         T(test_copies_of_ranges),
