@@ -2,13 +2,15 @@
 
 import grp
 import os
+import pathlib
 import socket
 import stat
 import threading
+import time
 
 import pytest
 
-from aws import connect, fails, keys, put_all, read
+from aws import complete, connect, fails, keys, put_all, read, upload_parts
 
 
 def views(s3, bucket, key):
@@ -253,6 +255,27 @@ def test_fifos_sockets_and_devices_are_never_opened(wire, bucket, folder, s3):
             assert wire.call("GET", f"/{bucket}/{name}").status in (403, 404), name
             assert wire.call("HEAD", f"/{bucket}/{name}").status in (403, 404), name
         assert keys(s3, bucket) == []
+
+
+def test_removed_objects_give_their_space_back(private_server):
+    """None is held longer than its inode's number has to be kept from being another's."""
+    server = private_server("space", options=["--sync", "none"])
+    s3 = connect(server)
+    s3.create_bucket(Bucket="space")
+    for i in range(5):
+        upload, parts = upload_parts(s3, "space", f"{i}", [b"part"])
+        complete(s3, "space", f"{i}", upload, parts)
+        os.unlink(server.volume / "space" / f"{i}")
+        s3.put_object(Bucket="space", Key="young", Body=b"")
+        s3.delete_object(Bucket="space", Key="young")
+    time.sleep(0.1)
+    s3.put_object(Bucket="space", Key="old", Body=b"")
+    time.sleep(0.1)
+    s3.delete_object(Bucket="space", Key="old")
+    s3.delete_object(Bucket="space", Key="none")
+    descriptors = pathlib.Path(f"/proc/{server.process.pid}/fd")
+    held = [target for target in map(os.readlink, descriptors.iterdir()) if "/space/" in target and target.endswith("(deleted)")]
+    assert held == []
 
 
 def test_hard_links_are_not_written_through(s3, bucket, folder, tmp_path):

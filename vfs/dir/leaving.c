@@ -1,5 +1,6 @@
 #include "vfs/dir/leaving.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -15,7 +16,8 @@ struct graves {
         int fd;
         uint64_t until_ns; /* monotonic */
     } ring[GRAVES_MAX];
-    size_t first, count;
+    size_t first;
+    atomic_size_t count; /* read without the lock too */
 };
 
 struct graves *graves_new(void)
@@ -46,18 +48,35 @@ void graves_free(struct graves *g)
     free(g);
 }
 
-/* Each one that comes lets two go whose time is over, so that the ring empties by itself. */
+static bool has_overdue(const struct graves *g, uint64_t now_ns)
+{
+    return g->count > 0 && g->ring[g->first].until_ns < now_ns;
+}
+
+/* A file keeps its space until then, so whatever leaves, also what is not kept, takes all along whose time is over. */
+static void let_go(struct graves *g)
+{
+    int gone[GRAVES_MAX];
+    size_t count = 0;
+    if (atomic_load(&g->count) == 0)
+        return;
+    mutex_lock(&g->lock);
+    uint64_t now_ns = clock_mono_ns();
+    while (has_overdue(g, now_ns))
+        gone[count++] = take_first(g);
+    mutex_unlock(&g->lock);
+    while (count > 0)
+        fd_closep(&gone[--count]);
+}
+
 static void keep(struct graves *g, int fd, uint64_t until_ns)
 {
     CLEANUP(fd_closep) int gone = -1;
-    CLEANUP(fd_closep) int gone_too = -1;
     mutex_lock(&g->lock);
-    uint64_t now_ns = clock_mono_ns();
-    if (g->count == GRAVES_MAX || (g->count > 0 && g->ring[g->first].until_ns < now_ns))
+    if (g->count == GRAVES_MAX)
         gone = take_first(g);
-    if (g->count > 0 && g->ring[g->first].until_ns < now_ns)
-        gone_too = take_first(g);
-    g->ring[(g->first + g->count++) % GRAVES_MAX] = (struct grave){fd, until_ns};
+    g->ring[(g->first + g->count) % GRAVES_MAX] = (struct grave){fd, until_ns};
+    g->count++;
     mutex_unlock(&g->lock);
 }
 
@@ -79,7 +98,8 @@ int leaving_look(const struct place *p, struct leaving *out)
 {
     CHECK(out->fd < 0);
     int r = attr_at(p->parent, p->name, &out->attr);
-    if (r == 0 && out->attr.type == VFS_FILE && youth_ns(&out->attr) > 0)
+    /* While it has other names its number is not given out. */
+    if (r == 0 && out->attr.type == VFS_FILE && out->attr.nlink == 1 && youth_ns(&out->attr) > 0)
         out->fd = openat(p->parent, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC); /* without it, the risk remains */
     return r;
 }
@@ -87,6 +107,7 @@ int leaving_look(const struct place *p, struct leaving *out)
 void leaving_left(struct dir_volume *v, struct leaving *l)
 {
     xattr_forget(v, &l->attr);
+    let_go(v->graves);
     int64_t youth = youth_ns(&l->attr);
     if (l->fd >= 0 && youth > 0)
         keep(v->graves, fd_take(&l->fd), clock_mono_ns() + (uint64_t)youth);
