@@ -430,7 +430,7 @@ def test_connections_beyond_the_limit_wait(private_server):
 
 def test_large_heads_leave_memory_for_bodies(private_server):
     """Each waits for its body with a head that takes a chunk of memory: so many of them are refused that the others can go on."""
-    server = private_server("heads", options=["--memory", "4M"])
+    server = private_server("heads", kind="dir", options=["--memory", "4M"])
     server.expect_failures = True
     wire, body = Wire(server), b"b" * 200_000
     assert wire.call("PUT", "/heads").status == 200

@@ -257,6 +257,7 @@ def test_fifos_sockets_and_devices_are_never_opened(wire, bucket, folder, s3):
         assert keys(s3, bucket) == []
 
 
+@pytest.mark.posix
 def test_removed_objects_give_their_space_back(private_server):
     """None is held longer than its inode's number has to be kept from being another's."""
     server = private_server("space", options=["--sync", "none"])
