@@ -1,8 +1,11 @@
 """If-Match and If-None-Match on writes: decided at publish, under concurrency."""
 
 import concurrent.futures
+import fcntl
 import threading
+import time
 
+import pytest
 from botocore.exceptions import ClientError
 
 from aws import complete, connect, fails, read, status_of, upload_parts
@@ -142,6 +145,25 @@ def test_16_completes_of_which_one_wins(server, bucket, s3):
     winners = [i for i, code in enumerate(codes) if code == 200]
     assert len(winners) == 1, codes
     assert read(s3, bucket, "k") == f"{winners[0]}".encode()
+
+
+@pytest.mark.timed
+@pytest.mark.posix
+def test_a_stranger_on_the_lock_holds_nobody_up_for_long(private_server):
+    """Who meets the lock of another program waits two seconds for it, all at once and not one after the other."""
+    server = private_server("locked")
+    server.expect_failures = True
+    s3 = connect(server)
+    s3.create_bucket(Bucket="locked")
+    s3.put_object(Bucket="locked", Key="k", Body=b"1")
+    with open(server.volume / "locked" / "k", "rb") as stranger, concurrent.futures.ThreadPoolExecutor(5) as pool:
+        fcntl.flock(stranger, fcntl.LOCK_SH)
+        clients, start = [connect(server) for _ in range(5)], time.monotonic()
+        codes = list(pool.map(lambda c: put_code(c, Bucket="locked", Key="k", Body=b"2", IfMatch="*"), clients))
+        took = time.monotonic() - start
+    assert codes == ["SlowDown"] * 5
+    assert took < 7 * server.slowness
+    assert put_code(s3, Bucket="locked", Key="k", Body=b"2", IfMatch="*") == 200
 
 
 def test_conditional_delete(s3, bucket):

@@ -26,14 +26,17 @@ static int current_version(const struct dir_handle *h, struct str path, const st
 
 static int lock_exclusive(int fd)
 {
-    for (int i = 0; i < HOLD_TRIES; i++) {
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-            return 0;
-        if (errno != EWOULDBLOCK && errno != EINTR)
-            return 0; /* a filesystem without locks: the stripe is all there is */
-        nanosleep(&(struct timespec){.tv_nsec = HOLD_PAUSE_NS}, NULL);
-    }
-    return -EBUSY;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    return errno == EWOULDBLOCK ? -EBUSY : 0; /* else a filesystem without locks: the stripe is all there is */
+}
+
+bool guard_turn(int result, unsigned *turn)
+{
+    if (result != -EBUSY || ++*turn > HOLD_TRIES)
+        return false;
+    nanosleep(&(struct timespec){.tv_nsec = HOLD_PAUSE_NS}, NULL);
+    return true;
 }
 
 static int check(const struct dir_handle *h, struct str path, const struct place *p, struct vfs_version expected)

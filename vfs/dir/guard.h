@@ -9,5 +9,8 @@
  * when the node is another one, -ENOENT when there is none, -EBUSY when somebody sits on the lock. */
 MUST_USE int guard_hold(const struct dir_handle *h, struct str path, const struct place *p,
                         struct vfs_version expected, int *out_held);
+/* After a step that held the stripe and ended with that result: whether it is to be tried again, since the lock may be free by now. Waits a
+ * moment, for which the stripe may not be held: else a stranger's lock would stop all names that share it, one waiter after the other. */
+MUST_USE bool guard_turn(int result, unsigned *turn);
 
 #endif

@@ -107,9 +107,12 @@ static int unlink_place(struct vfs_dir *d, struct str path, const struct vfs_cre
     if (r < 0)
         return r;
     struct mutex *stripe = stripe_of(v, out);
-    mutex_lock(stripe);
-    r = unlink_locked(v, dir_handle_of(d), path, out, cred, expected);
-    mutex_unlock(stripe);
+    unsigned turn = 0;
+    do {
+        mutex_lock(stripe);
+        r = unlink_locked(v, dir_handle_of(d), path, out, cred, expected);
+        mutex_unlock(stripe);
+    } while (expected && guard_turn(r, &turn));
     return r;
 }
 

@@ -157,9 +157,13 @@ static int prepare(const struct publication *p, const struct place *at)
 static int publish_at(const struct publication *p, const struct place *at)
 {
     struct mutex *stripe = stripe_of(p->v, at);
-    mutex_lock(stripe);
-    int r = put(p, at);
-    mutex_unlock(stripe);
+    unsigned turn = 0;
+    int r;
+    do {
+        mutex_lock(stripe);
+        r = put(p, at);
+        mutex_unlock(stripe);
+    } while (p->how->mode == VFS_PUBLISH_IF_VERSION && guard_turn(r, &turn));
     return r;
 }
 
