@@ -115,12 +115,12 @@ def test_proxies_only_needs_proxies(binary, tmp_path, ports):
 
 
 @pytest.mark.posix
-def test_few_descriptors(binary, tmp_path, ports, slowness):
+def test_few_descriptors(binary, tmp_path, private_server):
     """Files that are read often are kept open for a second, but not so many that requests have none left."""
     narrow = tmp_path / "narrow"
     narrow.write_text(f'#!/bin/sh\nulimit -n 512\nexec {binary} "$@"\n')
     narrow.chmod(0o755)
-    server = Server(narrow, tmp_path / "gateway", ports, slowness=slowness, options=["--connections", "64"]).start()
+    server = private_server("few", binary=narrow, options=["--connections", "64"])
     connect(server).create_bucket(Bucket="files")
     for i in range(600):
         (server.volume / "files" / f"{i}").write_bytes(b"often read")
@@ -130,4 +130,3 @@ def test_few_descriptors(binary, tmp_path, ports, slowness):
             for i in range(600):
                 c.send(wire.request("GET", f"/files/{i}").encode())
                 assert c.response().status == 200
-    server.stop()
