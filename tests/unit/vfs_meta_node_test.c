@@ -378,6 +378,24 @@ static void test_unlinked_while_open(void **state)
     assert_int_equal(meta_node_open(m, NULL, f, META_OPEN_READ, NULL), -ENOENT);
 }
 
+/* Who comes to it after its last name has gone may see it, but not end it. */
+static void test_unlinked_while_open_elsewhere(void **state)
+{
+    (void)state;
+    const meta_ino f = file_at(META_ROOT, "f");
+    assert_int_equal(meta_node_open(m, NULL, f, META_OPEN_READ, NULL), 0);
+    assert_unlink(META_ROOT, "f");
+    free(meta_rig_sql(&rig, "UPDATE jfs_sustained SET sid = 2"));
+    meta_node_close(m, f);
+    assert_int_equal(attr_of(f).nlink, 0);
+    assert_int_equal(meta_node_open(m, NULL, f, META_OPEN_READ, NULL), 0);
+    meta_node_close(m, f);
+    assert_int_equal(attr_of(f).nlink, 0);
+    assert_int_equal(meta_delete_sustained(m, 2, f), 0);
+    struct meta_attr attr;
+    assert_int_equal(meta_getattr(m, f, &attr), -ENOENT);
+}
+
 static void test_rmdir(void **state)
 {
     (void)state;
@@ -1010,6 +1028,7 @@ int main(void)
         TEST(test_unlink),
         TEST(test_unlink_refused),
         TEST(test_unlinked_while_open),
+        TEST(test_unlinked_while_open_elsewhere),
         TEST(test_rmdir),
         TEST(test_rmdir_if),
         TEST(test_trash),

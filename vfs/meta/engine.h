@@ -231,6 +231,7 @@ struct meta_engine_ops {
     /* Those that expire before before_s (INT64_MAX: all), at most limit. */
     int (*session_scan)(struct meta_txn *t, int64_t before_s, uint64_t limit, meta_session_fn fn, void *arg);
     int (*sustained_insert)(struct meta_txn *t, uint64_t sid, meta_ino ino);
+    /* 1; 0: it was absent. */
     int (*sustained_delete)(struct meta_txn *t, uint64_t sid, meta_ino ino);
     int (*sustained_scan)(struct meta_txn *t, uint64_t sid, meta_ino_fn fn, void *arg);
     /* Those of all sessions, also of ones without a record. */

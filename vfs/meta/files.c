@@ -94,7 +94,7 @@ static int sustained_txn(struct meta *m, struct meta_txn *t, void *arg)
         return rc;
     const bool dead = rc >= 0 && s->attr.nlink == 0;
     rc = META_DO(t, sustained_delete, s->sid, s->ino);
-    if (rc < 0 || !dead)
+    if (rc <= 0 || !dead) /* 0: another session keeps it, that had it open when it lost its name */
         return rc;
     rc = META_DO(t, delfile_insert, s->ino, s->attr.length, meta_now().tv_sec);
     if (rc >= 0)
@@ -110,7 +110,7 @@ int meta_delete_sustained(struct meta *m, uint64_t sid, meta_ino ino)
     struct sustained s = {.sid = sid, .ino = ino};
     int rc = meta_transact(m, META_TXN_WRITE, sustained_txn, &s);
     if (rc < 0 || !s.gone)
-        return rc;
+        return rc < 0 ? rc : 0;
     struct meta_usage u = {0};
     meta_usage_node(&u, &s.attr, -1);
     meta_usage_apply(m, &u);

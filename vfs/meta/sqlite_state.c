@@ -127,8 +127,8 @@ int sq_sustained_insert(struct meta_txn *t, uint64_t sid, meta_ino ino)
 
 int sq_sustained_delete(struct meta_txn *t, uint64_t sid, meta_ino ino)
 {
-    return sq_change(t, "DELETE FROM jfs_sustained WHERE sid = ?1 AND inode = ?2",
-                     SQ_ARGS(sq_int((int64_t)sid), sq_int((int64_t)ino)));
+    return sq_run(sq_conn_of(t), "DELETE FROM jfs_sustained WHERE sid = ?1 AND inode = ?2",
+                  SQ_ARGS(sq_int((int64_t)sid), sq_int((int64_t)ino)));
 }
 
 int sq_sustained_scan(struct meta_txn *t, uint64_t sid, meta_ino_fn fn, void *arg)
