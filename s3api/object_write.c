@@ -3,6 +3,7 @@
 #include "s3api/object.h"
 
 #include <errno.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "s3api/dialect.h"
@@ -10,6 +11,16 @@
 /* Each round lost means that somebody else changed the object in between; so many in a row are a reason to let the client
  * decide whether to go on (409 ConditionalRequestConflict). */
 #define RACE_ATTEMPTS 100
+/* A winner who has lost his processor in the middle needs time, not attempts: those after the first few have a pause before. */
+#define RACE_ATTEMPTS_AT_ONCE 10
+#define RACE_PAUSE_NS 1000000
+
+static bool may_race_again(int attempt)
+{
+    if (attempt >= RACE_ATTEMPTS_AT_ONCE && attempt < RACE_ATTEMPTS)
+        (void)nanosleep(&(struct timespec){.tv_nsec = RACE_PAUSE_NS}, NULL);
+    return attempt < RACE_ATTEMPTS;
+}
 
 /* What a condition is about: the object as it is now, held open so that its inode, and with it its version, cannot be used
  * again for another file before the change is made. */
@@ -156,7 +167,7 @@ enum s3_error s3_object_publish(struct s3_op *op, const struct s3_key *key, stru
     int rc = finish_file(op, stage, &m);
     if (rc < 0)
         return s3_fail_errno(op, rc, S3_FOR_WRITE);
-    for (int i = 0; i < RACE_ATTEMPTS; i++) {
+    for (int attempt = 0; may_race_again(attempt); attempt++) {
         bool again = false;
         enum s3_error e = publish_once(op, key, stage, c, out_attr, &again);
         if (!again)
@@ -224,7 +235,7 @@ static int make_directory(struct s3_op *op, const struct s3_key *key, const stru
 enum s3_error s3_object_publish_directory(struct s3_op *op, const struct s3_key *key, const struct s3_objmeta *meta,
                                           const struct s3_conditions *c)
 {
-    for (int i = 0; i < RACE_ATTEMPTS; i++) {
+    for (int attempt = 0; may_race_again(attempt); attempt++) {
         enum s3_error e = s3_object_check_write(op, key, c);
         if (e != S3_OK)
             return e;
@@ -299,7 +310,7 @@ static int delete_opened(struct s3_op *op, const struct s3_key *key, const struc
 
 enum s3_error s3_object_delete(struct s3_op *op, const struct s3_key *key, const struct s3_conditions *c, bool *out_existed)
 {
-    for (int i = 0; i < RACE_ATTEMPTS; i++) {
+    for (int attempt = 0; may_race_again(attempt); attempt++) {
         enum s3_error e = S3_OK;
         bool simple = !key->is_directory && !s3_has_conditions(c);
         int rc = simple ? unlink_any(op, key) : delete_opened(op, key, c, &e);
