@@ -167,6 +167,31 @@ def test_unlinked_while_open(folder):
     assert os.listdir(folder) == []
 
 
+def test_reads_ahead(mount, folder):
+    """A mount of root's: the kernel asks for as much at once as a request may carry."""
+    device = os.stat(mount.path).st_dev
+    setting = pathlib.Path(f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb")
+    if not os.access(setting, os.W_OK):
+        pytest.skip("nobody may change it here: /sys is read-only")
+    wait_until(lambda: setting.read_text().strip() == "1024")
+    before = requests(mount, "read")
+    (folder / "f").write_bytes(os.urandom(16 << 20))
+    fd = os.open(folder / "f", os.O_RDONLY)
+    try:
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        while os.read(fd, 1 << 17):
+            pass
+    finally:
+        os.close(fd)
+    assert 16 <= requests(mount, "read") - before < 40  # of 128 KiB they would be 128
+
+
+def requests(mount, operation):
+    name = f"sluice_fuse_operation_seconds_count_op_{operation} "
+    lines = (mount.path / ".stats").read_text().splitlines()
+    return sum(int(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+
 def test_virtual_files(mount):
     names = os.listdir(mount.path)
     assert {".accesslog", ".config", ".stats", ".trash"} <= set(names)

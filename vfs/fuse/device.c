@@ -112,6 +112,19 @@ int vfuse_device_clone(int device)
     return clone;
 }
 
+void vfuse_set_readahead(const char *mount_point, size_t bytes)
+{
+    struct statx sx;
+    char path[sizeof("/sys/class/bdi/4294967295:4294967295/read_ahead_kb")];
+    /* From what the kernel knows: nobody is there yet to answer a request of ours. */
+    if (statx(AT_FDCWD, mount_point, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO, &sx) < 0)
+        return;
+    snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", sx.stx_dev_major, sx.stx_dev_minor);
+    CLEANUP(fd_closep) int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd >= 0)
+        (void)dprintf(fd, "%zu", bytes / 1024); /* an optimisation */
+}
+
 bool vfuse_device_can_resend(void)
 {
     struct utsname name;

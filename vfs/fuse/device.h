@@ -20,6 +20,9 @@ struct vfuse_mount_options {
 MUST_USE int vfuse_mount(const struct vfuse_mount_options *options);
 /* Another descriptor of the same mount, with a queue of its own for the requests read from it. */
 MUST_USE int vfuse_device_clone(int device);
+/* How far the kernel reads ahead of who reads a file in sequence: 128 KiB of its own accord, a request each. Only root can change it;
+ * nothing happens where it cannot be. After INIT has been answered, which sets it. Thread: any. */
+void vfuse_set_readahead(const char *mount_point, size_t bytes);
 /* Can the kernel hand out unanswered requests again (Linux 6.9)? */
 bool vfuse_device_can_resend(void);
 

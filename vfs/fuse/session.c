@@ -17,6 +17,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "vfs/fuse/device.h"
 #include "vfs/fuse/fuse_internal.h"
 
 /* linux/fuse.h of Linux 6.9 has them by the names FUSE_NOTIFY_RESEND and FUSE_UNIQUE_RESEND. */
@@ -154,6 +155,7 @@ static int begin_fresh(struct vfuse *v, vfuse_keep_fn keep, void *arg)
     if (n > 0 && (size_t)n >= sizeof(*head) && head->opcode == FUSE_INIT) {
         keep(arg, str_of(message.mem, (size_t)n));
         fuse_session_process_buf(v->session, &message);
+        vfuse_set_readahead(v->options.mount_point, v->options.io_size_max > 0 ? v->options.io_size_max : LIMIT_FUSE_IO_BYTES);
     } else if (n > 0) {
         n = -EPROTO;
     }
