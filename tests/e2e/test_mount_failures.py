@@ -1,8 +1,10 @@
 """Mounts in trouble: daemons killed under load, object stores that stall, disks that fill up, programs that lose patience."""
 
 import contextlib
+import ctypes
 import errno
 import hashlib
+import mmap
 import os
 import pathlib
 import re
@@ -14,6 +16,7 @@ import time
 
 import pytest
 
+from faulty_store import FaultyStore
 from mounts import ENVIRONMENT, is_mounted, wait_until
 from server import ROOT, Server
 
@@ -33,13 +36,17 @@ def blocks(binary, tmp_path, ports, slowness):
     server.stop()
 
 
-@pytest.fixture
-def url(mounts, blocks):
+def format_volume(mounts, store):
     keys = ["--access-key", ROOT.access_key, "--secret-key", ROOT.secret_key]
     (mounts.folder / "volume").mkdir()
     url = f"sqlite3://{mounts.folder}/volume/meta.db"
-    mounts.run("format", url, "volume", "--storage", "s3", "--bucket", f"{blocks.endpoint}/blocks", "--trash-days", "0", *keys)
+    mounts.run("format", url, "volume", "--storage", "s3", "--bucket", f"{store.endpoint}/blocks", "--trash-days", "0", *keys)
     return url
+
+
+@pytest.fixture
+def url(mounts, blocks):
+    return format_volume(mounts, blocks)
 
 
 def is_stopped(pid):
@@ -92,6 +99,32 @@ def test_a_store_that_stalls(mounts, url, blocks, slowness):
     assert (mount.path / "h").read_bytes() == content
 
 
+def test_mapped_pages_do_not_come_after_what_was_written_later(mounts, blocks, ports):
+    """Those of a file that nobody has open any more, held up by the store."""
+    store = FaultyStore(ports)
+    store.upstream_port = blocks.port
+    url = format_volume(mounts, store)
+    mount = mounts.mount(url, "mnt")
+    write_synced(mount.path / "f", b"0" * 4096)
+    # Python's own mapping keeps a descriptor, whose closing commits.
+    libc = ctypes.CDLL(None)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    with open(mount.path / "f", "r+b") as f:
+        mapped = libc.mmap(None, 4096, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, f.fileno(), 0)
+    with store.faults("500", methods=("PUT",)):
+        ctypes.memset(mapped, ord("1"), 4096)
+        assert libc.munmap(mapped, 4096) == 0
+        time.sleep(2)  # so that it is some time until the next attempt
+    with open(mount.path / "f", "r+b") as f:
+        f.write(b"2" * 4096)
+    assert mount.stop() == 0
+    again = mounts.mount(url, "again")
+    assert set((again.path / "f").read_bytes()) == {ord("2")}
+    store.close()
+
+
 WRITER = "import os,sys\nf=os.open(sys.argv[1],os.O_WRONLY|os.O_CREAT)\nos.write(f,b'x'*100000)\nprint('now',flush=True)\nos.fsync(f)"
 
 
@@ -120,6 +153,21 @@ def test_a_program_that_waits_for_a_stalled_store_can_be_ended(mounts, url, bloc
             process.wait(SLACK_S * slowness)
         assert time.monotonic() - started < 10 * slowness
     assert (mount.path / "f").read_bytes() == b"content" * 1000
+
+
+def test_bytes_that_an_upgrade_could_not_store_are_told(mounts, url, blocks):
+    """By the process that comes after: the one that took them has nobody to tell any more."""
+    mount = mounts.mount(url, "mnt", "--get-timeout", str(PATIENCE_S), "--no-bgjob")
+    f = open(mount.path / "f", "wb", buffering=0)
+    f.write(b"never stored")
+    server = mount.server()
+    with stalled(blocks):
+        mount.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: mount.server() != server)
+    assert failure(lambda: os.fsync(f.fileno()))[0] == errno.EIO
+    assert failure(f.close)[0] == errno.EIO
+    write_synced(mount.path / "f", b"again")
+    assert (mount.path / "f").read_bytes() == b"again"
 
 
 def test_writers_wait_for_memory(mounts, url, blocks):

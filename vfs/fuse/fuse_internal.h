@@ -72,6 +72,7 @@ struct vfuse {
     uint32_t generation;
     uint64_t started_ns;
     atomic_bool stopping;
+    bool leaving; /* another process goes on with what is open here; set before handles go */
     struct vfuse_nodes *nodes;
     struct vfuse_handles *handles;
     struct vfuse_waiters *waiters;
@@ -155,6 +156,8 @@ MUST_USE int vfuse_node_flush(struct vfuse_node *n);
 /* The same, with the lock held. */
 MUST_USE int vfuse_node_flush_locked(struct vfuse_node *n);
 MUST_USE int vfuse_node_write(struct vfuse_node *n, struct str bytes, uint64_t offset);
+/* The file's length for a read that ends at `end`: where that is past it as last seen, it is looked up. */
+MUST_USE int vfuse_node_see_end(struct vfuse_node *n, uint64_t end, uint64_t *out_length);
 /* As vfuse_node_flush for who has no reference; 0 when nobody has the inode open. */
 MUST_USE int vfuse_flush_ino(struct vfuse *v, meta_ino ino);
 /* Attributes as of now: the length counts what is not committed yet, and is remembered. */

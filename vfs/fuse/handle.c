@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "vfs/fuse/fuse_internal.h"
 
 #define GENERATION_SHIFT 40
@@ -27,9 +28,13 @@ struct vfuse_handles *vfuse_handles_new(void)
     return t;
 }
 
-/* Frees; the inode stays open in the metadata's eyes. */
+/* Frees; the inode stays open in the metadata's eyes. What was written is committed (mapped pages come after the last flush) while
+ * the node can still be found: who opens the file next must not get a writer of its own that is faster. */
 static void handle_forget(struct vfuse *v, struct vfuse_handle *h)
 {
+    int r = h->node ? vfuse_node_flush(h->node) : 0;
+    if (r < 0 && r != -ENOENT)
+        log_warn("bytes_lost", "inode=%llu errno=%d", (unsigned long long)h->ino, -r); /* whoever synced has been told */
     vfuse_node_unref(h->node);
     vfuse_dir_free(h->dir);
     if (h->reader)

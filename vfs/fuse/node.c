@@ -27,10 +27,11 @@ struct vfuse_nodes *vfuse_nodes_new(void)
 
 static void node_free(struct vfuse_node *n)
 {
-    /* Nobody is left to be told how it went. */
+    /* Nobody is left to be told how it went, if that failed when the last handle was closed. */
     if (atomic_load(&n->writer))
         data_writer_close(atomic_load(&n->writer));
-    if (n->dirty)
+    /* Bytes that could not be committed are for the next process to tell of, if there is one. */
+    if (n->dirty && !n->v->leaving)
         vfuse_unsaved_clear(n->v->unsaved, n->ino);
     mutex_done(&n->lock);
     free(n);
@@ -167,6 +168,22 @@ static bool has_changed(struct vfuse_node *n, const struct meta_attr *attr)
     n->seen_mtime = attr->mtime;
     mutex_unlock(&t->lock);
     return changed;
+}
+
+/* The length as last seen may be older than what was last written: who opens the file, or asked for attributes before the write, notes
+ * down what the metadata said. */
+int vfuse_node_see_end(struct vfuse_node *n, uint64_t end, uint64_t *out_length)
+{
+    struct meta_attr attr;
+    *out_length = atomic_load(&n->length);
+    if (end <= *out_length)
+        return 0;
+    int r = meta_getattr(n->v->meta, n->ino, &attr);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r; /* removed by another client: it has not grown */
+    vfuse_node_adjust(n->v, n->ino, &attr);
+    *out_length = attr.length;
+    return 0;
 }
 
 void vfuse_node_adjust(struct vfuse *v, meta_ino ino, struct meta_attr *attr)

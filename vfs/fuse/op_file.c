@@ -123,10 +123,12 @@ static ssize_t read_virtual(struct vfuse *v, struct vfuse_handle *h, char *out, 
 
 static ssize_t read_file(struct vfuse *v, struct vfuse_handle *h, char *out, size_t size, uint64_t offset)
 {
+    uint64_t length;
     int r = vfuse_node_flush(h->node);
+    if (r == 0)
+        r = vfuse_node_see_end(h->node, offset + size, &length);
     if (r < 0)
         return r;
-    uint64_t length = atomic_load(&h->node->length);
     if (offset >= length)
         return 0;
     if (size > length - offset)
@@ -396,6 +398,8 @@ static int seek(struct vfuse *v, struct vfuse_handle *h, uint64_t offset, int wh
         return r;
     struct meta_attr attr;
     r = meta_getattr(v->meta, h->ino, &attr);
+    if (r == 0 && offset >= attr.length)
+        r = -ENXIO;
     if (r < 0)
         return r;
     while (offset < attr.length) {
@@ -409,7 +413,7 @@ static int seek(struct vfuse *v, struct vfuse_handle *h, uint64_t offset, int wh
         }
         offset = chunk_end;
     }
-    if (whence == SEEK_DATA || offset > (attr.length | (META_CHUNK_SIZE - 1)) + 1)
+    if (whence == SEEK_DATA)
         return -ENXIO;
     *out = attr.length; /* there is a hole behind every file */
     return 0;

@@ -386,6 +386,7 @@ void vfuse_close(struct vfuse *v, bool leave)
 {
     if (!v)
         return;
+    v->leaving = leave;
     vfuse_handles_free(v, leave);
     vfuse_controls_free(v->controls);
     vfuse_nodes_free(v->nodes);
