@@ -3,6 +3,9 @@
  * of every page before it the name that it follows, so that seeking back reads one page again, and memory does not grow with
  * the entries. An answer never crosses a page: what the kernel asks for again is in the page that is kept.
  *
+ * A page is names: it stays as it was read, so that positions in it do, whatever is added and removed meanwhile. Attributes are read
+ * for each answer. The kernel takes them for those of now: by a size of before it would append into the middle of a file.
+ *
  * A process that takes over knows no names: it walks from the start to the position it is asked for. */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +18,7 @@ struct entry {
     size_t name_at; /* in the page's names, NUL-terminated */
     meta_ino ino;
     uint8_t type;
-    bool has_attr;
+    bool has_attr; /* for the present answer */
     struct meta_attr attr;
 };
 
@@ -24,7 +27,7 @@ struct vfuse_dir {
     /* The name that each page follows; known for the pages up to `page` + 1. */
     char **after;
     size_t after_count;
-    bool loaded, has_attrs;
+    bool loaded;
     size_t page; /* which one is kept */
     struct entry *entries;
     size_t count;
@@ -77,9 +80,7 @@ static int take_entry(void *arg, const struct meta_entry *entry)
     struct vfuse_dir *d = arg;
     CHECK(d->count < LIMIT_FUSE_DIR_PAGE);
     struct entry *e = &d->entries[d->count++];
-    *e = (struct entry){.name_at = d->names.len, .ino = entry->ino, .type = entry->type, .has_attr = entry->attr != NULL};
-    if (entry->attr)
-        e->attr = *entry->attr;
+    *e = (struct entry){.name_at = d->names.len, .ino = entry->ino, .type = entry->type};
     buf_add(&d->names, entry->name);
     buf_addc(&d->names, '\0');
     return 0;
@@ -90,7 +91,7 @@ static const char *name_of(const struct vfuse_dir *d, const struct entry *e)
     return d->names.ptr + e->name_at;
 }
 
-static int read_page(struct vfuse *v, const struct meta_ctx *ctx, meta_ino ino, struct vfuse_dir *d, size_t page, bool attrs)
+static int read_page(struct vfuse *v, const struct meta_ctx *ctx, meta_ino ino, struct vfuse_dir *d, size_t page)
 {
     CHECK(page < d->after_count);
     if (!d->entries)
@@ -99,18 +100,12 @@ static int read_page(struct vfuse *v, const struct meta_ctx *ctx, meta_ino ino, 
     d->loaded = false;
     d->count = 0;
     buf_reset(&d->names);
-    const struct meta_edge_scan scan = {
-        .parent = ino,
-        .after = str_z(d->after[page]),
-        .want = attrs ? META_EDGE_ATTR : 0,
-        .limit = LIMIT_FUSE_DIR_PAGE,
-    };
+    const struct meta_edge_scan scan = {.parent = ino, .after = str_z(d->after[page]), .limit = LIMIT_FUSE_DIR_PAGE};
     int r = meta_readdir(v->meta, ctx, &scan, take_entry, d);
     if (r < 0)
         return r;
     CHECK(!d->names.failed);
     d->loaded = true;
-    d->has_attrs = attrs;
     d->page = page;
     if (d->count == LIMIT_FUSE_DIR_PAGE && page + 1 == d->after_count)
         push_after(d, name_of(d, &d->entries[d->count - 1]));
@@ -118,22 +113,62 @@ static int read_page(struct vfuse *v, const struct meta_ctx *ctx, meta_ino ino, 
 }
 
 /* Makes the page that holds the entry with this number the one that is kept. 0: it is; 1: the directory ends before. */
-static int find_page(struct vfuse *v, const struct meta_ctx *ctx, meta_ino ino, struct vfuse_dir *d, uint64_t number, bool attrs)
+static int find_page(struct vfuse *v, const struct meta_ctx *ctx, meta_ino ino, struct vfuse_dir *d, uint64_t number)
 {
     size_t page = (size_t)(number / LIMIT_FUSE_DIR_PAGE);
     if (d->after_count == 0)
         push_after(d, "");
-    while (!d->loaded || d->page != page || (attrs && !d->has_attrs)) {
+    while (!d->loaded || d->page != page) {
         if (page >= d->after_count && d->loaded && d->count < LIMIT_FUSE_DIR_PAGE && d->page + 1 == d->after_count)
             return 1;
-        int r = read_page(v, ctx, ino, d, page < d->after_count ? page : d->after_count - 1, attrs);
+        int r = read_page(v, ctx, ino, d, page < d->after_count ? page : d->after_count - 1);
         if (r < 0)
             return r;
     }
     return number % LIMIT_FUSE_DIR_PAGE < d->count ? 0 : 1;
 }
 
+/* Attributes */
+
+struct attr_scan {
+    struct vfuse_dir *d;
+    size_t at;
+};
+
+/* Both are in byte order: names that are in one of the two only are passed over. */
+static int take_attr(void *arg, const struct meta_entry *entry)
+{
+    struct attr_scan *s = arg;
+    int order = -1;
+    while (s->at < s->d->count && (order = str_cmp(str_z(name_of(s->d, &s->d->entries[s->at])), entry->name)) < 0)
+        s->at++;
+    if (order == 0 && entry->attr && s->d->entries[s->at].ino == entry->ino) {
+        s->d->entries[s->at].has_attr = true;
+        s->d->entries[s->at].attr = *entry->attr;
+    }
+    return s->at == s->d->count; /* nothing more to look for */
+}
+
+/* Of at most `limit` entries from `first` on. */
+static int read_attrs(struct vfuse *v, const struct meta_ctx *ctx, meta_ino ino, struct vfuse_dir *d, size_t first, size_t limit)
+{
+    struct attr_scan s = {d, first};
+    const struct meta_edge_scan scan = {
+        .parent = ino,
+        .after = str_z(first > 0 ? name_of(d, &d->entries[first - 1]) : d->after[d->page]),
+        .want = META_EDGE_ATTR,
+        .limit = limit,
+    };
+    for (size_t i = first; i < d->count; i++)
+        d->entries[i].has_attr = false;
+    int r = meta_readdir(v->meta, ctx, &scan, take_attr, &s);
+    return r < 0 ? r : 0;
+}
+
 /* Answers */
+
+/* What an entry with attributes takes at least, as the kernel defines it (struct fuse_direntplus). */
+#define PLUS_ENTRY_BYTES_MIN 152
 
 struct answer {
     const struct vfuse_call *call;
@@ -197,10 +232,13 @@ static int fill(struct answer *a, struct vfuse_dir *d, meta_ino ino, uint64_t po
             return 0;
         position++;
     }
-    int r = find_page(v, &a->call->ctx, ino, d, position - head, a->plus);
+    size_t first = (size_t)((position - head) % LIMIT_FUSE_DIR_PAGE);
+    int r = find_page(v, &a->call->ctx, ino, d, position - head);
+    if (r == 0 && a->plus)
+        r = read_attrs(v, &a->call->ctx, ino, d, first, a->size / PLUS_ENTRY_BYTES_MIN + 1);
     if (r != 0)
         return r < 0 && a->used == 0 ? r : 0;
-    for (size_t i = (size_t)((position - head) % LIMIT_FUSE_DIR_PAGE); i < d->count; i++) {
+    for (size_t i = first; i < d->count; i++) {
         if (!add_entry(a, name_of(d, &d->entries[i]), &d->entries[i], ++position))
             break;
     }
