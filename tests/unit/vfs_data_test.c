@@ -908,6 +908,59 @@ static void test_writers_are_pushed_back(void **state)
 }
 #endif
 
+/* A commit may have slices merged, by the thread that uploads. */
+struct merging {
+    struct data *data;
+    atomic_bool begun, full;
+    _Atomic int result;
+};
+
+static int merge_when_full(void *arg, meta_ino ino, uint32_t indx, const struct meta_slice *slice)
+{
+    struct merging *m = arg;
+    (void)indx;
+    (void)slice;
+    if (ino != FILE_INO)
+        return 0;
+    const struct meta_slice pieces[] = {{.id = 1, .size = 100, .len = 100}, {.pos = 100, .len = BLOCK}};
+    atomic_store(&m->begun, true);
+    while (!atomic_load(&m->full))
+        usleep(1000);
+    atomic_store(&m->result, data_merge_slices(m->data, pieces, 2, 900));
+    return 0;
+}
+
+static void test_merging_waits_for_no_upload(void **state)
+{
+    struct fixture *x = *state;
+    const struct data_source source = fake_meta_source(x->meta);
+    const struct data_layout layout = {.block_size = BLOCK, .codec.compression = COMPRESS_LZ4};
+    const struct data_options options = {.memory = 8 * BLOCK, .uploads = 1, .downloads = 1, .write_wait_ms = 100};
+    data_close(x->data);
+    x->data = data_new(x->store, &source, &layout, &options, STR("volume"));
+    struct merging m = {.data = x->data, .result = 1};
+    char *in = calloc(20, BLOCK);
+    struct data_writer *first = open_writer(x), *merged = open_writer(x), *other;
+    assert_int_equal(data_writer_write(first, str_of(in, 100), 0), 0);
+    assert_int_equal(data_writer_flush(first), 0);
+    data_writer_close(first);
+    fake_meta_on_commit(x->meta, merge_when_full, &m);
+    assert_int_equal(data_writer_write(merged, str_of(in, 100), 1000), 0);
+    usleep(2000);
+    data_writers_age(x->data, 1);
+    while (!atomic_load(&m.begun))
+        usleep(1000);
+    assert_int_equal(data_writer_open(x->data, FILE_INO + 1, NULL, &other), 0);
+    assert_int_equal(data_writer_write(other, str_of(in, 20 * BLOCK), 0), -EBUSY);
+    atomic_store(&m.full, true);
+    assert_int_equal(data_writer_flush(other), 0);
+    assert_int_equal(atomic_load(&m.result), 0);
+    data_writer_close(other);
+    data_writer_close(merged);
+    fake_meta_on_commit(x->meta, NULL, NULL);
+    free(in);
+}
+
 /* Many writers that each hold a little, and no more memory: all get on. */
 static void test_back_pressure(void **state)
 {
@@ -1057,6 +1110,7 @@ int main(void)
 #ifdef SLUICE_FAULTS
         DATA_TEST(test_writers_are_pushed_back),
 #endif
+        DATA_TEST(test_merging_waits_for_no_upload),
         DATA_TEST(test_back_pressure),
         DATA_TEST(test_old_slices_are_committed),
         DATA_TEST(test_read_only),

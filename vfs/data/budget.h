@@ -20,7 +20,7 @@ enum data_memory {
     DATA_READ,  /* blocks that are loaded or used, and what loading takes beside */
     DATA_AHEAD, /* as DATA_READ, and counted there, for nobody who waits */
     DATA_WRITE, /* of writers, until it is uploaded */
-    DATA_CODE,  /* of uploads, while they are encoded and sent */
+    DATA_CODE,  /* of uploads, while they are encoded and sent; of merging slices */
     DATA_LENT,  /* blocks whose bytes are being sent to somebody (data_cache_lend) */
     DATA_MEMORY_KINDS
 };

@@ -184,9 +184,12 @@ static int gather(struct data *d, const struct meta_slice *pieces, size_t count,
     return 0;
 }
 
+/* The memory is not of the writers' share, and taken at once: a commit that finds a list too long has it merged by the thread that
+ * uploads, which would wait for memory that its own queue holds. */
 static int copy_blocks(struct data *d, const struct meta_slice *pieces, size_t count, uint64_t new_id, uint32_t total)
 {
-    data_writers_take(d, d->layout.block_size);
+    const uint64_t memory = d->layout.block_size + data_encode_extra(d, d->layout.block_size);
+    data_cache_take_waiting(d->cache, DATA_CODE, memory);
     char *bytes = malloc(d->layout.block_size);
     CHECK(bytes != NULL); /* out of memory */
     int rc = 0;
@@ -194,11 +197,11 @@ static int copy_blocks(struct data *d, const struct meta_slice *pieces, size_t c
         struct block_id id = block_at(new_id, total, at, d->layout.block_size);
         rc = gather(d, pieces, count, at, id.size, bytes);
         if (rc == 0)
-            rc = data_store_block(d, &id, bytes);
+            rc = data_put_block(d, &id, bytes);
         at += id.size;
     }
     free(bytes);
-    data_cache_give(d->cache, DATA_WRITE, d->layout.block_size);
+    data_cache_give(d->cache, DATA_CODE, memory);
     return rc;
 }
 

@@ -74,6 +74,9 @@ MUST_USE int data_load_bytes(struct data *d, const struct block_id *id, uint32_t
 MUST_USE int data_hold_block(struct data *d, const struct block_id *id, uint32_t size, struct cached_block **out);
 void data_prefetch(struct data *d, const struct block_id *id);
 MUST_USE int data_store_block(struct data *d, const struct block_id *id, const char *bytes);
+/* As data_store_block, by who has the memory that encoding takes beside the block. */
+MUST_USE int data_put_block(struct data *d, const struct block_id *id, const char *bytes);
+uint64_t data_encode_extra(const struct data *d, uint32_t size);
 /* A block in memory in the form in which it is cached on disk (disk_source_fn; arg is the data). */
 MUST_USE int data_copy_for_disk(void *arg, const struct block_id *id, char *out, uint32_t *out_size);
 /* The first error; after -EIO of the store no more are tried. Blocks that stay are found by gc, so that some callers do not mind. */
@@ -112,8 +115,6 @@ bool data_plan_read(struct data *d, meta_ino ino, uint64_t offset, size_t size, 
 /* write.c */
 /* Closes and uploads slices that are older than age_ms. */
 void data_writers_age(struct data *d, uint64_t age_ms);
-/* Memory for a block that is to be written, by no writer; given back by data_cache_give. Waits. */
-void data_writers_take(struct data *d, uint64_t size);
 /* Closes the slice, of all writers, that has waited the longest for more. */
 void data_writers_relieve(struct data *d);
 

@@ -84,9 +84,11 @@ static int load(void *arg, const struct block_id *id, char *out)
     return rc;
 }
 
-/* What encoding takes beside the block: what is compressed, and what is encrypted of it. */
-static uint64_t encode_extra(const struct data *d, uint32_t size)
+/* What is compressed, and what is encrypted of it. */
+uint64_t data_encode_extra(const struct data *d, uint32_t size)
 {
+    if (data_codec_is_plain(&d->layout.codec))
+        return 0;
     return data_codec_bound(&d->layout.codec, size) * (d->layout.codec.cipher ? 2 : 1);
 }
 
@@ -102,12 +104,12 @@ int data_copy_for_disk(void *arg, const struct block_id *id, char *out, uint32_t
     } else {
         char *object;
         size_t size;
-        if (!data_cache_take(d->cache, DATA_CODE, encode_extra(d, id->size))) {
+        if (!data_cache_take(d->cache, DATA_CODE, data_encode_extra(d, id->size))) {
             data_cache_release(d->cache, b);
             return -ENOENT;
         }
         data_codec_encode(&d->layout.codec, str_of(cached_block_bytes(b), id->size), &object, &size);
-        data_cache_give(d->cache, DATA_CODE, encode_extra(d, id->size));
+        data_cache_give(d->cache, DATA_CODE, data_encode_extra(d, id->size));
         memcpy(out, object, size);
         *out_size = (uint32_t)size;
         free(object);
@@ -275,7 +277,7 @@ void data_prefetch(struct data *d, const struct block_id *id)
 
 /* Writing */
 
-int data_store_block(struct data *d, const struct block_id *id, const char *bytes)
+int data_put_block(struct data *d, const struct block_id *id, const char *bytes)
 {
     char memory[BLOCK_KEY_MAX];
     struct str key = block_key(id, d->layout.hash_prefix, memory), block = str_of(bytes, id->size);
@@ -286,11 +288,20 @@ int data_store_block(struct data *d, const struct block_id *id, const char *byte
         return store_put(d->store, key, block);
     char *object;
     size_t size;
-    data_cache_take_waiting(d->cache, DATA_CODE, encode_extra(d, id->size));
     data_codec_encode(&d->layout.codec, block, &object, &size);
     rc = store_put(d->store, key, str_of(object, size));
     free(object);
-    data_cache_give(d->cache, DATA_CODE, encode_extra(d, id->size));
+    return rc;
+}
+
+int data_store_block(struct data *d, const struct block_id *id, const char *bytes)
+{
+    const uint64_t extra = data_encode_extra(d, id->size);
+    if (extra > 0)
+        data_cache_take_waiting(d->cache, DATA_CODE, extra);
+    int rc = data_put_block(d, id, bytes);
+    if (extra > 0)
+        data_cache_give(d->cache, DATA_CODE, extra);
     return rc;
 }
 

@@ -149,13 +149,18 @@ static void free_slice(struct data_writer *w, struct slice *s)
     free(s);
 }
 
-static void finish_slice(struct data_writer *w, struct slice *s)
+static void forget_slice(struct data_writer *w, struct slice *s)
 {
     list_remove(&s->link);
     w->slice_count--;
-    w->finished++;
     free_slice(w, s);
     cond_broadcast(&w->changed);
+}
+
+static void finish_slice(struct data_writer *w, struct slice *s)
+{
+    w->finished++;
+    forget_slice(w, s);
 }
 
 /* May the metadata have the slice in spite of this error? (meta_write_slice) */
@@ -408,13 +413,14 @@ static struct slice *slice_for(struct data_writer *w, uint32_t indx, uint32_t po
     }
 }
 
-/* A slice begun just now that got no bytes is none. */
+/* A slice begun just now that got no bytes is none: a flush that waits for older ones must not count it among them. */
 static void drop_if_empty(struct data_writer *w, struct slice *s, uint64_t *spare)
 {
     if (s->len > 0)
         return;
     *spare = s->id;
-    finish_slice(w, s);
+    w->begun--;
+    forget_slice(w, s);
 }
 
 /* Memory may have come back, or somebody's slice is on its way out now. No lock is held. */
@@ -434,12 +440,6 @@ static int be_patient(struct data *d, uint64_t *until_ms)
         return -EBUSY;
     wait_for_memory(d);
     return 0;
-}
-
-void data_writers_take(struct data *d, uint64_t size)
-{
-    while (!data_cache_take(d->cache, DATA_WRITE, size))
-        wait_for_memory(d);
 }
 
 int data_writer_write(struct data_writer *w, struct str bytes, uint64_t offset)
