@@ -1,5 +1,5 @@
 /* The gateway's own state on JuiceFS volumes: apart from the directory that it belongs to, and gone with it. And directories that
- * were made on the way. */
+ * were made on the way. And what is answered without waiting when another client has changed it in place. */
 #include "tests/support/unit.h"
 
 #include <errno.h>
@@ -151,6 +151,70 @@ static void is_private_from_the_start(void **state)
     }
 }
 
+static void write_through(struct vfs *v, const char *path, const char *text)
+{
+    CLEANUP(vfs_closep) struct vfs_file *f = NULL;
+    assert_int_equal(vfs_open(vfs_root(v), str_z(path), NULL, VFS_OPEN_WRITE | VFS_OPEN_CREATE, &f, NULL), 0);
+    assert_int_equal(vfs_write(f, str_z(text), 0), 0);
+    assert_int_equal(vfs_sync(f), 0);
+}
+
+/* Bytes of before are not told as those of now: their time, and with it the ETag, is that of now. */
+static void quick_answers_have_the_bytes_of_their_time(void **state)
+{
+    (void)state;
+    struct vfs *other = NULL;
+    const struct vfs_options options = {.sync = VFS_SYNC_NONE};
+    const char *error = "";
+    char text[8] = "";
+    assert_int_equal(vfs_open_volume(rig.url, &options, &other, &error), 0);
+    assert_int_equal(vfs_mkdir(root, STR("b"), NULL, 0), 0);
+    write_through(other, "b/f", "before");
+    write_through(other, "b/g", "");
+    CLEANUP(vfs_closep) struct vfs_file *f = NULL;
+    assert_int_equal(vfs_open(root, STR("b/f"), NULL, VFS_OPEN_READ, &f, NULL), 0);
+    assert_int_equal(vfs_read(f, text, sizeof(text), 0), 6);
+    write_through(other, "b/f", "behind");
+    /* What looks for the name, opens nothing and changes nothing. */
+    CLEANUP(vfs_dir_closep) struct vfs_dir *d = NULL, *quick = NULL;
+    assert_int_equal(vfs_dir_open(root, STR("b"), NULL, &d), 0);
+    assert_int_equal(vfs_rename(root, STR("b/f"), STR("b/g"), NULL, VFS_RENAME_NOREPLACE), -EEXIST);
+    CLEANUP(vfs_closep) struct vfs_file *now = NULL;
+    int r = vfs_dir_open_nowait(root, STR("b"), &quick);
+    if (r == 0)
+        r = vfs_open(quick, STR("f"), NULL, VFS_OPEN_READ, &now, NULL);
+    if (r == 0)
+        r = (int)vfs_read_nowait(now, text, sizeof(text), 0);
+    assert_true(r == -EAGAIN || (r == 6 && memcmp(text, "behind", 6) == 0));
+    vfs_close_volume(other);
+}
+
+/* Attributes go with the last name: that it has none says nothing about a file found before. */
+static void quick_answers_take_no_loss_for_absence(void **state)
+{
+    (void)state;
+    CLEANUP(buf_done) struct buf value = buf_make(16);
+    CLEANUP(vfs_closep) struct vfs_file *slow = NULL, *quick = NULL;
+    CLEANUP(vfs_dir_closep) struct vfs_dir *d = NULL, *quick_dir = NULL;
+    assert_int_equal(vfs_mkdir(root, STR("b"), NULL, 0), 0);
+    write_through(volume, "b/f", "text");
+    for (int i = 0; i < 20 && !quick; i++) {
+        vfs_closep(&slow);
+        vfs_dir_closep(&d);
+        vfs_dir_closep(&quick_dir);
+        assert_int_equal(vfs_dir_open(root, STR("b"), NULL, &d), 0);
+        assert_int_equal(vfs_open(root, STR("b/f"), NULL, VFS_OPEN_READ, &slow, NULL), 0);
+        int r = vfs_dir_open_nowait(root, STR("b"), &quick_dir);
+        if (r == 0)
+            r = vfs_open(quick_dir, STR("f"), NULL, VFS_OPEN_READ, &quick, NULL);
+        assert_true(r == 0 || r == -EAGAIN);
+    }
+    assert_non_null(quick);
+    assert_int_equal(vfs_unlink(root, STR("b/f"), NULL, NULL), 0);
+    assert_int_equal(vfs_xattr_get(slow, "user.test", &value), -ESTALE);
+    assert_int_equal(vfs_xattr_get(quick, "user.test", &value), -EAGAIN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +224,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(state_of_nothing_is_swept, begin, end),
         cmocka_unit_test_setup_teardown(is_private_from_the_start, begin, end),
         cmocka_unit_test_setup_teardown(locks_keep_no_directory_on_the_way, begin, end),
+        cmocka_unit_test_setup_teardown(quick_answers_have_the_bytes_of_their_time, begin, end),
+        cmocka_unit_test_setup_teardown(quick_answers_take_no_loss_for_absence, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

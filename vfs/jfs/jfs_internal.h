@@ -55,6 +55,7 @@ struct jfs_file {
     meta_ino ino;
     bool can_write, is_directory, is_staged;
     bool nowait;                 /* opened from memory; the metadata has not been told */
+    struct meta_stamp found;     /* nowait: the state of the metadata that it was found in, or an earlier one */
     struct meta_attr attr;       /* of a nowait file, as of then */
     bool is_locked;
     uint64_t owner;              /* of locks; 0: none taken yet */

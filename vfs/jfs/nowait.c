@@ -54,6 +54,7 @@ int jfs_dir_open_nowait(struct vfs_dir *parent, struct str path, struct vfs_dir 
 int jfs_open_nowait(struct vfs_dir *d, struct str path, unsigned flags, struct vfs_file **out, struct vfs_attr *out_attr)
 {
     struct jfs_volume *v = jfs_volume_of(d->volume);
+    const struct meta_stamp found = meta_stamp(v->meta);
     struct jfs_node node;
     meta_ino parent;
     if (flags != VFS_OPEN_READ || path.len == 0 || jfs_is_state_path(path))
@@ -65,8 +66,11 @@ int jfs_open_nowait(struct vfs_dir *d, struct str path, unsigned flags, struct v
         return r;
     if (node.attr.type != META_FILE || node.attr.length > CHUNK_SIZE)
         return -EAGAIN;
+    if (!data_see(v->data, node.ino, &node.attr)) /* changed in place since its bytes were looked for */
+        return -EAGAIN;
     struct jfs_file *f = jfs_file_new(v, node.ino, &node.attr);
     f->nowait = true;
+    f->found = found;
     f->attr = node.attr;
     if (out_attr)
         jfs_attr(node.ino, &node.attr, out_attr);

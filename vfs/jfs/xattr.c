@@ -52,14 +52,18 @@ static int get_staged(const struct jfs_file *f, struct str name, struct buf *out
     return 0;
 }
 
-/* A file's attributes go with its last name, under those who have it open. */
-static bool has_lost_all(const struct jfs_file *f, struct meta *m)
+/* A file's attributes go with its last name, under those who have it open: what it has none of, it may have lost. 0: it has not. */
+static int refuse_loss(const struct jfs_file *f, struct meta *m)
 {
     struct meta_attr attr;
-    if (f->is_directory || f->nowait)
-        return false;
+    if (f->is_directory)
+        return 0;
+    if (f->nowait) {
+        const struct meta_stamp now = meta_stamp(m);
+        return meta_stamp_eq(&f->found, &now) ? 0 : -EAGAIN;
+    }
     int r = meta_getattr(m, f->ino, &attr);
-    return r == -ENOENT || (r == 0 && attr.nlink == 0);
+    return r == -ENOENT || (r == 0 && attr.nlink == 0) ? -ESTALE : 0;
 }
 
 int jfs_xattr_get(struct vfs_file *base, const char *name, struct buf *out)
@@ -69,8 +73,10 @@ int jfs_xattr_get(struct vfs_file *base, const char *name, struct buf *out)
     int r = f->is_staged ? get_staged(f, str_z(name), out)
             : f->nowait  ? meta_recall_xattr(m, f->ino, str_z(name), out)
                          : meta_xattr_get(m, f->ino, str_z(name), out);
-    if (r == -ENODATA && !f->is_staged && has_lost_all(f, m))
-        return -ESTALE;
+    if (r == -ENODATA && !f->is_staged) {
+        int lost = refuse_loss(f, m);
+        return lost < 0 ? lost : r;
+    }
     return r == 0 && out->failed ? -EFBIG : r;
 }
 
@@ -165,5 +171,5 @@ int jfs_xattr_each(struct vfs_file *base, vfs_xattr_fn fn, void *arg)
     if (f->is_staged)
         return each_staged(f, fn, arg);
     int r = f->nowait ? meta_recall_xattrs(m, f->ino, pass_on, &each) : meta_xattr_list(m, f->ino, pass_on, &each);
-    return r == 0 && !each.any && has_lost_all(f, m) ? -ESTALE : r;
+    return r == 0 && !each.any ? refuse_loss(f, m) : r;
 }
