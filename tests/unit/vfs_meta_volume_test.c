@@ -183,6 +183,21 @@ static void test_stale_session(void **state)
     meta_close(m);
 }
 
+/* A clock that is set, or a machine that slept: who finds that others are late was late itself. */
+static void test_late_sessions_are_not_judged_by_a_late_one(void **state)
+{
+    (void)state;
+    format_volume(0);
+    struct meta *other = open_volume(), *m = open_volume();
+    m->options.no_background = false; /* for the beat; its thread is not wanted */
+    clock_set_wall_for_test(clock_wall_ns() + (int64_t)3600 * 1000000000);
+    meta_session_beat(m);
+    assert_int_equal(number("select count(*) from jfs_session2"), 2);
+    clock_set_wall_for_test(0);
+    meta_close(other);
+    meta_close(m);
+}
+
 static void test_usage_is_written(void **state)
 {
     (void)state;
@@ -376,6 +391,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_session, begin, end),
         cmocka_unit_test_setup_teardown(test_settings_reload, begin, end),
         cmocka_unit_test_setup_teardown(test_stale_session, begin, end),
+        cmocka_unit_test_setup_teardown(test_late_sessions_are_not_judged_by_a_late_one, begin, end),
         cmocka_unit_test_setup_teardown(test_usage_is_written, begin, end),
         cmocka_unit_test_setup_teardown(test_dir_quota, begin, end),
         cmocka_unit_test_setup_teardown(test_owner_quota, begin, end),

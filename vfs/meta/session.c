@@ -27,6 +27,8 @@ struct meta_session {
     struct mutex lock; /* of stop; leaf */
     struct cond wake;
     bool stop;
+    int64_t beat_s;          /* the last beat, by the wall clock */
+    uint64_t spare_until_ms; /* monotonic: nobody is taken for dead before */
 };
 
 /* The record */
@@ -129,6 +131,17 @@ static int stale_txn(struct meta *m, struct meta_txn *t, void *arg)
     return META_DO(t, session_scan, clock_wall_s(), REAP_MAX, add_session, n);
 }
 
+/* Sessions expire by the wall clock. When it jumps ahead, the machine has slept, or the database was locked for long, all clients
+ * are as late as we are: they get the time to say that they live. */
+static bool may_reap(struct meta_session *s)
+{
+    const int64_t now_s = clock_wall_s();
+    if (now_s - s->beat_s > EXPIRE_S / 2)
+        s->spare_until_ms = clock_mono_ms() + EXPIRE_S * 1000;
+    s->beat_s = now_s;
+    return clock_mono_ms() >= s->spare_until_ms;
+}
+
 static void reap(struct meta *m)
 {
     struct numbers n = {0};
@@ -218,7 +231,7 @@ void meta_session_beat(struct meta *m)
     buf_done(&error);
     if (meta_quotas_load(m) < 0)
         log_debug("meta_quotas", NULL);
-    if (m->sid != 0 && !m->options.no_background)
+    if (m->sid != 0 && !m->options.no_background && may_reap(m->session))
         reap(m);
 }
 
@@ -281,6 +294,7 @@ int meta_session_start(struct meta *m)
     struct begin_call begin = {0};
     CHECK(s != NULL); /* out of memory */
     s->m = m;
+    s->beat_s = clock_wall_s();
     s->info = buf_make(LIMIT_SETTINGS_BYTES);
     mutex_init(&s->lock);
     cond_init(&s->wake);
