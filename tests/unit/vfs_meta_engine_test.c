@@ -1,6 +1,7 @@
 /* What every engine of JuiceFS metadata promises (vfs/meta/engine.h), over SQLite, and what its tables look like. */
 #include <errno.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/fault.h"
@@ -625,6 +626,20 @@ static void test_durable_commits_go_together(void **state)
     assert_int_equal(meta_rig_number(&rig, "SELECT value FROM jfs_counter WHERE name = 'sum'"), WRITERS * ROUNDS);
 }
 
+/* The log is beside the database itself. */
+static void test_durable_commits_through_a_link(void **state)
+{
+    (void)state;
+    char link[PATH_MAX + 16];
+    (void)snprintf(link, sizeof(link), "%s/link.db", rig.dir);
+    assert_int_equal(symlink("meta.db", link), 0);
+    (void)snprintf(rig.url, sizeof(rig.url), "sqlite3://%s/link.db", rig.dir);
+    open_durable();
+    begin(META_TXN_WRITE);
+    assert_int_equal(META_DO(t, counter_add, "sum", 1, NULL), 0);
+    commit();
+}
+
 #ifdef SLUICE_FAULTS
 
 /* After one sync that failed, no other says that all is well. */
@@ -708,6 +723,7 @@ int main(void)
         TEST(test_refused_urls),
         TEST(test_writers_exclude_each_other),
         TEST(test_durable_commits_go_together),
+        TEST(test_durable_commits_through_a_link),
 #ifdef SLUICE_FAULTS
         TEST(test_a_failed_sync_is_remembered),
         TEST(test_lazy_commits),

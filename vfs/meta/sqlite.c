@@ -148,7 +148,7 @@ static int engine_open(struct str url, const struct meta_engine_options *options
     e->index = sq_index_header(e->writer.conn);
     e->lazy = options->lazy;
     if (!options->no_sync && sq_has_log(e->writer.conn))
-        e->sync = sq_sync_new(e->path);
+        e->sync = sq_sync_new(sq_log_name(e->writer.conn));
     *out = &e->base;
     return 0;
 }

@@ -135,6 +135,11 @@ bool sq_has_log(const struct sq_conn *c)
     return c->log;
 }
 
+const char *sq_log_name(const struct sq_conn *c)
+{
+    return sqlite3_filename_wal(sqlite3_db_filename(c->db, "main"));
+}
+
 int sq_open(const struct sq_config *config, struct sq_conn **out, const char **out_error)
 {
     struct sq_conn *c = calloc(1, sizeof(*c));

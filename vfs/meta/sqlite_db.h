@@ -22,6 +22,8 @@ struct sq_config {
 MUST_USE int sq_open(const struct sq_config *config, struct sq_conn **out, const char **out_error);
 /* false: the file system has no write-ahead logs; every commit waits for the disk then. */
 bool sq_has_log(const struct sq_conn *c);
+/* Its name: beside the file that the database's path leads to, which may be a link. While the connection is open. */
+const char *sq_log_name(const struct sq_conn *c);
 /* What of the log's index changes with every commit of anybody (https://sqlite.org/walformat.html §2.1, the header): two
  * copies, of which the second is written first. SQLite maps it, as long as the connection is open. NULL: there is none.
  * Thread: any, for what it points at. */

@@ -27,8 +27,8 @@ struct sq_sync *sq_sync_new(const char *path)
 {
     struct sq_sync *s = calloc(1, sizeof(*s));
     CHECK(s != NULL); /* out of memory */
-    const int size = snprintf(s->path, sizeof(s->path), "%s-wal", path);
-    CHECK(size > 0 && (size_t)size < sizeof(s->path)); /* the database was opened by its shorter name */
+    const int size = snprintf(s->path, sizeof(s->path), "%s", path);
+    CHECK(size > 0 && (size_t)size < sizeof(s->path)); /* it has been opened by this name */
     mutex_init(&s->lock);
     cond_init(&s->ended);
     s->fd = -1;

@@ -8,7 +8,7 @@
 
 struct sq_sync;
 
-/* path: of the database. */
+/* path: of the log. */
 struct sq_sync *sq_sync_new(const char *path);
 /* NULL is fine. Nobody may wait. */
 void sq_sync_free(struct sq_sync *s);
