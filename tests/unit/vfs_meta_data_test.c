@@ -3,7 +3,9 @@
 #include "tests/support/unit.h"
 
 #include <errno.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "tests/support/meta_rig.h"
 #include "vfs/meta/upkeep.h"
@@ -439,6 +441,35 @@ static void test_failing_commits(void **state)
     }
 }
 
+static void *drop_all_chunks(void *arg)
+{
+    (void)arg;
+    usleep(300 * 1000);
+    free(meta_rig_sql(&rig, "delete from jfs_chunk"));
+    return NULL;
+}
+
+/* Two clients at the data of one file: what the other has done since we looked is done, and not waited for. */
+static void test_data_that_others_delete(void **state)
+{
+    const meta_ino ino = FIRST_INO;
+    pthread_t other;
+    (void)state;
+    begin(0);
+    make(0);
+    do_write(0);
+    assert_int_equal(meta_transact(rig.m, META_TXN_WRITE, drop_file, &(meta_ino){ino}), 0);
+    fault_set_for_test("meta.commit:1:sleep1000"); /* of the look */
+    const uint64_t started_ms = clock_mono_ms();
+    assert_int_equal(pthread_create(&other, NULL, drop_all_chunks, NULL), 0);
+    assert_int_equal(meta_reclaim_file(rig.m, ino, lengths[0] * (uint64_t)CELL), 0);
+    assert_true(clock_mono_ms() - started_ms < 20000);
+    assert_int_equal(pthread_join(other, NULL), 0);
+    fault_set_for_test(NULL);
+    assert_int_equal(meta_rig_number(&rig, "select count(*) from jfs_delfile"), 0);
+    end();
+}
+
 /* Usage that cannot be written now is written the next time. */
 static void test_usage_survives_failure(void **state)
 {
@@ -483,6 +514,26 @@ static void test_refusals(void **state)
 }
 
 /* Usage of the volume and of the directory follows the length. */
+/* Punching a hole into one costs nothing, however large. */
+static void test_holes_in_holes(void **state)
+{
+    const uint64_t large = 1ull << 40;
+    (void)state;
+    begin(0);
+    make(0);
+    do_write(0);
+    assert_int_equal(meta_truncate(rig.m, NULL, FIRST_INO, large, false, NULL), 0);
+    const int64_t chunks = meta_rig_number(&rig, "select count(*) from jfs_chunk");
+    assert_in_range(chunks, 1, 2);
+    assert_int_equal(meta_fallocate(rig.m, FIRST_INO, META_FALLOC_PUNCH_HOLE | META_FALLOC_KEEP_SIZE, 0, large), 0);
+    assert_int_equal(meta_fallocate(rig.m, FIRST_INO, META_FALLOC_ZERO_RANGE, 1, large - 1), 0);
+    assert_int_equal(meta_rig_number(&rig, "select count(*) from jfs_chunk"), chunks);
+    memset(model[0], 0, sizeof(model[0]));
+    for (uint32_t indx = 0; indx < 3; indx++)
+        check_chunk(0, indx);
+    end();
+}
+
 static void test_usage(void **state)
 {
     (void)state;
@@ -510,9 +561,11 @@ int main(void)
         cmocka_unit_test(test_compaction_races),
 #ifdef SLUICE_FAULTS
         cmocka_unit_test(test_failing_commits),
+        cmocka_unit_test(test_data_that_others_delete),
         cmocka_unit_test(test_usage_survives_failure),
 #endif
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_holes_in_holes),
         cmocka_unit_test(test_usage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

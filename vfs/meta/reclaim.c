@@ -75,7 +75,7 @@ static int read_dropped(struct meta_txn *t, struct drop *d)
     if (rc == 0 && meta_slices_parse(buf_str(&records), &d->list, &d->count) < 0)
         log_debug("meta_chunk_unreadable", "ino=%llu chunk=%u", (unsigned long long)d->ino, d->indx);
     buf_done(&records);
-    return rc == -ENOENT ? -META_AGAIN : rc; /* another client was faster */
+    return rc;
 }
 
 static int drop_chunk_txn(struct meta *m, struct meta_txn *t, void *arg)
@@ -86,6 +86,8 @@ static int drop_chunk_txn(struct meta *m, struct meta_txn *t, void *arg)
     d->list = NULL;
     d->count = 0;
     int rc = read_dropped(t, d);
+    if (rc == -ENOENT) /* another client was faster */
+        return 0;
     if (rc == 0)
         rc = meta_refs_drop(t, d->list, d->count);
     return rc == 0 ? META_DO(t, chunk_delete, d->ino, d->indx) : rc;

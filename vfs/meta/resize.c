@@ -120,15 +120,21 @@ struct allocation {
     struct meta_growth growth;
 };
 
+/* Chunks that are not there are holes already: there may be millions of them in the range. */
 static int zero_range(struct meta_txn *t, meta_ino ino, uint64_t off, uint64_t end)
 {
-    int rc = 0;
-    while (rc == 0 && off < end) {
-        uint64_t chunk_end = ((uint64_t)chunk_of(off) + 1) << META_CHUNK_BITS;
-        uint64_t stop = end < chunk_end ? end : chunk_end;
-        rc = meta_chunk_zero(t, ino, chunk_of(off), pos_in(off), (uint32_t)(stop - off));
-        off = stop;
+    struct buf there = buf_make(LIMIT_META_FILE_CHUNKS * sizeof(uint32_t));
+    int rc = off < end ? META_DO(t, chunk_scan, ino, chunk_of(off), chunk_of(end - 1), true, collect_index, &there) : 0;
+    if (rc == 0 && there.failed)
+        rc = -EFBIG;
+    for (size_t at = 0; rc == 0 && at < there.len; at += sizeof(uint32_t)) {
+        uint32_t indx;
+        memcpy(&indx, there.ptr + at, sizeof(indx));
+        const uint64_t start = indx * META_CHUNK_SIZE, stop = start + META_CHUNK_SIZE;
+        const uint64_t from = off > start ? off : start, to = end < stop ? end : stop;
+        rc = meta_chunk_zero(t, ino, indx, pos_in(from), (uint32_t)(to - from));
     }
+    buf_done(&there);
     return rc;
 }
 
