@@ -137,10 +137,11 @@ def test_a_directory_that_is_emptied_while_it_is_read(folder):
 
 
 def test_a_listing_takes_no_file_back_in_time(folder):
-    """An answer with attributes may come from a page that was read long before."""
+    """An answer with attributes may come from a page that was read long before. By the names' lengths, the second answer has the
+    three hundredth."""
     for i in range(400):
-        (folder / f"f{i:03}").touch()
-    log = os.open(folder / "f399", os.O_RDWR | os.O_APPEND)
+        (folder / f"{i:0200}").touch()
+    log = os.open(folder / f"{300:0200}", os.O_RDWR | os.O_APPEND)
     with os.scandir(folder) as entries:
         first = next(entries)
         os.write(log, b"one")
