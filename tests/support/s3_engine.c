@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/encode.h"
+#include "vfs/dir/open_files.h"
 #include "vfs/vfs.h"
 
 /* At once. */
@@ -78,6 +79,7 @@ static void stop_service(struct s3_engine *e)
 
 struct s3_engine *s3_engine_new(const struct s3_engine_options *options)
 {
+    open_files_keep_none_for_test(); /* who closes them would be a thread beside s3_engine_fork */
     struct s3_engine *e = calloc(1, sizeof(*e));
     CHECK(e != NULL);
     if (options)

@@ -40,6 +40,8 @@ struct open_file {
 struct open_files;
 /* private_dev: the filesystem whose files may be kept, or 0: none are. */
 struct open_files *open_files_new(dev_t private_dev);
+/* Tests: none are kept by those that are made from now on. */
+void open_files_keep_none_for_test(void);
 /* NULL is fine. */
 void open_files_free(struct open_files *c);
 
