@@ -150,7 +150,7 @@ static void posix_changes_are_seen(void **state)
 
 /* A listing of a large directory that changes all the time must not read it anew each time. */
 
-static bool is_watchable(const struct volume_fixture *x)
+bool is_watchable(const struct volume_fixture *x)
 {
     static const long watched[] = {EXT4_SUPER_MAGIC, 0x58465342, BTRFS_SUPER_MAGIC, TMPFS_MAGIC};
     struct statfs fs;

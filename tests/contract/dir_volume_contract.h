@@ -6,6 +6,8 @@
 
 /* A POSIX path below the volume's root, in a static buffer (four of them take turns). */
 const char *posix(const struct volume_fixture *x, const char *path);
+/* Is the volume on a filesystem that only this kernel changes, so that inotify tells of all changes? */
+bool is_watchable(const struct volume_fixture *x);
 /* No temporary name anywhere in the volume, and nothing in .sluice/tmp. */
 void assert_no_leftovers(const struct volume_fixture *x);
 

@@ -22,7 +22,7 @@ struct open_files {
     size_t count_max;
     struct set sets[SETS];
     atomic_size_t count;
-    struct mutex lock; /* guards what follows; taken before no other */
+    struct mutex lock; /* guards what follows; leaf */
     struct cond wake;
     bool started, stop;
     pthread_t closer;
